@@ -1,0 +1,7 @@
+//! corten, a low-level OCI runtime: decide first, then act.
+//!
+//! `config.json` → [`spec`] → [`plan`] → `launch` (the child that acts) → state. `docs/architecture.md` has the
+//! picture; `tests/layers.rs` holds the floors: a module imports only from floors below its own.
+
+pub mod errno;
+pub mod error;

@@ -1,0 +1,3 @@
+//! `corten`: start, run, print one error, exit code. Nothing else.
+
+fn main() {}
