@@ -1,0 +1,15 @@
+//! Leniency that every caller of a Go runtime relies on: `null` is the same as an absent property.
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads a value or its default where the property is `null`; use it together with `#[serde(default)]`.
+///
+/// # Errors
+/// The error of the value's own type.
+pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
