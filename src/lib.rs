@@ -5,5 +5,4 @@
 
 pub mod errno;
 pub mod error;
-pub mod plan;
 pub mod spec;

@@ -1,4 +1,5 @@
-//! Leniency that every caller of a Go runtime relies on: `null` is the same as an absent property.
+//! Leniency that every caller of a Go runtime relies on: `null` is the same as an absent property, and an empty string
+//! is the same as no string.
 
 use serde::{Deserialize, Deserializer};
 
@@ -12,4 +13,15 @@ where
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads an optional string, where an empty one is none; use it together with `#[serde(default)]`.
+///
+/// # Errors
+/// The property is not a string.
+pub fn non_empty<'de, D>(deserializer: D) -> Result<Option<String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }

@@ -1,0 +1,165 @@
+//! Reading `config.json`, and the document of `exec --process`: parsed in one pass; only when that fails parsed again to
+//! say where.
+
+use super::explain::{explain, push_key};
+use super::keys::{Lenient, Misspelled};
+use super::{Process, Spec, validate};
+use crate::error::{Context, Error, Result};
+use serde::de::DeserializeOwned;
+use serde_json::{Deserializer as Json, Value};
+use serde_path_to_error::{Deserializer as PathDeserializer, Track};
+use std::fs;
+use std::path::Path;
+
+/// The name that a bundle's configuration has (bundle.md).
+const CONFIG: &str = "config.json";
+
+/// A configuration that may be used.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What it says.
+    pub spec: Spec,
+    /// What is odd about it, a line each, beginning with the file and the place.
+    pub warnings: Vec<String>,
+}
+
+/// A process that `exec --process` may start.
+#[derive(Debug, Clone)]
+pub struct LoadedProcess {
+    /// What the document says.
+    pub process: Process,
+    /// What is odd about it, a line each, beginning with the file and the place.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and validates the `config.json` of a bundle.
+///
+/// # Errors
+/// The file cannot be read, or the first thing that is wrong in it: `config.json: linux.namespaces[2].type: unknown
+/// namespace "foo"`.
+pub fn load(bundle: &Path) -> Result<Loaded> {
+    let bytes = fs::read(bundle.join(CONFIG))
+        .map_err(|error| Error::from(error).context(CONFIG).context(format!("bundle {bundle:?}")))?;
+    spec_from(&bytes, CONFIG)
+}
+
+/// Reads and validates another file in place of a bundle's `config.json`.
+///
+/// # Errors
+/// As [`load`], with the path as it was given.
+pub fn load_file(path: &Path) -> Result<Loaded> {
+    let name = path.display().to_string();
+    let bytes = fs::read(path).context(|| name.as_str())?;
+    spec_from(&bytes, &name)
+}
+
+/// Reads and validates the document of `exec --process`.
+///
+/// # Errors
+/// As [`load_file`]; places begin at the process: `args[0]: must not be empty`.
+pub fn load_process(path: &Path) -> Result<LoadedProcess> {
+    let name = path.display().to_string();
+    let bytes = fs::read(path).context(|| name.as_str())?;
+    process_from(&bytes, &name)
+}
+
+/// Judges the bytes of a `config.json`; `name` is how messages call the file.
+///
+/// # Errors
+/// The first thing that is wrong, as [`load`] says it.
+pub fn spec_from(bytes: &[u8], name: &str) -> Result<Loaded> {
+    let (spec, warnings) = judge(bytes, name, validate::spec)?;
+    Ok(Loaded { spec, warnings })
+}
+
+/// Judges the bytes of a document of `exec --process`; `name` is how messages call the file.
+///
+/// # Errors
+/// The first thing that is wrong, as [`load_process`] says it.
+pub fn process_from(bytes: &[u8], name: &str) -> Result<LoadedProcess> {
+    let (process, warnings) = judge(bytes, name, |process| {
+        let mut warnings = Vec::new();
+        validate::process("", process, &mut warnings)?;
+        Ok(warnings)
+    })?;
+    Ok(LoadedProcess { process, warnings })
+}
+
+/// Parses and validates a document; what is said about it begins with the name of its file.
+fn judge<T: DeserializeOwned>(
+    bytes: &[u8],
+    name: &str,
+    validate: impl FnOnce(&T) -> Result<Vec<String>>,
+) -> Result<(T, Vec<String>)> {
+    let judged = parse(bytes).and_then(|(document, mut warnings)| {
+        refuse_nul(bytes)?;
+        warnings.extend(validate(&document)?);
+        Ok((document, warnings))
+    });
+    let (document, warnings) = judged.context(|| name)?;
+    Ok((document, warnings.into_iter().map(|warning| format!("{name}: {warning}")).collect()))
+}
+
+/// Parses in one pass, and again for the place if that fails. Names that only differ in case are warned about.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Vec<String>)> {
+    let misspelled = Misspelled::default();
+    let mut json = Json::from_slice(bytes);
+    let parsed = T::deserialize(Lenient::new(&mut json, &misspelled)).and_then(|document| {
+        json.end()?;
+        Ok(document)
+    });
+    match parsed {
+        Ok(document) => Ok((document, misspelled.into_warnings())),
+        Err(error) => Err(explain(&failing_place::<T>(bytes), &error)),
+    }
+}
+
+/// Where a document fails to parse; nowhere if it is only followed by something else.
+fn failing_place<T: DeserializeOwned>(bytes: &[u8]) -> serde_path_to_error::Path {
+    let misspelled = Misspelled::default();
+    let mut json = Json::from_slice(bytes);
+    let mut track = Track::new();
+    let _known_failure =
+        T::deserialize(PathDeserializer::new(Lenient::new(&mut json, &misspelled), &mut track));
+    track.path()
+}
+
+/// C strings end at a NUL, so one in the middle would cut a path or an argument short. JSON can only write it as an
+/// escape, which hardly any file has: the search is over bytes, and only then for the place. Annotations never reach the
+/// kernel.
+fn refuse_nul(bytes: &[u8]) -> Result<()> {
+    const ESCAPE: &[u8] = b"\\u0000";
+    if !bytes.contains(&b'\\') || !bytes.windows(ESCAPE.len()).any(|window| window == ESCAPE) {
+        return Ok(());
+    }
+    let mut document: Value = serde_json::from_slice(bytes).map_err(|error| Error::new(error.to_string()))?;
+    if let Value::Object(properties) = &mut document {
+        properties.remove("annotations");
+    }
+    match nul_in(&document, &mut String::new()) {
+        Some(place) => Err(Error::new("contains a NUL character").context(place)),
+        None => Ok(()),
+    }
+}
+
+/// The place of the first string, or key, that has a NUL.
+fn nul_in(value: &Value, place: &mut String) -> Option<String> {
+    let length = place.len();
+    match value {
+        Value::String(text) => text.contains('\0').then(|| place.clone()),
+        Value::Array(values) => values.iter().enumerate().find_map(|(index, value)| {
+            place.truncate(length);
+            place.push_str(&format!("[{index}]"));
+            nul_in(value, place)
+        }),
+        Value::Object(properties) => properties.iter().find_map(|(key, value)| {
+            place.truncate(length);
+            push_key(place, key);
+            if key.contains('\0') { Some(place.clone()) } else { nul_in(value, place) }
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
