@@ -5,4 +5,5 @@
 
 pub mod errno;
 pub mod error;
+pub mod seccomp;
 pub mod spec;
