@@ -7,3 +7,5 @@ pub mod errno;
 pub mod error;
 pub mod seccomp;
 pub mod spec;
+#[allow(unsafe_code)]
+pub mod sys;

@@ -1,0 +1,60 @@
+//! pty(7): what a container's console needs beside rustix: no ONLCR, and the master sent over a socket.
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::termios::{OptionalActions, OutputModes};
+use std::mem::MaybeUninit;
+
+/// The device number of `/dev/ptmx` and of every devpts's own `ptmx`.
+pub const PTMX_DEVICE: (u32, u32) = (5, 2);
+
+/// Clears ONLCR, as runc does: whoever reads the master gets the bytes that were written.
+///
+/// # Errors
+/// `ENOTTY`.
+pub fn clear_output_translation(terminal: impl AsFd) -> Result<(), Errno> {
+    let mut modes = rustix::termios::tcgetattr(&terminal)?;
+    modes.output_modes.remove(OutputModes::ONLCR);
+    rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &modes)
+}
+
+/// Sends one message of `payload` with `descriptor` attached, as `--console-socket` promises.
+///
+/// # Errors
+/// Those of sendmsg(2).
+pub fn send_descriptor(
+    socket: BorrowedFd<'_>,
+    payload: &[u8],
+    descriptor: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor];
+    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(Errno::NOBUFS);
+    }
+    rustix::net::sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Receives one message and the descriptor attached to it, close-on-exec.
+///
+/// # Errors
+/// Those of recvmsg(2); `EPROTO` when no descriptor came.
+pub fn receive_descriptor(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+    let mut payload = [0; 64];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut buffers = [rustix::io::IoSliceMut::new(&mut payload)];
+    rustix::net::recvmsg(socket, &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message
+            && let Some(descriptor) = descriptors.next()
+        {
+            return Ok(descriptor);
+        }
+    }
+    Err(Errno::PROTO)
+}
