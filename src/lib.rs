@@ -5,6 +5,7 @@
 
 pub mod errno;
 pub mod error;
+pub mod host;
 pub mod seccomp;
 pub mod spec;
 #[allow(unsafe_code)]
