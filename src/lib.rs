@@ -6,6 +6,7 @@
 pub mod errno;
 pub mod error;
 pub mod host;
+pub mod plan;
 pub mod seccomp;
 pub mod spec;
 #[allow(unsafe_code)]

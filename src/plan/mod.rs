@@ -1,5 +1,241 @@
-//! The plan: every decision of `create`, and nothing done. Pure: from data to data.
+//! The plan: every decision of `create` and `run`, and nothing done. Pure: from data to data.
+//!
+//! What comes out is an ordered list of typed steps with all their C strings, flag words, ids and the seccomp program
+//! ready, and what the parent needs beside them. `corten plan` prints it, tests compare it, init walks it.
 
+pub mod cgroup;
+mod cgroup_mounts;
+mod describe;
+pub mod devices;
+pub mod mount_options;
+pub mod mounts;
+pub mod namespaces;
 pub mod place;
+pub mod process;
+pub mod rootfs;
+mod security;
+pub mod step;
+pub mod strings;
+pub mod text;
 
 pub use place::Place;
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::seccomp;
+use crate::spec::linux::NamespaceKind;
+use crate::spec::{Spec, Status};
+use namespaces::Namespaces;
+use process::{Execution, Identity};
+use std::path::Path;
+use step::{Action, Hook, IdMapped, Step};
+
+/// What the caller typed, as far as it changes the plan.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// The container's id.
+    pub id: &'a str,
+    /// The bundle, absolute.
+    pub bundle: &'a Path,
+    /// Whether init waits for `start` (`create`) or goes on at once (`run`).
+    pub await_start: bool,
+    /// `--no-pivot`.
+    pub no_pivot: bool,
+    /// `--no-new-keyring`.
+    pub no_new_keyring: bool,
+    /// How many descriptors after stderr the program gets: `LISTEN_FDS` and `--preserve-fds`.
+    pub extra_descriptors: u32,
+    /// `LISTEN_FDS=…` and `LISTEN_PID=1`, when the caller passes sockets.
+    pub extra_environment: Vec<String>,
+    /// `--systemd-cgroup`.
+    pub systemd_cgroup: bool,
+    /// Whether missing cgroup permissions are tolerated: `--rootless`, or an ordinary user.
+    pub rootless: bool,
+    /// Whether a seccomp program will be loaded; [`Plan::new`] fills it in.
+    pub has_seccomp: bool,
+}
+
+/// Every decision, in order.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The container's id.
+    pub id: String,
+    /// How init reaches its namespaces.
+    pub namespaces: Namespaces,
+    /// Where it lives in the cgroup trees and what is written there.
+    pub cgroup: cgroup::CgroupPlan,
+    /// Bind mounts that the parent maps ids of before the clone.
+    pub id_mapped: Vec<IdMapped>,
+    /// What init does.
+    pub steps: Vec<Step>,
+    /// `prestart` and `createRuntime`, in order.
+    pub runtime_hooks: Vec<Hook>,
+    /// `poststart`.
+    pub poststart: Vec<Hook>,
+    /// The program; nothing without `process`.
+    pub execution: Option<Execution>,
+    /// The compiled filter.
+    pub seccomp: Option<seccomp::Program>,
+    /// Whether init needs a pty.
+    pub terminal: bool,
+    /// What the user should know and what does not stop the container.
+    pub warnings: Vec<String>,
+}
+
+impl Plan {
+    /// Decides everything.
+    ///
+    /// # Errors
+    /// What the machine or the caller's flags do not allow; each error names its place in `config.json`.
+    pub fn new(spec: &Spec, host: &Host, options: &Options<'_>) -> Result<Self> {
+        let mut options = options.clone();
+        let linux = &spec.linux;
+        let seccomp = match &linux.seccomp {
+            Some(profile) => seccomp::compile(profile, seccomp::Arch::NATIVE)?,
+            None => None,
+        };
+        options.has_seccomp = seccomp.is_some();
+        let namespaces = Namespaces::decide(linux, host)?;
+        let cgroup = decide_cgroup(spec, host, &options)?;
+        let mut plan = Self {
+            id: options.id.to_owned(),
+            namespaces,
+            cgroup,
+            id_mapped: Vec::new(),
+            steps: Vec::new(),
+            runtime_hooks: process::hooks(&spec.hooks.prestart, "hooks.prestart", Status::Creating, None)?,
+            poststart: process::hooks(&spec.hooks.poststart, "hooks.poststart", Status::Running, None)?,
+            execution: None,
+            seccomp,
+            terminal: spec.process.as_ref().is_some_and(|process| process.terminal),
+            warnings: Vec::new(),
+        };
+        plan.runtime_hooks.extend(process::hooks(
+            &spec.hooks.create_runtime,
+            "hooks.createRuntime",
+            Status::Creating,
+            None,
+        )?);
+        plan.prepare(spec, host, &options)?;
+        plan.hand_over(spec, host, &options)?;
+        Ok(plan)
+    }
+
+    /// The steps of a container that is being created, up to the point where all is prepared.
+    fn prepare(&mut self, spec: &Spec, host: &Host, options: &Options<'_>) -> Result<()> {
+        let linux = &spec.linux;
+        let process = spec.process.as_ref();
+        if let Some(value) = process.and_then(|process| process.oom_score_adj) {
+            let action = Action::OomScoreAdj(value.to_string().into_bytes());
+            self.steps.push(Step::of(Place::property("process.oomScoreAdj"), action));
+        }
+        self.steps.extend(self.namespaces.steps(linux, self.cgroup.location.has_v1(), host.groups_denied));
+        self.steps.extend(process::session(spec, options, host)?);
+        if self.namespaces.creates(NamespaceKind::Network) {
+            self.steps.push(Step::own(Action::Loopback));
+        }
+        let parts = rootfs::Parts {
+            spec,
+            options,
+            namespaces: &self.namespaces,
+            context: mounts::Context {
+                host,
+                options,
+                label: linux.mount_label.as_deref(),
+                id_maps: (&linux.uid_mappings, &linux.gid_mappings),
+                cgroups: &self.cgroup.location,
+                cgroup_namespace: linux.namespace(NamespaceKind::Cgroup).is_some(),
+            },
+        };
+        self.steps.extend(parts.build(&mut self.id_mapped)?);
+        if !self.runtime_hooks.is_empty() {
+            self.steps.push(Step::of(Place::property("hooks"), Action::RuntimeHooks));
+        }
+        let hooks =
+            process::hooks(&spec.hooks.create_container, "hooks.createContainer", Status::Creating, None)?;
+        self.steps.extend(hooks.into_iter().map(hook_step));
+        self.steps.extend(parts.enter()?);
+        self.steps.extend(security::sysctls(spec)?);
+        Ok(())
+    }
+
+    /// The last steps: the identity, the wait for the start, the program.
+    fn hand_over(&mut self, spec: &Spec, host: &Host, options: &Options<'_>) -> Result<()> {
+        let mut late = None;
+        if let Some(process) = &spec.process {
+            self.steps.extend(security::labels(process));
+            if let Some(personality) = &spec.linux.personality {
+                let action = Action::Personality(process::personality(personality.domain));
+                self.steps.push(Step::of(Place::property("linux.personality"), action));
+            }
+            self.steps.push(Step::own(Action::CloseDescriptors { from: 3 + options.extra_descriptors }));
+            let identity = Identity::decide(process, &self.namespaces, host, options)?;
+            if !identity.missing.is_empty() {
+                let names = identity.missing.join(", ");
+                self.warnings.push(format!("process.capabilities: the caller does not have {names}"));
+            }
+            self.steps.extend(identity.become_user);
+            late = identity.late;
+            let execution = Execution::decide(process, &options.extra_environment)?;
+            if execution.find_home {
+                self.steps.push(Step::own(Action::Home { uid: process.user.uid }));
+            }
+            self.execution = Some(execution);
+            self.steps.push(Step::of(Place::property("process.args"), Action::FindProgram));
+            if process.no_new_privileges {
+                let place = Place::property("process.noNewPrivileges");
+                self.steps.push(Step::of(place, Action::NoNewPrivileges));
+            }
+        }
+        if spec.process.is_none() {
+            self.steps.push(Step::own(Action::CloseDescriptors { from: 3 }));
+        }
+        self.steps.push(Step::own(Action::ResetSignals));
+        self.steps.push(Step::own(Action::Ready));
+        if options.await_start {
+            self.steps.push(Step::own(Action::AwaitStart));
+        }
+        let Some(process) = &spec.process else { return Ok(()) };
+        let hooks = &spec.hooks.start_container;
+        let hooks = process::hooks(hooks, "hooks.startContainer", Status::Created, Some(&process.env))?;
+        self.steps.extend(hooks.into_iter().map(hook_step));
+        self.steps.extend(process::rlimits(process));
+        if self.seccomp.is_some() {
+            self.steps.push(Step::of(Place::property("linux.seccomp"), Action::Seccomp));
+        }
+        if let Some(capabilities) = late {
+            let place = Place::property("process.capabilities");
+            self.steps.push(Step::of(place, Action::Capabilities(capabilities)));
+        }
+        self.steps.push(Step::of(Place::property("process.args"), Action::Execute));
+        Ok(())
+    }
+
+    /// The place that a step comes from.
+    pub fn place_text(&self, index: usize) -> String {
+        self.steps.get(index).map_or_else(String::new, |step| step.place.to_string())
+    }
+
+    /// What to say of a step that failed: its place and its action.
+    pub fn step_text(&self, index: usize) -> String {
+        self.steps.get(index).map_or_else(String::new, Step::to_string)
+    }
+}
+
+fn decide_cgroup(spec: &Spec, host: &Host, options: &Options<'_>) -> Result<cgroup::CgroupPlan> {
+    let none = crate::spec::Resources::default();
+    let request = cgroup::Request {
+        resources: spec.linux.resources.as_ref().unwrap_or(&none),
+        cgroups_path: spec.linux.cgroups_path.as_deref(),
+        id: options.id,
+        systemd_cgroup: options.systemd_cgroup,
+        rootless: options.rootless,
+        default_devices: true,
+        owner: None,
+    };
+    cgroup::decide(&request, &host.cgroups)
+}
+
+fn hook_step(hook: Hook) -> Step {
+    Step::of(hook.place.clone(), Action::Hook(Box::new(hook)))
+}

@@ -35,6 +35,12 @@ impl Place {
     }
 }
 
+impl From<&'static str> for Place {
+    fn from(path: &'static str) -> Self {
+        Self::property(path)
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.base)?;

@@ -1,0 +1,69 @@
+//! The plan of a cgroup as a user reads it in `corten plan`: one line a step, in the order of acting.
+
+use super::{CgroupPlan, Missing, Write};
+use std::fmt;
+
+/// One step; its `Display` is one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// A directory is made.
+    Make(&'a str),
+    /// A v1 cpuset takes what its parents have.
+    InheritCpuset(&'a str),
+    /// Controllers are switched on in all directories above this one.
+    Enable(&'a str, &'a [String], &'a [String]),
+    /// A line is written to a file in this directory.
+    Write(&'a Write, &'a str),
+    /// A device program of so many instructions is attached to this directory.
+    Devices(usize, &'a str),
+    /// The directory is given to a host uid.
+    Own(u32, &'a str),
+}
+
+impl CgroupPlan {
+    /// The steps in order.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        let path = |index: usize| self.location.directories[index].path.as_str();
+        let is_enabling = !self.enable.required.is_empty() || !self.enable.wished.is_empty();
+        let enable = move || Step::Enable(path(0), &self.enable.required, &self.enable.wished);
+        (self.location.directories.iter().map(|directory| Step::Make(&directory.path)))
+            .chain(is_enabling.then(enable))
+            .chain(self.inherit_cpuset.map(|index| Step::InheritCpuset(path(index))))
+            .chain(self.writes.iter().map(move |write| Step::Write(write, path(write.directory))))
+            .chain(self.device_program.iter().map(move |program| Step::Devices(program.len(), path(0))))
+            .chain(self.owner.map(|uid| Step::Own(uid, path(0))))
+    }
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Make(path) => write!(out, "make cgroup {path}"),
+            Self::InheritCpuset(path) => write!(out, "inherit cpuset.cpus and cpuset.mems in {path}"),
+            Self::Enable(path, required, wished) => {
+                out.write_str("enable")?;
+                required.iter().try_for_each(|name| write!(out, " +{name}"))?;
+                wished.iter().try_for_each(|name| write!(out, " +{name} (if possible)"))?;
+                write!(out, " above {path}")
+            }
+            Self::Write(Write { file, value, missing, .. }, path) => {
+                write!(out, "write {file} = {value} in {path}")?;
+                match missing {
+                    Missing::Fail => Ok(()),
+                    Missing::Ignore => out.write_str(" (if it exists)"),
+                    Missing::Instead { file, value } => write!(out, " (or {file} = {value})"),
+                }
+            }
+            Self::Devices(count, path) => {
+                write!(out, "attach device program of {count} instructions to {path}")
+            }
+            Self::Own(uid, path) => write!(out, "give {path} to uid {uid}"),
+        }
+    }
+}
+
+impl fmt::Display for CgroupPlan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps().try_for_each(|step| writeln!(out, "{step}"))
+    }
+}

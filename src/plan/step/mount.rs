@@ -1,0 +1,109 @@
+//! A mount as a step: what the calls of the mount API need, and nothing left to decide.
+
+use crate::plan::Place;
+use crate::plan::mount_options::Attributes;
+use std::ffi::CString;
+
+/// One mount, decided.
+#[derive(Debug, Clone)]
+pub struct Mount {
+    /// The place below the root file system; the root itself is empty.
+    pub target: CString,
+    /// What is mounted there.
+    pub kind: Kind,
+    /// Attributes of the mount.
+    pub attributes: Attributes,
+    /// Attributes of the mount and all below it.
+    pub recursive: Attributes,
+    /// Changes of propagation afterwards, `MS_*`, in order.
+    pub propagation: Vec<u64>,
+    /// Whether the target may lie in a procfs: lxcfs mounts its files there, nobody else may (CVE-2019-16884).
+    pub may_cover_proc: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A part of the host's tree.
+    Bind(Bind),
+    /// A file system of its own.
+    Filesystem(Filesystem),
+    /// What is mounted at the place already, changed.
+    Remount {
+        /// `MS_*` of the superblock.
+        flags: u64,
+        /// Data for the file system.
+        data: CString,
+    },
+}
+
+/// A bind mount.
+#[derive(Debug, Clone)]
+pub struct Bind {
+    /// The path on the host.
+    pub source: CString,
+    /// Whether mounts below the source come along.
+    pub recursive: bool,
+    /// An id-mapped clone that the parent makes: its number in [`Plan::id_mapped`](crate::plan::Plan).
+    pub id_mapped: Option<usize>,
+    /// Whether the source must be a procfs: it is mounted on `/proc`.
+    pub must_be_proc: bool,
+}
+
+impl Bind {
+    /// A part of the host's tree with all that is mounted below it, in place of a mount that is not permitted.
+    pub(in crate::plan) fn of_host(source: CString) -> Self {
+        Self { source, recursive: true, id_mapped: None, must_be_proc: false }
+    }
+}
+
+/// A file system to make.
+#[derive(Debug, Clone)]
+pub struct Filesystem {
+    /// Its type, as /proc/filesystems has it.
+    pub kind: CString,
+    /// Its source, for the mount table.
+    pub source: CString,
+    /// Whether mount(2) makes it: the machine has no new mount API, or that has no word for an option.
+    pub old_call: bool,
+    /// Parameters for fsconfig(2).
+    pub parameters: Vec<Parameter>,
+    /// `MS_*` and data for mount(2).
+    pub flags: u64,
+    /// As one string.
+    pub data: CString,
+    /// Whether the directory below decides the mode (tmpfs without `mode=`).
+    pub inherit_mode: bool,
+    /// Whether what the mount hides is copied into it.
+    pub copy_up: bool,
+    /// Whether the target must be a directory without symlinks on the way: `proc` and `sysfs` (CVE-2019-19921).
+    pub plain_target: bool,
+    /// What to bind instead where the kernel does not permit the mount: a cgroup of the host, or `/sys`.
+    pub fallback: Option<Bind>,
+}
+
+/// A parameter of a file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub key: CString,
+    /// Its value; a flag has none.
+    pub value: Option<CString>,
+}
+
+/// A bind mount whose ids the parent maps before the clone, since only the owner of a superblock may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdMapped {
+    /// The path on the host.
+    pub source: CString,
+    /// Whether mounts below the source come along.
+    pub recursive: bool,
+    /// Whether those are mapped too.
+    pub map_recursive: bool,
+    /// The `uid_map` of the mapping.
+    pub uid_map: String,
+    /// The `gid_map` of the mapping.
+    pub gid_map: String,
+    /// Where it stands.
+    pub place: Place,
+}
