@@ -3,6 +3,7 @@
 //! `config.json` → [`spec`] → [`plan`] → `launch` (the child that acts) → state. `docs/architecture.md` has the
 //! picture; `tests/layers.rs` holds the floors: a module imports only from floors below its own.
 
+pub mod cgroup;
 pub mod errno;
 pub mod error;
 pub mod host;

@@ -1,0 +1,201 @@
+//! Cgroups: makes, fills, freezes, empties and removes what `plan::cgroup` decided.
+//!
+//! Serves config-linux.md, section "Control groups", and cgroups(7). [`Manager::at`] is the only chooser between the
+//! generations; a hybrid machine is v1 with one more directory that groups the processes. Ancestors of the container's
+//! cgroup that had to be made (for a `cgroupsPath` of `/a/b/c`) stay, as with runc: others may have moved in.
+
+mod apply;
+mod directory;
+mod guard;
+mod remove;
+mod v1;
+mod v2;
+
+pub use guard::Guard;
+
+use crate::error::{Context, Error, Result};
+use crate::host::cgroup::Mode;
+use crate::plan::cgroup::{CgroupPlan, Location, Write};
+use rustix::fs::CWD;
+use rustix::io::Errno;
+use rustix::process::Pid;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// How long freezing and removing may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The cgroup of one container, of either generation.
+#[derive(Debug, Clone)]
+pub enum Manager {
+    /// Cgroup v1, also beside a unified tree. Without any directory it is a container without a cgroup.
+    V1(v1::Cgroup),
+    /// Cgroup v2.
+    V2(v2::Cgroup),
+}
+
+/// How a new process gets into the cgroup without the 10 ms that writing its pid costs.
+#[derive(Debug)]
+pub struct Join {
+    /// The `tasks` files of v1, open for writing: the single-threaded child writes the one byte `0` to each, which moves
+    /// itself and is the only form for which the kernel takes no global lock.
+    pub tasks: Vec<OwnedFd>,
+    /// The v2 directory, for `clone3` with `CLONE_INTO_CGROUP`. A child that dies at once of SIGKILL there has met a
+    /// fault of kernels up to 7.2 (different counts of `cgroup.kill` writes): clone without it and use
+    /// [`Manager::attach_pid`].
+    pub into: Option<OwnedFd>,
+}
+
+/// Makes the cgroup and sets everything up in it; the guard removes it again unless it is committed.
+///
+/// # Errors
+/// A cgroup that has processes or is frozen, a limit that the kernel refuses, a controller that is not delegated; it
+/// names the property, the file and the value.
+pub fn create(plan: &CgroupPlan) -> Result<Guard> {
+    let mut guard = Guard::new(plan.location.clone());
+    guard.make_directories(plan)?;
+    match &plan.location.mode {
+        Mode::V2 => v2::set_up(plan, &guard)?,
+        Mode::None | Mode::V1 | Mode::Hybrid => v1::set_up(plan, &guard)?,
+    }
+    Ok(guard)
+}
+
+/// The cgroup of a container that exists; nothing is opened before it is needed.
+pub fn open(location: &Location) -> Manager {
+    Manager::at(location.clone())
+}
+
+impl Manager {
+    /// The only chooser.
+    fn at(location: Location) -> Self {
+        match location.mode {
+            Mode::V2 => Self::V2(v2::Cgroup { location }),
+            Mode::None | Mode::V1 | Mode::Hybrid => Self::V1(v1::Cgroup { location }),
+        }
+    }
+
+    /// Where it is; after a rootless `create` without the hierarchies that could not be used.
+    pub fn location(&self) -> &Location {
+        match self {
+            Self::V1(v1::Cgroup { location }) | Self::V2(v2::Cgroup { location }) => location,
+        }
+    }
+
+    /// What a new process needs to get in.
+    ///
+    /// # Errors
+    /// When a directory is gone.
+    pub fn join(&self) -> Result<Join> {
+        let (mut tasks, mut into) = (Vec::new(), None);
+        for directory in &self.location().directories {
+            let path = &directory.path;
+            if directory.unified {
+                into = Some(directory::open(path).map_err(|errno| vanished(path, errno))?);
+            } else {
+                let file = format!("{path}/tasks");
+                tasks.push(directory::open_file(CWD, &file).map_err(|errno| vanished(path, errno))?);
+            }
+        }
+        Ok(Join { tasks, into })
+    }
+
+    /// Moves a process with all its threads, the slow way.
+    ///
+    /// # Errors
+    /// When the process or a directory is gone.
+    pub fn attach_pid(&self, pid: Pid) -> Result<()> {
+        let number = pid.as_raw_nonzero().to_string();
+        for directory in &self.location().directories {
+            let path = &directory.path;
+            let fd = directory::open(path).map_err(|errno| vanished(path, errno))?;
+            directory::write(&fd, "cgroup.procs", &number)
+                .context(|| format!("move process {number} to cgroup {path}"))?;
+        }
+        Ok(())
+    }
+
+    /// All processes of the container, also those in sub-cgroups; none when the cgroup is gone.
+    ///
+    /// # Errors
+    /// When the kernel refuses to list them.
+    pub fn pids(&self) -> Result<Vec<Pid>> {
+        let path = match self {
+            Self::V1(cgroup) => cgroup.process_directory(),
+            Self::V2(cgroup) => cgroup.directory(),
+        };
+        path.map_or(Ok(Vec::new()), directory::pids)
+    }
+
+    /// Sends SIGKILL to every process of the container and lets a frozen one go on, so that it can die. Does not wait.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn kill_all(&self) -> Result<()> {
+        match self {
+            Self::V1(cgroup) => cgroup.kill_all(),
+            Self::V2(cgroup) => cgroup.kill_all(),
+        }
+    }
+
+    /// Stops every process of the container and waits until the kernel says so, at most 10 s.
+    ///
+    /// # Errors
+    /// When a process cannot be stopped in time; then all run again.
+    pub fn freeze(&self) -> Result<()> {
+        match self {
+            Self::V1(cgroup) => cgroup.freeze(),
+            Self::V2(cgroup) => cgroup.freeze(),
+        }
+    }
+
+    /// Lets the processes go on.
+    ///
+    /// # Errors
+    /// When the cgroup is gone or the kernel refuses.
+    pub fn thaw(&self) -> Result<()> {
+        match self {
+            Self::V1(cgroup) => cgroup.thaw(),
+            Self::V2(cgroup) => cgroup.thaw(),
+        }
+    }
+
+    /// Whether the container is frozen; a cgroup that is gone is not.
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell.
+    pub fn is_frozen(&self) -> Result<bool> {
+        match self {
+            Self::V1(cgroup) => cgroup.is_frozen(),
+            Self::V2(cgroup) => cgroup.is_frozen(),
+        }
+    }
+
+    /// Writes limits, as `update` does.
+    ///
+    /// # Errors
+    /// A limit that the kernel refuses; it names the property, the file and the value.
+    pub fn apply(&self, writes: &[Write]) -> Result<()> {
+        apply::apply(&self.location().directories, writes)
+    }
+
+    /// Removes the container's directories with all sub-cgroups that it made; waits at most 10 s for processes that are
+    /// dying. What is gone already is fine.
+    ///
+    /// # Errors
+    /// When something remains; it names what, and which processes are in it.
+    pub fn remove(&self) -> Result<()> {
+        let paths = self.location().directories.iter().map(|directory| directory.path.as_str());
+        remove::remove(paths.collect(), PATIENCE)
+    }
+}
+
+/// The error for a cgroup that should be there. It avoids the words of ENOENT, which engines take for a command that was
+/// not found in the container.
+fn vanished(path: &str, errno: Errno) -> Error {
+    let error = match errno {
+        Errno::NOENT | Errno::NODEV => Error::new("it has vanished"),
+        errno => Error::from(errno),
+    };
+    error.context(format!("cgroup {path}"))
+}

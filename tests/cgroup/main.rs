@@ -1,0 +1,138 @@
+//! Cgroups of the real kernel. Every cgroup has `cortentest` in its name and is removed also when a test fails.
+//!
+//! `v1` uses what the machine has and passes where that is not cgroup v1. `v2` and `readonly` run below a cgroup v2 mount
+//! of their own, in a private mount namespace; what they need of controllers they ask for.
+
+mod readonly;
+mod v1;
+mod v2;
+
+use corten::cgroup::{self, Guard, Manager};
+use corten::error::Error;
+use corten::host::cgroup::{Cgroups, Mode};
+use corten::plan::cgroup::{CgroupPlan, Request, decide};
+use corten::spec::resources::Resources;
+use rustix::process::Pid;
+use std::fs;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// Kills and removes a cgroup at the end of a test, whatever its end.
+struct Cleanup(Manager);
+
+impl Drop for Cleanup {
+    fn drop(&mut self) {
+        self.0.kill_all().expect("kill");
+        self.0.remove().expect("remove");
+    }
+}
+
+/// A process that waits, and is reaped.
+struct Sleeper(Child);
+
+impl Sleeper {
+    fn start() -> Self {
+        Self(Command::new("sleep").arg("100").spawn().expect("sleep"))
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    fn is_dead(&mut self) -> bool {
+        let end = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < end {
+            if self.0.try_wait().expect("wait").is_some() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        false
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether v1 controllers are here, as the tests of the first part need.
+fn has_v1() -> bool {
+    is_root() && matches!(Cgroups::probe().expect("probe").mode, Mode::V1 | Mode::Hybrid)
+}
+
+fn plan(name: &str, resources: &str) -> CgroupPlan {
+    try_plan(&format!("/cortentest-{}-{name}", std::process::id()), resources).expect("plan")
+}
+
+fn try_plan(path: &str, resources: &str) -> Result<CgroupPlan, Error> {
+    let resources: Resources = serde_json::from_str(resources).expect("resources");
+    let request = Request {
+        resources: &resources,
+        cgroups_path: Some(path),
+        id: "cortentest",
+        systemd_cgroup: false,
+        rootless: false,
+        default_devices: true,
+        owner: None,
+    };
+    decide(&request, &Cgroups::probe().expect("probe"))
+}
+
+fn create(plan: &CgroupPlan) -> Cleanup {
+    match cgroup::create(plan) {
+        Ok(guard) => Cleanup(guard.commit()),
+        Err(error) => panic!("{error}: {:?}", error.hint_text()),
+    }
+}
+
+fn refusal(result: Result<Guard, Error>) -> (String, String) {
+    let error = result.expect_err("a refusal");
+    (error.to_string(), error.hint_text().unwrap_or_default().to_owned())
+}
+
+/// The content of a file of the plan's directory that has the controller.
+fn content(plan: &CgroupPlan, file: &str) -> String {
+    let controller = file.split('.').next().expect("a controller");
+    let index = plan.location.index_of(controller).unwrap_or(0);
+    let path = format!("{}/{file}", plan.location.directories[index].path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
+}
+
+fn left(plan: &CgroupPlan) -> Vec<&str> {
+    let paths = plan.location.directories.iter().map(|directory| directory.path.as_str());
+    paths.filter(|path| fs::metadata(path).is_ok()).collect()
+}
+
+/// Runs ignored tests of this file in a private mount namespace, after some mounts.
+fn run_below(mounts: &str, tests: &str) {
+    if !is_root() {
+        return;
+    }
+    let script = format!(r#"{mounts} && exec "$0" --ignored --test-threads=1 {tests}"#);
+    let this = std::env::current_exe().expect("exe");
+    let output =
+        Command::new("unshare").args(["-m", "sh", "-c", &script]).arg(this).output().expect("unshare");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains(" passed; 0 failed;") && !text.contains(" 0 passed;"), "{text}");
+}
+
+#[test]
+fn cgroup_v2() {
+    run_below("mount -t cgroup2 none /sys/fs/cgroup", "v2::");
+}
+
+#[test]
+fn cgroup_v2_that_is_read_only() {
+    run_below(
+        "mount -t cgroup2 none /sys/fs/cgroup && mount -o remount,bind,ro /sys/fs/cgroup",
+        "readonly::",
+    );
+}
