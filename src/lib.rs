@@ -7,6 +7,7 @@ pub mod cgroup;
 pub mod errno;
 pub mod error;
 pub mod host;
+pub mod launch;
 pub mod plan;
 pub mod seccomp;
 pub mod spec;

@@ -1,0 +1,10 @@
+//! From the plan to a process: the parent's side of the clone ([`spawn`]), the child's side ([`init`]) and the wire
+//! between them ([`protocol`]).
+
+pub mod init;
+pub mod prepared;
+pub mod protocol;
+pub mod spawn;
+mod words;
+
+pub use words::{failure, start_failure};

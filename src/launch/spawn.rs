@@ -1,0 +1,426 @@
+//! The parent's side of the clone: opens what init needs, makes it, writes its id maps, hears its reports.
+
+use crate::error::{Context, Error, Result};
+use crate::launch::init::{self, Descriptors};
+use crate::launch::prepared::Prepared;
+use crate::launch::protocol::{self, Failure, Report};
+use crate::plan::Plan;
+use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
+use crate::plan::step::Action;
+use crate::plan::step::IdMapped;
+use crate::spec::linux::NamespaceKind;
+use crate::sys::clone::{self, Request, Side};
+use crate::sys::limits;
+use crate::sys::mount::Attributes;
+use crate::sys::namespace;
+use crate::sys::procfs::Procfs;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::OpenTreeFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use std::ffi::CString;
+use std::process::Command;
+
+/// `MOUNT_ATTR_IDMAP`.
+const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+
+/// What the caller of [`spawn`] has opened for init.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// Where the pty's master goes.
+    pub console: Option<OwnedFd>,
+    /// The socket on which init awaits `start`.
+    pub listener: Option<OwnedFd>,
+    /// The locked file whose close on exec says that the program runs.
+    pub marker: Option<OwnedFd>,
+}
+
+/// How init gets into its cgroup.
+#[derive(Debug, Default)]
+pub struct CgroupEntry<'fd> {
+    /// The v2 directory that init is born in.
+    pub directory: Option<BorrowedFd<'fd>>,
+    /// The v1 `tasks` files that init writes itself into.
+    pub tasks: Vec<OwnedFd>,
+    /// Whether init waits before its first step, to be moved into its cgroup.
+    pub wait: bool,
+}
+
+impl Sockets {
+    /// Second descriptors of all of them, for a second try.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        let clone = |socket: &Option<OwnedFd>| socket.as_ref().map(OwnedFd::try_clone).transpose();
+        Ok(Self {
+            console: clone(&self.console)?,
+            listener: clone(&self.listener)?,
+            marker: clone(&self.marker)?,
+        })
+    }
+}
+
+/// Init, as the parent knows it. Dropped, it is killed and reaped, unless [`Init::release`] was called.
+#[derive(Debug)]
+pub struct Init {
+    /// Its pid as the runtime's namespace numbers it.
+    pub pid: Pid,
+    /// Its pidfd.
+    pub pidfd: OwnedFd,
+    channel: OwnedFd,
+    released: bool,
+}
+
+impl Init {
+    /// The next report of init; nothing when it is gone or has executed its program.
+    ///
+    /// # Errors
+    /// A packet that is none of ours.
+    pub fn report(&self) -> Result<Option<Report>> {
+        protocol::receive(&self.channel).context(|| "read from init")
+    }
+
+    /// Lets init go on.
+    ///
+    /// # Errors
+    /// Init is gone.
+    pub fn go(&self) -> Result<()> {
+        protocol::go(&self.channel).context(|| "let init go on")
+    }
+
+    /// Leaves init alone from now on: it is on record.
+    pub fn release(&mut self) {
+        self.released = true;
+    }
+
+    /// Whether init, whose socket has ended, was killed.
+    pub fn was_killed(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        status.ok().flatten().is_some_and(|status| status.terminating_signal() == Some(libc::SIGKILL))
+    }
+
+    /// Whether init has ended.
+    fn has_ended(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        status.is_ok_and(|status| status.is_some())
+    }
+
+    /// Waits until init has ended: how it did, if it is still ours to ask.
+    pub fn wait(&self) -> Option<WaitIdStatus> {
+        wait(self.pidfd.as_fd())
+    }
+}
+
+impl Drop for Init {
+    fn drop(&mut self) {
+        if !self.released {
+            let _may_be_gone = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+            self.wait();
+        }
+    }
+}
+
+/// Makes init. It walks its steps at once; its reports are read with [`Init::report`].
+///
+/// # Errors
+/// A namespace's path that is none, what the clone refuses, id maps that cannot be written.
+pub fn spawn(
+    plan: &Plan,
+    prepared: &mut Prepared,
+    cgroup: CgroupEntry<'_>,
+    sockets: Sockets,
+    procfs: Procfs,
+) -> Result<Init> {
+    if !namespace::is_single_threaded() {
+        return Err(Error::new("the runtime has several threads and cannot clone itself"));
+    }
+    let joins = plan.namespaces.join.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
+    let id_mapped = plan.id_mapped.iter().map(|mount| map_ids(mount, &procfs)).collect::<Result<Vec<_>>>()?;
+    let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .context(|| "socketpair")?;
+    let detour = Detour::enter(plan, &joins, &procfs)?;
+    let mut descriptors = Descriptors {
+        runtime_end: Some(here),
+        procfs: Some(procfs),
+        tasks: cgroup.tasks,
+        joins,
+        console: sockets.console,
+        id_mapped,
+        listener: sockets.listener,
+        marker: sockets.marker,
+    };
+    let (middle, wait) = (plan.namespaces.middle, cgroup.wait);
+    let request = Request {
+        flags: if middle { 0 } else { plan.namespaces.create },
+        cgroup: if middle { None } else { cgroup.directory },
+    };
+    let (pid, pidfd) = match clone::clone3(&request).map_err(|errno| explain_clone(plan, errno))? {
+        Side::Child if middle => between(plan, prepared, descriptors, there, cgroup.directory),
+        Side::Child if wait && !protocol::await_go(there.as_fd()) => clone::exit(1),
+        Side::Child => init::run(plan, prepared, descriptors, there),
+        Side::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    drop(there);
+    detour.leave()?;
+    let Some(channel) = descriptors.runtime_end.take() else { return Err(Error::new("no socket to init")) };
+    let mut init = Init { pid, pidfd, channel, released: false };
+    if middle {
+        init = adopt(plan, init)?;
+    }
+    raise_limits(plan, init.pid)?;
+    if let (Some(maps), Some(procfs)) = (&plan.namespaces.id_maps, &descriptors.procfs) {
+        match write_id_maps(maps, init.pid, procfs) {
+            // The end of its socket tells the caller.
+            Err(_) if init.has_ended() => return Ok(init),
+            written => written?,
+        }
+        init.go()?;
+    }
+    Ok(init)
+}
+
+/// Opens a namespace's file and makes sure that it is one of the kind.
+fn open_namespace(join: &Join) -> Result<OwnedFd> {
+    let path = || format!("{}.path: {}", join.place, join.path.to_string_lossy());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = rustix::fs::openat(CWD, &join.path, flags, Mode::empty()).context(path)?;
+    match namespace::kind(file.as_fd()) {
+        Ok(kind) if u64::from(kind) == clone_flag(join.kind) => Ok(file),
+        _ => Err(Error::new(format!("{}: is no {} namespace", path(), join.kind))),
+    }
+}
+
+/// Namespaces that show only in children: entered for the clone, left after it.
+#[derive(Debug, Default)]
+struct Detour {
+    own: Vec<(u32, OwnedFd)>,
+}
+
+impl Detour {
+    fn enter(plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) -> Result<Self> {
+        let mut detour = Self::default();
+        if plan.namespaces.middle {
+            return Ok(detour);
+        }
+        for (join, file) in plan.namespaces.join.iter().zip(joins) {
+            let own = match join.kind {
+                NamespaceKind::Pid => c"self/ns/pid",
+                NamespaceKind::Time => c"self/ns/time",
+                _ => continue,
+            };
+            let kind = clone_flag(join.kind) as u32;
+            detour.own.push((kind, open_own(own)?));
+            namespace::enter(file.as_fd(), kind)
+                .context(|| format!("{}.path: join {}", join.place, join.path.to_string_lossy()))?;
+        }
+        if let Some(offsets) = &plan.namespaces.time_offsets {
+            detour.own.push((libc::CLONE_NEWTIME as u32, open_own(c"self/ns/time")?));
+            namespace::unshare(libc::CLONE_NEWTIME as u32).context(|| "make the time namespace")?;
+            procfs.write(c"self/timens_offsets", offsets.as_bytes()).context(|| "linux.timeOffsets")?;
+        }
+        Ok(detour)
+    }
+
+    fn leave(self) -> Result<()> {
+        for (kind, own) in self.own {
+            namespace::enter(own.as_fd(), kind).context(|| "return to the runtime's own namespace")?;
+        }
+        Ok(())
+    }
+}
+
+/// One of our own namespaces; these links of `/proc` are magic, which [`Procfs`] rightly refuses to follow.
+fn open_own(name: &std::ffi::CStr) -> Result<OwnedFd> {
+    let path = CString::new(format!("/proc/{}", name.to_string_lossy())).unwrap_or_default();
+    rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .context(|| path.to_string_lossy().into_owned())
+}
+
+/// The process in between: joins the user namespace and what else is joined, makes init as its own brother, and goes.
+fn between(
+    plan: &Plan,
+    prepared: &mut Prepared,
+    descriptors: Descriptors,
+    channel: OwnedFd,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> ! {
+    let kinds = plan.namespaces.join.iter().map(|join| clone_flag(join.kind));
+    let joined = init::join_all(kinds, &descriptors.joins, 0).and_then(|()| {
+        let flags = plan.namespaces.create | libc::CLONE_PARENT as u64;
+        Ok(clone::clone3(&Request { flags, cgroup })?)
+    });
+    match joined {
+        // Not a word before the process in between has said who we are.
+        Ok(Side::Child) if !protocol::await_go(channel.as_fd()) => clone::exit(1),
+        Ok(Side::Child) => init::run(plan, prepared, descriptors, channel),
+
+        Ok(Side::Parent { pid, .. }) => {
+            protocol::send(channel.as_fd(), &Report::Born(pid.as_raw_nonzero().get()));
+            clone::exit(0)
+        }
+        Err(fault) => {
+            let joins = |step: &crate::plan::step::Step| {
+                matches!(step.action, crate::plan::step::Action::JoinNamespaces)
+            };
+            let step = plan.steps.iter().position(joins).unwrap_or_default() as u16;
+            protocol::send(channel.as_fd(), &Report::Failed(Failure { step, fault }));
+            clone::exit(1)
+        }
+    }
+}
+
+/// Takes init over from the process in between, which is reaped.
+fn adopt(plan: &Plan, mut middle: Init) -> Result<Init> {
+    let report = middle.report()?;
+    middle.wait();
+    middle.released = true;
+    match report {
+        Some(Report::Born(pid)) => {
+            let pid = Pid::from_raw(pid).ok_or_else(|| Error::new("init has no pid"))?;
+            // Init is our child and not reaped yet: its pid cannot be another's.
+            let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+                .context(|| format!("pidfd_open {}", pid.as_raw_nonzero()))?;
+            let channel = middle.channel.try_clone().context(|| "the socket to init")?;
+            protocol::go(&channel).context(|| "let init go on")?;
+
+            Ok(Init { pid, pidfd, channel, released: false })
+        }
+        Some(Report::Failed(failure)) => Err(super::failure(plan, &failure)),
+        _ => Err(Error::new("the process that joins the namespaces ended without a word")),
+    }
+}
+
+/// Raises hard limits of init where the program gets higher ones than the caller has. It must be done while init still has
+/// the caller's user ids.
+fn raise_limits(plan: &Plan, pid: Pid) -> Result<()> {
+    for step in &plan.steps {
+        let Action::Rlimit(limit) = &step.action else { continue };
+        let (soft, hard) = limits::get(limit.resource).context(|| step.to_string())?;
+        if limit.hard <= hard {
+            continue;
+        }
+        limits::set(Some(pid), limit.resource, soft, limit.hard).map_err(|errno| {
+            let error = Error::from(errno).context(step.to_string());
+            let hint = || format!("to raise a hard limit above the caller's {hard} needs CAP_SYS_RESOURCE");
+            if errno == Errno::PERM { error.hint(hint()) } else { error }
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes the id maps of init's new user namespace.
+fn write_id_maps(maps: &IdMaps, pid: Pid, procfs: &Procfs) -> Result<()> {
+    let pid = pid.as_raw_nonzero();
+    let write = |file: &str, value: &str| {
+        let path = CString::new(format!("{pid}/{file}")).unwrap_or_default();
+        procfs.write(&path, value.as_bytes())
+    };
+    match maps.writer {
+        MapWriter::Helpers => {
+            run_helper("newuidmap", pid.get(), &maps.uid).context(|| "linux.uidMappings")?;
+            run_helper("newgidmap", pid.get(), &maps.gid).context(|| "linux.gidMappings")
+        }
+        MapWriter::Privileged | MapWriter::OwnId => {
+            if maps.writer == MapWriter::OwnId {
+                write("setgroups", "deny").context(|| "linux.gidMappings: deny setgroups")?;
+            }
+            write("uid_map", &maps.uid).context(|| format!("linux.uidMappings: {}", one_line(&maps.uid)))?;
+            write("gid_map", &maps.gid).context(|| format!("linux.gidMappings: {}", one_line(&maps.gid)))
+        }
+    }
+}
+
+/// Runs newuidmap(1) or newgidmap(1), which know what `/etc/subuid` and `/etc/subgid` grant.
+fn run_helper(program: &str, pid: i32, map: &str) -> Result<()> {
+    let output = Command::new(program)
+        .arg(pid.to_string())
+        .args(map.split_whitespace())
+        .output()
+        .map_err(Error::from)
+        .map_err(|error| error.context(program).hint("install the package uidmap"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(Error::new(format!("{program} {}: {}", one_line(map), words.trim()))
+        .hint("the ranges that a user may map are in /etc/subuid and /etc/subgid"))
+}
+
+fn one_line(map: &str) -> String {
+    map.trim_end().replace('\n', ", ")
+}
+
+/// An id-mapped clone of a bind mount's source: made here, since only the owner of the superblock may.
+fn map_ids(mount: &IdMapped, procfs: &Procfs) -> Result<OwnedFd> {
+    let context = || format!("{}: map the ids of {}", mount.place, mount.source.to_string_lossy());
+    let user_namespace = user_namespace(mount, procfs).map_err(|error| error.context(context()))?;
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, mount.recursive);
+    let tree = rustix::mount::open_tree(CWD, &mount.source, flags).context(context)?;
+    let attributes = Attributes {
+        set: MOUNT_ATTR_IDMAP,
+        user_namespace: rustix::fd::AsRawFd::as_raw_fd(&user_namespace) as u64,
+        ..Attributes::default()
+    };
+    crate::sys::mount::set_attributes(tree.as_fd(), &attributes, mount.map_recursive).map_err(|errno| {
+        let error = Error::from(errno).context(context());
+        if errno == Errno::INVAL {
+            error.hint("the file system may not support id-mapped mounts")
+        } else {
+            error
+        }
+    })?;
+    Ok(tree)
+}
+
+/// A user namespace with the given maps: that of a process that does nothing and is gone when the file is open.
+fn user_namespace(mount: &IdMapped, procfs: &Procfs) -> Result<OwnedFd> {
+    let request = Request { flags: libc::CLONE_NEWUSER as u64, cgroup: None };
+    let (pid, pidfd) = match clone::clone3(&request).context(|| "make a user namespace")? {
+        Side::Child => loop {
+            rustix::event::pause();
+        },
+        Side::Parent { pid, pidfd } => (pid, pidfd),
+    };
+    let number = pid.as_raw_nonzero();
+    let write = |file: &str, map: &str| {
+        let path = CString::new(format!("{number}/{file}")).unwrap_or_default();
+        procfs.write(&path, map.as_bytes()).context(|| format!("{file} {}", one_line(map)))
+    };
+    let path = CString::new(format!("/proc/{number}/ns/user")).unwrap_or_default();
+    let opened =
+        write("uid_map", &mount.uid_map).and_then(|()| write("gid_map", &mount.gid_map)).and_then(|()| {
+            rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                .context(|| path.to_string_lossy().into_owned())
+        });
+    let _is_our_child = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+    wait(pidfd.as_fd());
+    opened
+}
+
+fn wait(pidfd: BorrowedFd<'_>) -> Option<WaitIdStatus> {
+    loop {
+        match rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            answer => return answer.ok().flatten(),
+        }
+    }
+}
+
+/// What the clone refuses has causes that its errno does not tell.
+fn explain_clone(plan: &Plan, errno: Errno) -> Error {
+    let user = plan.namespaces.creates(NamespaceKind::User);
+    let error = Error::from(errno).context("make the namespaces of init");
+    match errno {
+        Errno::NOSPC => error.hint("a limit of user.max_user_namespaces or of a sibling is reached"),
+        Errno::PERM if user => error.hint("new user namespaces may be forbidden: see user.max_user_namespaces, \
+                                           kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"),
+        Errno::PERM => error.hint("without root, linux.namespaces needs a user namespace"),
+        _ => error,
+    }
+}

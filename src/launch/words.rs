@@ -1,0 +1,121 @@
+//! A failed step as a sentence: the plan says what was tried, the fault says why it failed.
+
+use crate::errno;
+use crate::error::Error;
+use crate::launch::protocol::{Failure, Fault, Reason};
+use crate::plan::Plan;
+use crate::plan::step::Action;
+
+/// The error of a step of the plan that failed in init.
+pub fn failure(plan: &Plan, failure: &Failure) -> Error {
+    let index = usize::from(failure.step);
+    let fault = &failure.fault;
+    let action = plan.steps.get(index).map(|step| &step.action);
+    match (fault.reason, action) {
+        (Reason::Program | Reason::NotInPath, _) => {
+            let name = plan.execution.as_ref().and_then(|execution| execution.arguments.iter().next());
+            program_error(&String::from_utf8_lossy(name.unwrap_or_default()), fault)
+        }
+        (Reason::Join, _) => {
+            let number = usize::from(fault.detail.as_bytes().first().copied().unwrap_or_default());
+            let Some(join) = plan.namespaces.join.get(number) else { return plain(fault) };
+            let path = join.path.to_string_lossy();
+            plain(fault).context(format!("{}.path: join {path}", join.place))
+        }
+        (Reason::Source, Some(Action::Rootfs { path, .. })) => {
+            plain(fault).context(format!("config.json: root.path: {}", path.to_string_lossy()))
+        }
+        (_, Some(action)) => match missing_module(action) {
+            Some(module) => {
+                Error::new(format!("{module} is not enabled on this machine")).context(plan.place_text(index))
+            }
+            None => explain(action, fault).context(plan.step_text(index)),
+        },
+        (_, None) => plain(fault),
+    }
+}
+
+/// The error of a step after the start, whose words `create` has left in the state: one for each step.
+pub fn start_failure(first_step: usize, steps: &[String], program: &str, failure: &Failure) -> Error {
+    let fault = &failure.fault;
+    if matches!(fault.reason, Reason::Program | Reason::NotInPath) {
+        return program_error(program, fault);
+    }
+    let error = reasoned(fault);
+    match usize::from(failure.step).checked_sub(first_step).and_then(|index| steps.get(index)) {
+        Some(step) => error.context(step.clone()),
+        None => error,
+    }
+}
+
+/// The words that callers match to tell a missing program (127) from one that cannot be executed (126).
+fn program_error(name: &str, fault: &Fault) -> Error {
+    if fault.reason == Reason::NotInPath {
+        return Error::new(format!("exec: {name:?}: executable file not found in $PATH"));
+    }
+    let words = errno::text(fault.errno);
+    let error = match fault.errno {
+        libc::ENOENT => Error::new(format!("exec: {name:?}: stat {name}: {words}")),
+        _ => Error::from_errno(fault.errno).context(format!("exec: {name:?}")),
+    };
+    match fault.errno {
+        libc::ENOEXEC => error.hint("the program is for another machine, or a script without #!"),
+        _ => error,
+    }
+}
+
+/// The reason of a step, with what the action knows of it.
+fn explain(action: &Action, fault: &Fault) -> Error {
+    let error = reasoned(fault);
+    let denied = [libc::EPERM, libc::EACCES].contains(&fault.errno);
+    match action {
+        Action::OomScoreAdj(_) if denied => {
+            error.hint("a lower score than the caller's needs CAP_SYS_RESOURCE")
+        }
+        Action::Keyring { .. } if fault.errno == libc::EDQUOT => {
+            error.hint("the user has too many keys: raise kernel.keys.maxkeys, or use --no-new-keyring")
+        }
+        Action::Pivot if fault.errno == libc::EINVAL => {
+            error.hint("the host's root may be a ramfs: use --no-pivot")
+        }
+        Action::Capabilities(_) if denied => error.hint("the caller lacks one of the capabilities"),
+        _ => error,
+    }
+}
+
+/// The security module that a label is for, when this machine does not run it. Asked only once the kernel has refused.
+fn missing_module(action: &Action) -> Option<&'static str> {
+    let Action::ExecLabel { value, .. } = action else { return None };
+    let (name, enabled) = if value.starts_with(b"exec ") {
+        let text = std::fs::read("/sys/module/apparmor/parameters/enabled");
+        ("AppArmor", text.is_ok_and(|text| text.starts_with(b"Y")))
+    } else {
+        ("SELinux", std::fs::metadata("/sys/fs/selinux/enforce").is_ok())
+    };
+    (!enabled).then_some(name)
+}
+
+/// The reason of a fault in words.
+fn reasoned(fault: &Fault) -> Error {
+    let detail = String::from_utf8_lossy(fault.detail.as_bytes());
+    let output = if detail.is_empty() { String::new() } else { format!(": {detail:?}") };
+    match fault.reason {
+        Reason::Kernel if !detail.is_empty() => plain(fault).context(detail.into_owned()),
+        Reason::Kernel | Reason::Join | Reason::NotInPath | Reason::Program | Reason::Source => plain(fault),
+        Reason::Target => plain(fault).context("target"),
+        Reason::TargetIsLink => Error::new("the target is a symlink, which the image may have put there"),
+        Reason::TargetInProc => Error::new("the target is inside a procfs"),
+        Reason::NotProc => Error::new("only a procfs may be mounted on /proc"),
+        Reason::Locked => Error::new("cannot clear locked flags of the source"),
+        Reason::OutsideCwd => Error::new("the directory is not inside the container"),
+        Reason::UnmappedId => Error::new("the id has no mapping in the user namespace"),
+        Reason::WrongDevice => Error::new("is not the device that it should be"),
+        Reason::HookStatus => Error::new(format!("exit status {}{output}", fault.errno)),
+        Reason::HookSignal => Error::new(format!("ended by signal {}{output}", fault.errno)),
+        Reason::HookTimeout => Error::new(format!("hook ran past its timeout{output}")),
+    }
+}
+
+fn plain(fault: &Fault) -> Error {
+    Error::from_errno(fault.errno)
+}
