@@ -4,10 +4,12 @@
 //! picture; `tests/layers.rs` holds the floors: a module imports only from floors below its own.
 
 pub mod cgroup;
+pub mod container;
 pub mod errno;
 pub mod error;
 pub mod host;
 pub mod launch;
+pub mod log;
 pub mod plan;
 pub mod seccomp;
 pub mod spec;

@@ -1,0 +1,368 @@
+//! `create` and `run`: the line from `config.json` to a container that waits or runs.
+
+use crate::cgroup::{self, Guard};
+use crate::container::foreground::{self, Foreground};
+use crate::container::hooks;
+use crate::container::process::Process;
+use crate::container::record::{Record, Stage, Start};
+use crate::container::state::{Directory, Root};
+use crate::container::{Container, delete, unix_socket};
+use crate::error::{Context, Error, Result};
+use crate::host::Host;
+use crate::launch;
+use crate::launch::prepared::Prepared;
+use crate::launch::protocol::Report;
+use crate::launch::spawn::{self, CgroupEntry, Init, Sockets};
+use crate::log::Log;
+use crate::plan::step::Action;
+use crate::plan::step::Hook;
+use crate::plan::{Options, Plan};
+use crate::spec::linux::NamespaceKind;
+use crate::spec::{self, Spec, State, Status};
+use crate::sys::procfs::Procfs;
+use rustix::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// What the caller asks for.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// `--root`.
+    pub root: &'a Root,
+    /// What changes the plan.
+    pub options: Options<'a>,
+    /// `--config`, in place of the bundle's `config.json`.
+    pub config: Option<&'a Path>,
+    /// `--pid-file`, absolute.
+    pub pid_file: Option<&'a Path>,
+    /// `--console-socket`, absolute.
+    pub console_socket: Option<&'a Path>,
+    /// Where warnings go.
+    pub log: &'a Log,
+}
+
+/// How `run` behaves once the program runs.
+#[derive(Debug, Clone, Copy)]
+pub struct RunMode {
+    /// `--detach`: leave it alone.
+    pub detach: bool,
+    /// `--keep`: do not delete it when it ends.
+    pub keep: bool,
+    /// Not `--no-subreaper`: adopt the processes that it leaves behind.
+    pub subreaper: bool,
+}
+
+/// Creates a container; init waits for `start`.
+///
+/// # Errors
+/// The first thing that failed, with its place; nothing is left behind.
+pub fn create(request: &Request<'_>) -> Result<()> {
+    let decided = Decided::new(request)?;
+    check_console(&decided.plan, request, true)?;
+    let directory = request.root.make(request.options.id)?;
+    let outcome = Creation::begin(&decided, request, directory).and_then(|mut creation| {
+        let sockets = Sockets {
+            console: console(request)?,
+            listener: Some(creation.container.directory.listen()?),
+            marker: Some(creation.container.directory.lock_marker()?),
+        };
+        let mut init = creation.launch(&decided, sockets)?;
+        creation.put_on_record(&init, request, Stage::Created)?;
+        init.go()?;
+        init.release();
+        creation.commit();
+        Ok(())
+    });
+    outcome.map_err(|error| oom_hint(error, &decided.plan))
+}
+
+/// Creates a container and runs its program; in the foreground until it ends.
+///
+/// # Errors
+/// As [`create`]; the exit code is that of the program, or 128 and the signal that ended it.
+pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
+    let decided = Decided::new(request)?;
+    if decided.plan.execution.is_none() {
+        return Err(Error::new("config.json: process: missing, but run needs it"));
+    }
+    check_console(&decided.plan, request, mode.detach)?;
+    let foreground = if mode.detach { None } else { Some(Foreground::prepare(mode.subreaper)?) };
+    let directory = request.root.make(request.options.id)?;
+    let mut creation = Creation::begin(&decided, request, directory)?;
+    let (console, master) = match console(request)? {
+        None if decided.plan.terminal => {
+            foreground::console_pair().map(|(here, there)| (Some(there), Some(here)))?
+        }
+        console => (console, None),
+    };
+    let sockets = Sockets { console, ..Sockets::default() };
+    let mut init = creation.launch(&decided, sockets)?;
+    creation.put_on_record(&init, request, Stage::Running)?;
+    init.go()?;
+    if let Some(report) = init.report()? {
+        return Err(unexpected(&decided.plan, report));
+    }
+    let state = creation.state(Some(init.pid.as_raw_nonzero().get()));
+    hooks::run(&decided.plan.poststart, &state)?;
+    init.release();
+    creation.commit();
+    let Some(foreground) = foreground else { return Ok(0) };
+    let code = foreground.attend(&init, master)?;
+    if !mode.keep {
+        delete::remove(&creation.container, request.log)?;
+    }
+    Ok(code)
+}
+
+/// All that is known before anything is done.
+struct Decided {
+    spec: Spec,
+    plan: Plan,
+    host: Host,
+    procfs: Procfs,
+    rootfs: String,
+}
+
+impl Decided {
+    fn new(request: &Request<'_>) -> Result<Self> {
+        spec::validate::valid_id(request.options.id)?;
+        let loaded = match request.config {
+            Some(file) => spec::load_file(file)?,
+            None => spec::load(request.options.bundle)?,
+        };
+        let procfs = Procfs::open().context(|| "/proc")?;
+        let host = Host::probe(&procfs)?;
+        let plan = Plan::new(&loaded.spec, &host, &request.options)
+            .and_then(|plan| plan.namespaces.check_rights(&host).map(|()| plan))
+            .map_err(|error| error.context("config.json"))?;
+        for warning in loaded.warnings.iter().chain(&plan.warnings).chain(&plan.cgroup.warnings) {
+            request.log.warning(warning)?;
+        }
+        let rootfs = crate::plan::mounts::rootfs_path(request.options.bundle, &loaded.spec.root.path);
+        let rootfs = rootfs.to_string_lossy().into_owned();
+        Ok(Self { spec: loaded.spec, plan, host, procfs, rootfs })
+    }
+}
+
+/// A container in the making. Dropped, it undoes what it did, in reverse, unless it was committed.
+struct Creation<'a> {
+    container: Container,
+    cgroup: Option<Guard>,
+    log: &'a Log,
+    poststop: bool,
+    committed: bool,
+}
+
+impl<'a> Creation<'a> {
+    /// Writes the first record, then makes the cgroup.
+    fn begin(decided: &Decided, request: &Request<'a>, directory: Directory) -> Result<Self> {
+        let mut creation = Self {
+            container: Container { directory, record: first_record(decided, request) },
+            cgroup: None,
+            log: request.log,
+            poststop: false,
+            committed: false,
+        };
+        creation.container.directory.write(&creation.container.record)?;
+        let guard = cgroup::create(&decided.plan.cgroup)?;
+        creation.container.record.cgroup = guard.manager().location().clone();
+        creation.cgroup = Some(guard);
+        Ok(creation)
+    }
+
+    /// Makes init and goes with it to the point where all is prepared.
+    fn launch(&mut self, decided: &Decided, sockets: Sockets) -> Result<Init> {
+        let plan = &decided.plan;
+        let (init, mut report) = self.clone_init(decided, sockets)?;
+        self.poststop = true;
+        loop {
+            match report {
+                Some(Report::Hooks) => {
+                    let state = self.state(Some(init.pid.as_raw_nonzero().get()));
+                    hooks::run(&plan.runtime_hooks, &state)?;
+                    init.go()?;
+                }
+                Some(Report::Ready) => return Ok(init),
+                Some(report) => return Err(unexpected(plan, report)),
+                None => return Err(self.died(&init)),
+            }
+            report = init.report()?;
+        }
+    }
+
+    /// Makes init and hears its first report. Kernels up to 7.2 kill a child at birth whose creator's cgroup and its own
+    /// have seen a different number of kills; then it is made again, and moved into its cgroup the slow way.
+    fn clone_init(&self, decided: &Decided, sockets: Sockets) -> Result<(Init, Option<Report>)> {
+        let Some(guard) = &self.cgroup else { return Err(Error::new("no cgroup was made")) };
+        let state = |hook: &Hook| self.state_around_pid(hook.status);
+        let mut prepared =
+            Prepared::new(&decided.plan, decided.host.ignored_signals, decided.host.new_mount_api, state);
+        let mut spawn = |entry: CgroupEntry<'_>, sockets| {
+            let procfs = decided.procfs.try_clone().context(|| "/proc")?;
+            spawn::spawn(&decided.plan, &mut prepared, entry, sockets, procfs)
+                .map_err(|error| error.context("config.json"))
+        };
+        let join = guard.manager().join()?;
+        let Some(into) = join.into else {
+            let init = spawn(CgroupEntry { tasks: join.tasks, ..CgroupEntry::default() }, sockets)?;
+            let report = init.report()?;
+            return Ok((init, report));
+        };
+        let again = sockets.try_clone().context(|| "dup")?;
+        let entry = CgroupEntry { directory: Some(into.as_fd()), tasks: join.tasks, wait: false };
+        let init = spawn(entry, sockets)?;
+        let report = init.report()?;
+        if report.is_some() || !init.was_killed() {
+            return Ok((init, report));
+        }
+        drop(init);
+        let tasks = guard.manager().join()?.tasks;
+        let init = spawn(CgroupEntry { directory: None, tasks, wait: true }, again)?;
+        guard.manager().attach_pid(init.pid)?;
+        init.go()?;
+        let report = init.report()?;
+        Ok((init, report))
+    }
+
+    /// What is known of an init that ended without a word.
+    fn died(&self, init: &Init) -> Error {
+        let signal = init.wait().and_then(|status| status.terminating_signal());
+        match signal {
+            Some(signal) => Error::new(format!("init was ended by signal {signal} before it was ready")),
+            None => Error::new("init ended before it was ready"),
+        }
+    }
+
+    /// Makes the container known.
+    fn put_on_record(&mut self, init: &Init, request: &Request<'_>, stage: Stage) -> Result<()> {
+        self.container.record.process = Some(Process::of(init.pid)?);
+        self.container.record.stage = stage;
+        self.container.directory.write(&self.container.record)?;
+        if let Some(path) = request.pid_file {
+            write_pid_file(path, init.pid.as_raw_nonzero().get())?;
+        }
+        Ok(())
+    }
+
+    /// The state as hooks in the runtime's namespaces read it; each hook has its own status.
+    fn state(&self, pid: Option<i32>) -> State {
+        let record = &self.container.record;
+        State::new(&record.id, Status::Creating, pid, &record.bundle, record.annotations.clone())
+    }
+
+    /// The same for a hook inside, cut where init writes the pid that the container sees.
+    fn state_around_pid(&self, status: Status) -> (Vec<u8>, Vec<u8>) {
+        const KEY: &str = "\"pid\":";
+        let line = State { status, ..self.state(Some(0)) }.line();
+        let cut = line.find(KEY).map_or(line.len(), |start| start + KEY.len());
+        let (head, tail) = line.split_at(cut);
+        (head.into(), tail.strip_prefix('0').unwrap_or(tail).into())
+    }
+
+    /// Keeps the container.
+    fn commit(&mut self) {
+        self.committed = true;
+        if let Some(guard) = self.cgroup.take() {
+            let _kept = guard.commit();
+        }
+    }
+}
+
+impl Drop for Creation<'_> {
+    fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
+        drop(self.cgroup.take());
+        let undone = self.container.directory.remove();
+        let told = match undone {
+            Ok(()) => Ok(()),
+            Err(error) => self.log.warning(&format!("undo: {error}")),
+        };
+        if self.poststop {
+            delete::run_poststop(&self.container.record, self.log);
+        }
+        drop(told);
+    }
+}
+
+fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
+    let (spec, plan) = (&decided.spec, &decided.plan);
+    let first = plan.steps.iter().position(|step| matches!(step.action, Action::AwaitStart));
+    let first = first.map_or(plan.steps.len(), |index| index + 1);
+    Record {
+        id: request.options.id.to_owned(),
+        stage: Stage::Creating,
+        process: None,
+        bundle: request.options.bundle.to_string_lossy().into_owned(),
+        rootfs: decided.rootfs.clone(),
+        created: now(),
+        cgroup: plan.cgroup.location.clone(),
+        own_pids: plan.namespaces.creates(NamespaceKind::Pid),
+        annotations: spec.annotations.clone(),
+        poststart: spec.hooks.poststart.clone(),
+        poststop: spec.hooks.poststop.clone(),
+        start: Start {
+            program: spec.process.as_ref().and_then(|process| process.args.first().cloned()),
+            first,
+            steps: plan.steps[first..].iter().map(ToString::to_string).collect(),
+        },
+    }
+}
+
+fn now() -> String {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    crate::log::timestamp(now.tv_sec as u64, Some(now.tv_nsec as u32))
+}
+
+/// A terminal must end somewhere, and a console socket must have something to send.
+fn check_console(plan: &Plan, request: &Request<'_>, detached: bool) -> Result<()> {
+    match (plan.terminal, request.console_socket) {
+        (true, None) if detached => {
+            Err(Error::new("cannot allocate tty if corten will detach without setting console socket"))
+        }
+        (false, Some(_)) => {
+            Err(Error::new("cannot use console socket if corten will not detach or allocate tty"))
+        }
+        (true, Some(_)) if !detached => {
+            Err(Error::new("cannot use console socket if corten will not detach or allocate tty"))
+        }
+        (true, None) if !rustix::termios::isatty(rustix::stdio::stdin()) => {
+            Err(Error::new("process.terminal: standard input is not a terminal")
+                .hint("use --detach with --console-socket"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn console(request: &Request<'_>) -> Result<Option<OwnedFd>> {
+    let connect = |path: &Path| {
+        unix_socket::connect_stream(path)
+            .map_err(|error| error.context(format!("--console-socket {}", path.display())))
+    };
+    request.console_socket.map(connect).transpose()
+}
+
+/// Writes the pid without newline; whoever finds the file finds it whole.
+fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
+    let context = || format!("--pid-file {}", path.display());
+    let name = path.file_name().ok_or_else(|| Error::new("names no file").context(context()))?;
+    let temporary = path.with_file_name(format!(".{}", name.to_string_lossy()));
+    std::fs::write(&temporary, pid.to_string()).context(context)?;
+    std::fs::rename(&temporary, path).context(context)
+}
+
+fn unexpected(plan: &Plan, report: Report) -> Error {
+    match report {
+        Report::Failed(failure) => launch::failure(plan, &failure),
+        report => Error::new(format!("init reports {report:?} out of turn")),
+    }
+}
+
+/// A memory limit that init itself cannot live under looks like a crash.
+fn oom_hint(error: Error, plan: &Plan) -> Error {
+    let limited = plan.cgroup.writes.iter().any(|write| write.file.starts_with("memory."));
+    if limited && error.to_string().contains("ended by signal 9") {
+        return error.hint("the memory limit may be too low for the start of the container");
+    }
+    error
+}

@@ -1,0 +1,91 @@
+//! One container's life: created, started, signalled, deleted.
+
+pub mod create;
+pub mod delete;
+mod foreground;
+mod hooks;
+pub mod process;
+pub mod record;
+pub mod signal;
+pub mod start;
+pub mod state;
+pub mod unix_socket;
+
+use crate::cgroup;
+use crate::error::{Error, Result};
+use crate::spec::Status;
+use process::Liveness;
+use record::{Record, Stage};
+use state::{Directory, Root};
+
+/// A container on record.
+#[derive(Debug)]
+pub struct Container {
+    /// Its directory below the root.
+    pub directory: Directory,
+    /// What the record says.
+    pub record: Record,
+}
+
+impl Container {
+    /// Opens the container of that id.
+    ///
+    /// # Errors
+    /// `container does not exist`; a record that cannot be read.
+    pub fn open(root: &Root, id: &str) -> Result<Self> {
+        crate::spec::validate::valid_id(id)?;
+        let directory = root.directory(id)?.ok_or_else(|| Error::new("container does not exist"))?;
+        let record = directory.read()?.unwrap_or_else(|| Record::unwritten(id));
+        Ok(Self { directory, record })
+    }
+
+    /// What the kernel says of its state, now.
+    ///
+    /// # Errors
+    /// A freezer that cannot be read.
+    pub fn status(&self) -> Result<Status> {
+        let Some(process) = &self.record.process else { return Ok(Status::Creating) };
+        if process.liveness()? == Liveness::Ended {
+            return Ok(Status::Stopped);
+        }
+        if self.record.stage == Stage::Creating {
+            return Ok(Status::Creating);
+        }
+        if cgroup::open(&self.record.cgroup).is_frozen()? {
+            return Ok(Status::Paused);
+        }
+        let waits = self.record.stage == Stage::Created && self.directory.is_waiting()?;
+        Ok(if waits { Status::Created } else { Status::Running })
+    }
+
+    /// Whether init was on record and has ended.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn init_has_ended(&self) -> Result<bool> {
+        match &self.record.process {
+            Some(process) => Ok(process.liveness()? == Liveness::Ended),
+            None => Ok(false),
+        }
+    }
+
+    /// The state document.
+    ///
+    /// # Errors
+    /// As [`Container::status`].
+    pub fn state(&self) -> Result<crate::spec::State> {
+        let status = self.status()?;
+        let pid = match status {
+            Status::Stopped => 0,
+            _ => self.record.process.as_ref().map_or(0, |process| process.pid),
+        };
+        let record = &self.record;
+        let annotations = record.annotations.clone();
+        Ok(crate::spec::State {
+            rootfs: Some(record.rootfs.clone()),
+            created: Some(record.created.clone()),
+            owner: Some(String::new()),
+            ..crate::spec::State::new(&record.id, status, Some(pid), &record.bundle, annotations)
+        })
+    }
+}

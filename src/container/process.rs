@@ -1,0 +1,148 @@
+//! Init by its pid, safe against pid reuse: the pid counts only together with the time at which the process started.
+
+use crate::error::{Context, Error, Result};
+use crate::sys::signals;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// A process on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its pid in the runtime's namespace.
+    pub pid: i32,
+    /// When it started, in clock ticks since boot: field 22 of `/proc/PID/stat`.
+    pub start_time: u64,
+}
+
+/// Whether a process still is what the record means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs, waits or is stopped.
+    Alive,
+    /// It has ended, is a zombie, or its pid is another's.
+    Ended,
+}
+
+impl Process {
+    /// The process that now has that pid.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn of(pid: Pid) -> Result<Self> {
+        let pid = pid.as_raw_nonzero().get();
+        let stat = Stat::read(pid)?.ok_or_else(|| Error::new(format!("process {pid} has ended")))?;
+        Ok(Self { pid, start_time: stat.start_time })
+    }
+
+    /// Whether it still is there.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn liveness(&self) -> Result<Liveness> {
+        let alive = Stat::read(self.pid)?
+            .is_some_and(|stat| stat.start_time == self.start_time && !matches!(stat.state, b'Z' | b'X'));
+        Ok(if alive { Liveness::Alive } else { Liveness::Ended })
+    }
+
+    /// A pidfd of it; nothing when it has ended.
+    ///
+    /// # Errors
+    /// Those of pidfd_open(2).
+    pub fn open(&self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            answer => answer.context(|| format!("pidfd_open {}", self.pid))?,
+        };
+        // Only now that the pid cannot change its meaning does the start time prove anything.
+        Ok((self.liveness()? == Liveness::Alive).then_some(pidfd))
+    }
+
+    /// Sends it a signal; false when it has ended.
+    ///
+    /// # Errors
+    /// Those of pidfd_send_signal(2).
+    pub fn signal(&self, number: i32) -> Result<bool> {
+        let Some(pidfd) = self.open()? else { return Ok(false) };
+        match signals::send(pidfd.as_fd(), number) {
+            Ok(()) => Ok(true),
+            Err(Errno::SRCH) => Ok(false),
+            Err(errno) => Err(Error::from(errno).context(format!("signal {number} to process {}", self.pid))),
+        }
+    }
+
+    /// Waits until it has ended, at most `patience`; false when it has not.
+    ///
+    /// # Errors
+    /// Those of poll(2).
+    pub fn wait(&self, patience: Duration) -> Result<bool> {
+        use rustix::event::{PollFd, PollFlags, Timespec};
+        let Some(pidfd) = self.open()? else { return Ok(true) };
+        let patience = Timespec {
+            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        let mut events = [PollFd::new(&pidfd, PollFlags::IN)];
+        loop {
+            match rustix::event::poll(&mut events, Some(&patience)) {
+                Err(Errno::INTR) => {}
+                answer => return Ok(answer.context(|| format!("wait for process {}", self.pid))? > 0),
+            }
+        }
+    }
+}
+
+/// What is wanted of proc_pid_stat(5).
+struct Stat {
+    state: u8,
+    start_time: u64,
+}
+
+impl Stat {
+    fn read(pid: i32) -> Result<Option<Self>> {
+        let path = format!("/proc/{pid}/stat");
+        let mut text = [0; 1024];
+        let read = rustix::fs::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| rustix::io::read(&file, &mut text));
+        match read {
+            Ok(length) => Ok(Self::parse(&text[..length])),
+            Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+            Err(errno) => Err(Error::from(errno).context(path)),
+        }
+    }
+
+    /// The name in parentheses may hold anything, so fields are counted from its end.
+    fn parse(text: &[u8]) -> Option<Self> {
+        let end = text.iter().rposition(|byte| *byte == b')')?;
+        let rest = std::str::from_utf8(&text[end + 1..]).ok()?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let start_time = fields.nth(18)?.parse().ok()?;
+        Some(Self { state, start_time })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_the_fields() {
+        let text = b"7 (a) Z 1 (b) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 0 0 0";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!((stat.state, stat.start_time), (b'S', 4242));
+    }
+
+    #[test]
+    fn a_reused_pid_is_not_the_process() {
+        let own = Process::of(rustix::process::getpid()).unwrap();
+        assert_eq!(own.liveness().unwrap(), Liveness::Alive);
+        let other = Process { start_time: own.start_time + 1, ..own };
+        assert_eq!(other.liveness().unwrap(), Liveness::Ended);
+        assert!(!other.signal(0).unwrap());
+    }
+}

@@ -1,0 +1,86 @@
+//! The record of a container on disk: written before its first side effect, so that whatever happens `delete` knows what
+//! there may be.
+
+use crate::container::process::Process;
+use crate::plan::cgroup::Location;
+use crate::spec::Hook;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How far the runtime got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Something may exist already, nothing is complete.
+    Creating,
+    /// Init waits for `start`, or waited for it.
+    Created,
+    /// `run`: init did not wait.
+    Running,
+}
+
+/// What is known of a container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// Its id.
+    pub id: String,
+    /// How far the runtime got.
+    pub stage: Stage,
+    /// Init, once it is on record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<Process>,
+    /// The bundle, absolute.
+    pub bundle: String,
+    /// The root file system, absolute.
+    pub rootfs: String,
+    /// When it was created, RFC 3339 with nanoseconds.
+    pub created: String,
+    /// Its cgroup.
+    pub cgroup: Location,
+    /// Whether it has a pid namespace of its own: then all its processes die with init.
+    pub own_pids: bool,
+    /// `annotations`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// `hooks.poststart`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststart: Vec<Hook>,
+    /// `hooks.poststop`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub poststop: Vec<Hook>,
+    /// What `start` needs to explain a failure of init.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// The steps of init after the start, in words, and the program.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// `args[0]`; nothing without a process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// The number of the first of the steps in the plan.
+    pub first: usize,
+    /// A line for each step.
+    pub steps: Vec<String>,
+}
+
+impl Record {
+    /// The record of a container whose creator was killed before it wrote one.
+    pub fn unwritten(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            stage: Stage::Creating,
+            process: None,
+            bundle: String::new(),
+            rootfs: String::new(),
+            created: String::new(),
+            cgroup: Location { mode: crate::host::cgroup::Mode::None, directories: Vec::new() },
+            own_pids: true,
+            annotations: BTreeMap::new(),
+            poststart: Vec::new(),
+            poststop: Vec::new(),
+            start: Start::default(),
+        }
+    }
+}

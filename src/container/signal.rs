@@ -1,0 +1,153 @@
+//! `kill`: a signal to the container.
+
+use crate::cgroup;
+use crate::container::Container;
+use crate::error::{Error, Result};
+use crate::spec::Status;
+
+/// Names and numbers of signal(7), as every architecture but MIPS, SPARC, Alpha and PA-RISC has them.
+const NAMES: &[(&str, i32)] = &[
+    ("HUP", 1),
+    ("INT", 2),
+    ("QUIT", 3),
+    ("ILL", 4),
+    ("TRAP", 5),
+    ("ABRT", 6),
+    ("IOT", 6),
+    ("BUS", 7),
+    ("FPE", 8),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("SEGV", 11),
+    ("USR2", 12),
+    ("PIPE", 13),
+    ("ALRM", 14),
+    ("TERM", 15),
+    ("STKFLT", 16),
+    ("CHLD", 17),
+    ("CLD", 17),
+    ("CONT", 18),
+    ("STOP", 19),
+    ("TSTP", 20),
+    ("TTIN", 21),
+    ("TTOU", 22),
+    ("URG", 23),
+    ("XCPU", 24),
+    ("XFSZ", 25),
+    ("VTALRM", 26),
+    ("PROF", 27),
+    ("WINCH", 28),
+    ("IO", 29),
+    ("POLL", 29),
+    ("PWR", 30),
+    ("SYS", 31),
+];
+
+/// The real-time signals that programs may use, as glibc counts them.
+const RTMIN: i32 = 34;
+const RTMAX: i32 = 64;
+
+/// The number of a signal by its name, with or without `SIG`, or by its number.
+///
+/// # Errors
+/// `unknown signal "X"`.
+pub fn parse(text: &str) -> Result<i32> {
+    let unknown = || Error::new(format!("unknown signal {text:?}"));
+    if let Ok(number) = text.parse::<i32>() {
+        return (1..=crate::sys::signals::LAST).contains(&number).then_some(number).ok_or_else(unknown);
+    }
+    let upper = text.to_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some((_, number)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return Ok(*number);
+    }
+    real_time(name).ok_or_else(unknown)
+}
+
+/// `RTMIN`, `RTMIN+3`, `RTMAX-1`.
+fn real_time(name: &str) -> Option<i32> {
+    let offset = |rest: &str, sign: char| match rest {
+        "" => Some(0),
+        rest => rest.strip_prefix(sign)?.parse::<i32>().ok(),
+    };
+    let number = match (name.strip_prefix("RTMIN"), name.strip_prefix("RTMAX")) {
+        (Some(rest), _) => RTMIN.checked_add(offset(rest, '+')?)?,
+        (_, Some(rest)) => RTMAX.checked_sub(offset(rest, '-')?)?,
+        _ => return None,
+    };
+    (RTMIN..=RTMAX).contains(&number).then_some(number)
+}
+
+/// Sends a signal to init; with `all` to every process of the container. SIGKILL without a pid namespace of its own always
+/// means all: nothing else would end the rest.
+///
+/// # Errors
+/// `container not running`.
+pub fn kill(container: &Container, number: i32, all: bool) -> Result<()> {
+    let status = container.status()?;
+    let running = !matches!(status, Status::Stopped | Status::Creating);
+    if all || (number == libc::SIGKILL && !container.record.own_pids) {
+        if number == libc::SIGKILL {
+            return kill_all(container);
+        }
+        return signal_all(container, number);
+    }
+    let reached = match &container.record.process {
+        Some(process) if running => process.signal(number)?,
+        _ => false,
+    };
+    if !reached {
+        return Err(Error::new("container not running"));
+    }
+    if number == libc::SIGKILL && status == Status::Paused {
+        // A frozen process of cgroup v1 dies only when it goes on.
+        cgroup::open(&container.record.cgroup).thaw()?;
+    }
+    Ok(())
+}
+
+/// Kills every process of the container; one that is paused goes on so that it can die.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn kill_all(container: &Container) -> Result<()> {
+    if let Some(process) = &container.record.process {
+        process.signal(libc::SIGKILL)?;
+    }
+    cgroup::open(&container.record.cgroup).kill_all()
+}
+
+/// Signals every process in the container's cgroup.
+fn signal_all(container: &Container, number: i32) -> Result<()> {
+    for pid in cgroup::open(&container.record.cgroup).pids()? {
+        match crate::sys::signals::kill(pid.as_raw_nonzero().get(), number) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(errno) => return Err(Error::from(errno).context(format!("signal {number} to {pid:?}"))),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_are_known_by_name_and_number() {
+        for (text, number) in [
+            ("15", 15),
+            ("TERM", 15),
+            ("SIGTERM", 15),
+            ("sigkill", 9),
+            ("SIGRTMIN+3", 37),
+            ("RTMAX-1", 63),
+            ("RTMIN", 34),
+            ("64", 64),
+        ] {
+            assert_eq!(parse(text).unwrap(), number, "{text}");
+        }
+        for text in ["", "0", "65", "-9", "NOPE", "RTMIN+31", "RTMIN3", "9x"] {
+            assert_eq!(parse(text).unwrap_err().to_string(), format!("unknown signal {text:?}"));
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Unix sockets at paths of any length: `sun_path` holds 108 bytes, an engine's state directory may be deeper.
+//!
+//! The socket is named below a descriptor of its directory, `/proc/self/fd/N/name`.
+
+use crate::error::{Context, Error, Result};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use std::path::Path;
+
+/// Connects to the stream socket at `path`.
+///
+/// # Errors
+/// Those of connect(2).
+pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = path.file_name() else { return Err(Error::new("names no socket")) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(CWD, directory, flags, Mode::empty())?;
+    connect(directory.as_fd(), &name.to_string_lossy(), SocketType::STREAM)
+}
+
+/// Connects to the socket `name` in `directory`.
+///
+/// # Errors
+/// `ECONNREFUSED`: nobody listens; otherwise those of connect(2).
+pub fn connect(directory: BorrowedFd<'_>, name: &str, kind: SocketType) -> Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    rustix::net::connect(&socket, &address(directory, name)?)?;
+    Ok(socket)
+}
+
+/// Listens on a new socket `name` in `directory`, for packets that stay apart.
+///
+/// # Errors
+/// Those of bind(2) and listen(2).
+pub fn listen(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &address(directory, name)?).context(|| name)?;
+    rustix::net::listen(&socket, 8).context(|| name)?;
+    Ok(socket)
+}
+
+fn address(directory: BorrowedFd<'_>, name: &str) -> Result<SocketAddrUnix> {
+    Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", directory.as_raw_fd()))?)
+}
