@@ -4,6 +4,7 @@
 //! picture; `tests/layers.rs` holds the floors: a module imports only from floors below its own.
 
 pub mod cgroup;
+pub mod cli;
 pub mod container;
 pub mod errno;
 pub mod error;

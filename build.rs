@@ -1,0 +1,18 @@
+//! Puts the commit that is built into the binary, for `--version`.
+
+use std::process::Command;
+
+fn main() {
+    let commit =
+        std::env::var("CORTEN_COMMIT").ok().or_else(described).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo:rustc-env=CORTEN_COMMIT={commit}");
+    println!("cargo:rerun-if-env-changed=CORTEN_COMMIT");
+    println!("cargo:rerun-if-changed=.git/HEAD");
+}
+
+/// The commit as git names it; nothing outside of a checkout.
+fn described() -> Option<String> {
+    let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output().ok()?;
+    let commit = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !commit.is_empty()).then_some(commit)
+}

@@ -1,0 +1,43 @@
+//! plan: what create would do, without doing it.
+
+use super::grammar::{Arguments, Plan as Typed};
+use super::lifecycle::rootless;
+use super::print;
+use crate::error::{Context, Error, Result};
+use crate::host::Host;
+use crate::log::Log;
+use crate::plan::{Options, Plan, text};
+use crate::spec;
+use crate::sys::procfs::Procfs;
+
+/// Prints the plan of a bundle on this machine.
+pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
+    spec::validate::valid_id(&typed.id)?;
+    let bundle =
+        std::path::absolute(&typed.bundle).context(|| format!("--bundle {}", typed.bundle.display()))?;
+    let loaded = spec::load(&bundle)?;
+    let host = Host::probe(&Procfs::open().context(|| "/proc")?)?;
+    let options = Options {
+        id: &typed.id,
+        bundle: &bundle,
+        await_start: true,
+        no_pivot: false,
+        no_new_keyring: false,
+        extra_descriptors: 0,
+        extra_environment: Vec::new(),
+        systemd_cgroup: arguments.systemd_cgroup,
+        rootless: rootless(arguments.rootless),
+        has_seccomp: false,
+    };
+    let plan = Plan::new(&loaded.spec, &host, &options).map_err(|error| error.context("config.json"))?;
+    for warning in loaded.warnings.iter().chain(&plan.warnings).chain(&plan.cgroup.warnings) {
+        log.warning(warning)?;
+    }
+    if typed.json {
+        let lines = serde_json::to_string_pretty(&text::lines(&plan));
+        print(&(lines.map_err(|error| Error::new(error.to_string()))? + "\n"))?;
+    } else {
+        print(&text::table(&plan))?;
+    }
+    Ok(0)
+}

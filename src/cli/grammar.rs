@@ -1,0 +1,254 @@
+//! The grammar of the command line: runc's words, and crun's where they add something.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// The three lines that callers read: the name and version, the commit, the specification.
+const VERSION: &str =
+    concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("CORTEN_COMMIT"), "\nspec: 1.3.0");
+
+/// A low-level OCI runtime: makes containers from bundles.
+#[derive(Debug, Parser)]
+#[command(name = "corten", version = VERSION, disable_help_subcommand = true, disable_version_flag = true)]
+pub struct Arguments {
+    /// Print the version.
+    #[arg(short = 'v', short_alias = 'V', long, action = clap::ArgAction::Version)]
+    version: (),
+    /// Where the state of containers is kept [default: /run/corten, or $XDG_RUNTIME_DIR/corten for an ordinary user].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// A file that gets the error, too.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// How the log file is written.
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+    /// Write warnings to the log file, too.
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// Let systemd make the cgroup.
+    #[arg(long, global = true)]
+    pub systemd_cgroup: bool,
+    /// Go on without cgroup permissions: true, false or auto.
+    #[arg(id = "tolerate", long = "rootless", value_enum, default_value = "auto", value_name = "WHEN")]
+    pub rootless: Rootless,
+    /// Accepted for callers of old runtimes.
+    #[arg(long, global = true, hide = true, value_name = "PATH")]
+    pub criu: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// `--log-format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line of text a record.
+    Text,
+    /// A JSON object a record.
+    Json,
+}
+
+/// `--rootless`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rootless {
+    /// Yes.
+    True,
+    /// No.
+    False,
+    /// When the caller is no root, or root of a user namespace.
+    Auto,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Create a container; its program waits for start.
+    Create(Create),
+    /// Start the program of a created container.
+    Start(Start),
+    /// Create a container and run its program.
+    Run(Run),
+    /// Print the state of a container as JSON.
+    State(State),
+    /// Send a signal to a container.
+    Kill(Kill),
+    /// Delete a stopped container.
+    Delete(Delete),
+    /// List the containers.
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Write a config.json to begin with.
+    Spec(Spec),
+    /// Print what create would do, step by step, and do nothing.
+    Plan(Plan),
+}
+
+impl Verb {
+    /// The verb and its object, for errors: `create web1`. What is no id may hold anything and is left to the error itself.
+    pub fn text(&self) -> String {
+        let (verb, id) = self.parts();
+        match id.filter(|id| crate::spec::validate::valid_id(id).is_ok()) {
+            Some(id) => format!("{verb} {id}"),
+            None => verb.to_owned(),
+        }
+    }
+
+    fn parts(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Create(create) => ("create", Some(&create.id)),
+            Self::Start(start) => ("start", Some(&start.id)),
+            Self::Run(run) => ("run", Some(&run.create.id)),
+            Self::State(state) => ("state", Some(&state.id)),
+            Self::Kill(kill) => ("kill", Some(&kill.id)),
+            Self::Delete(delete) => ("delete", Some(&delete.id)),
+            Self::List(_) => ("list", None),
+            Self::Spec(_) => ("spec", None),
+            Self::Plan(_) => ("plan", None),
+        }
+    }
+}
+
+/// What create and run have in common.
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The id of the new container.
+    pub id: String,
+    /// The bundle: the directory with config.json.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub bundle: PathBuf,
+    /// Another file than the bundle's config.json.
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// A socket that gets the terminal's master.
+    #[arg(long, value_name = "SOCKET")]
+    pub console_socket: Option<PathBuf>,
+    /// A file that gets the pid.
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Move the root instead of pivoting, for hosts on a ramfs.
+    #[arg(long)]
+    pub no_pivot: bool,
+    /// Keep the caller's session keyring.
+    #[arg(long)]
+    pub no_new_keyring: bool,
+    /// Pass so many descriptors after stderr on to the program.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub preserve_fds: u32,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// What it shares with create.
+    #[command(flatten)]
+    pub create: Create,
+    /// Leave the container alone once its program runs.
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Do not delete the container when it has ended.
+    #[arg(long)]
+    pub keep: bool,
+    /// Do not adopt the processes that the container leaves behind.
+    #[arg(long)]
+    pub no_subreaper: bool,
+}
+
+/// `start`.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// The container.
+    pub id: String,
+}
+
+/// `state`.
+#[derive(Debug, Args)]
+pub struct State {
+    /// The container.
+    pub id: String,
+}
+
+/// `kill`.
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// The container.
+    pub id: String,
+    /// The signal, by name or number.
+    #[arg(default_value = "SIGTERM")]
+    pub signal: String,
+    /// Signal every process of the container.
+    #[arg(short, long)]
+    pub all: bool,
+}
+
+/// `delete`.
+#[derive(Debug, Args)]
+pub struct Delete {
+    /// The container.
+    pub id: String,
+    /// End it first when it runs; a container that does not exist is no error.
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// How to print it.
+    #[arg(short, long, default_value = "table", value_name = "table|json")]
+    pub format: String,
+    /// Print the ids alone.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// `spec`.
+#[derive(Debug, Args)]
+pub struct Spec {
+    /// The directory that gets config.json.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub bundle: PathBuf,
+    /// For an ordinary user: with a user namespace of his own.
+    #[arg(id = "for_user", long = "rootless")]
+    pub rootless: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The id of the container that would be created.
+    #[arg(default_value = "container")]
+    pub id: String,
+    /// The bundle: the directory with config.json.
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    pub bundle: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn callers_words_are_understood() {
+        for words in [
+            "corten --root /r --log /l --log-format json create --bundle /b --pid-file /p --no-pivot id",
+            "corten --root=/r --systemd-cgroup create id --bundle /b",
+            "corten kill --all id 9",
+            "corten kill id SIGTERM -a",
+            "corten delete id --force",
+            "corten list -f json -q",
+            "corten run -d --keep --no-subreaper --preserve-fds 2 id",
+        ] {
+            assert!(Arguments::try_parse_from(words.split(' ')).is_ok(), "{words}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! create, run, start, kill, delete: from what was typed to what is meant.
+
+use super::grammar::{Arguments, Create, Delete, Kill, Rootless, Run, Start};
+use crate::container::create::{self, Request, RunMode};
+use crate::container::state::Root;
+use crate::container::{Container, delete, signal, start};
+use crate::error::{Context, Error, Result};
+use crate::log::Log;
+use crate::plan::Options;
+use std::path::{Path, PathBuf};
+
+/// Creates a container.
+pub fn create(arguments: &Arguments, typed: &Create, log: &Log) -> Result<u8> {
+    let meant = Meant::new(arguments, typed)?;
+    create::create(&meant.request(arguments, typed, true, log)?)?;
+    Ok(0)
+}
+
+/// Runs a container.
+pub fn run(arguments: &Arguments, typed: &Run, log: &Log) -> Result<u8> {
+    let meant = Meant::new(arguments, &typed.create)?;
+    let mode = RunMode { detach: typed.detach, keep: typed.keep, subreaper: !typed.no_subreaper };
+    create::run(&meant.request(arguments, &typed.create, false, log)?, mode)
+}
+
+/// Starts a created container.
+pub fn start(arguments: &Arguments, typed: &Start) -> Result<u8> {
+    start::start(&open(arguments, &typed.id)?)?;
+    Ok(0)
+}
+
+/// Signals a container.
+pub fn kill(arguments: &Arguments, typed: &Kill) -> Result<u8> {
+    let number = signal::parse(&typed.signal)?;
+    signal::kill(&open(arguments, &typed.id)?, number, typed.all)?;
+    Ok(0)
+}
+
+/// Deletes a container.
+pub fn delete(arguments: &Arguments, typed: &Delete, log: &Log) -> Result<u8> {
+    let root = Root::choose(arguments.root.as_deref())?;
+    crate::spec::validate::valid_id(&typed.id)?;
+    if typed.force && root.directory(&typed.id)?.is_none() {
+        return Ok(0);
+    }
+    delete::delete(&Container::open(&root, &typed.id)?, typed.force, log)?;
+    Ok(0)
+}
+
+fn open(arguments: &Arguments, id: &str) -> Result<Container> {
+    Container::open(&Root::choose(arguments.root.as_deref())?, id)
+}
+
+/// Paths made absolute: the caller's directory is not the container's.
+struct Meant {
+    root: Root,
+    bundle: PathBuf,
+    pid_file: Option<PathBuf>,
+    console_socket: Option<PathBuf>,
+    sockets: u32,
+}
+
+impl Meant {
+    fn new(arguments: &Arguments, typed: &Create) -> Result<Self> {
+        let absolute = |path: &Path, flag: &str| {
+            std::path::absolute(path).context(|| format!("{flag} {}", path.display()))
+        };
+        let optional =
+            |path: &Option<PathBuf>, flag| path.as_deref().map(|path| absolute(path, flag)).transpose();
+        Ok(Self {
+            root: Root::choose(arguments.root.as_deref())?,
+            bundle: absolute(&typed.bundle, "--bundle")?,
+            pid_file: optional(&typed.pid_file, "--pid-file")?,
+            console_socket: optional(&typed.console_socket, "--console-socket")?,
+            sockets: passed_sockets(),
+        })
+    }
+
+    fn request<'a>(
+        &'a self,
+        arguments: &Arguments,
+        typed: &'a Create,
+        await_start: bool,
+        log: &'a Log,
+    ) -> Result<Request<'a>> {
+        let extra_descriptors = self.sockets.saturating_add(typed.preserve_fds);
+        check_descriptors(extra_descriptors)?;
+        let extra_environment = match self.sockets {
+            0 => Vec::new(),
+            count => vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()],
+        };
+        Ok(Request {
+            root: &self.root,
+            options: Options {
+                id: &typed.id,
+                bundle: &self.bundle,
+                await_start,
+                no_pivot: typed.no_pivot,
+                no_new_keyring: typed.no_new_keyring,
+                extra_descriptors,
+                extra_environment,
+                systemd_cgroup: arguments.systemd_cgroup,
+                rootless: rootless(arguments.rootless),
+                has_seccomp: false,
+            },
+            config: typed.config.as_deref(),
+            pid_file: self.pid_file.as_deref(),
+            console_socket: self.console_socket.as_deref(),
+            log,
+        })
+    }
+}
+
+/// Whether missing cgroup permissions are tolerated.
+pub(super) fn rootless(wanted: Rootless) -> bool {
+    match wanted {
+        Rootless::True => true,
+        Rootless::False => false,
+        Rootless::Auto => !rustix::process::geteuid().is_root() || in_user_namespace(),
+    }
+}
+
+fn in_user_namespace() -> bool {
+    crate::host::in_user_namespace()
+}
+
+/// The sockets that systemd passes to us, sd_listen_fds(3): only when they are meant for this process.
+fn passed_sockets() -> u32 {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    let ours = number("LISTEN_PID").is_some_and(|pid| pid == std::process::id());
+    if ours { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
+}
+
+/// Every descriptor that the program is promised must be open: another one of ours would take its place.
+fn check_descriptors(count: u32) -> Result<()> {
+    for number in 3..3 + u64::from(count) {
+        if !crate::sys::directory::is_open(number) {
+            return Err(Error::new(format!("--preserve-fds: descriptor {number} is not open")));
+        }
+    }
+    Ok(())
+}

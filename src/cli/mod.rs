@@ -1,0 +1,102 @@
+//! The command line: the grammar, and one small function a verb, from what was typed to what is meant to the container.
+
+mod diagnose;
+mod grammar;
+mod inspect;
+mod lifecycle;
+
+use crate::error::{Error, Result};
+use crate::log::{Format, Log};
+use crate::sys::own_binary;
+use clap::Parser;
+use grammar::{Arguments, LogFormat, Verb};
+use rustix::io::Errno;
+use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// Verbs whose process a container could reach, so that the binary is put out of its reach first.
+const ENTERING: [&str; 2] = ["create", "run"];
+
+/// Runs the command line; the exit code of the process.
+pub fn main(typed: Vec<OsString>) -> u8 {
+    // Before anything else, which would all have to be done again.
+    if let Err(error) = protect(&typed) {
+        let _nobody_may_listen = writeln!(std::io::stderr(), "{error}");
+        return 1;
+    }
+    let arguments = match Arguments::try_parse_from(&typed) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _nobody_may_listen = error.print();
+            return u8::from(error.use_stderr());
+        }
+    };
+    let log = Log {
+        file: arguments.log.clone(),
+        format: match arguments.log_format {
+            LogFormat::Text => Format::Text,
+            LogFormat::Json => Format::Json,
+        },
+        debug: arguments.debug,
+    };
+    match log.open().and_then(|()| act(&arguments, &log)) {
+        Ok(code) => code,
+        Err(error) => report(&arguments.verb, &error, &log),
+    }
+}
+
+/// Puts the binary out of the container's reach. The verb is not known yet: a word that reads like one is enough.
+fn protect(typed: &[OsString]) -> Result<()> {
+    if !typed.iter().any(|word| ENTERING.iter().any(|verb| word == verb)) {
+        return Ok(());
+    }
+    let environment: Vec<Vec<u8>> = std::env::vars_os()
+        .map(|(name, value)| [name.as_bytes(), b"=", &value.into_vec()].concat())
+        .collect();
+    let arguments = typed.iter().map(|word| word.as_bytes());
+    own_binary::protect(arguments, environment.iter().map(Vec::as_slice))
+        .map_err(|errno| Error::from(errno).context("protect the runtime's own binary"))
+}
+
+fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
+    match &arguments.verb {
+        Verb::Create(create) => lifecycle::create(arguments, create, log),
+        Verb::Run(run) => lifecycle::run(arguments, run, log),
+        Verb::Start(start) => lifecycle::start(arguments, start),
+        Verb::Kill(kill) => lifecycle::kill(arguments, kill),
+        Verb::Delete(delete) => lifecycle::delete(arguments, delete, log),
+        Verb::State(state) => inspect::state(arguments, state),
+        Verb::List(list) => inspect::list(arguments, list),
+        Verb::Spec(spec) => inspect::spec(spec),
+        Verb::Plan(plan) => diagnose::plan(arguments, plan, log),
+    }
+}
+
+/// Tells of the error once on stderr and once in the log.
+fn report(verb: &Verb, error: &Error, log: &Log) -> u8 {
+    let error = error.clone().context(verb.text());
+    let mut stderr = std::io::stderr();
+    let _nobody_may_listen = writeln!(stderr, "{error}");
+    if let Some(hint) = error.hint_text() {
+        let _nobody_may_listen = writeln!(stderr, "  hint: {hint}");
+    }
+    if let Err(failed) = log.error(&error.to_string()) {
+        let _nobody_may_listen = writeln!(stderr, "{failed}");
+    }
+    1
+}
+
+/// Writes the output of a command, unbuffered; a reader that went away is no error.
+fn print(text: &str) -> Result<()> {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match rustix::io::write(rustix::stdio::stdout(), rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::PIPE) => return Ok(()),
+            Err(errno) => return Err(Error::from(errno).context("write to stdout")),
+        }
+    }
+    Ok(())
+}
