@@ -1,0 +1,101 @@
+//! Cgroups on a v2 tree alone, as on most of today's machines: mounted over `/sys/fs/cgroup` in a private mount
+//! namespace. On a hybrid machine that tree has few controllers; limits are tested on a host of v2 alone.
+
+mod support;
+
+use serde_json::json;
+use support::devices::{NOTHING, READ_OF_MISC, misc, with_mknod};
+use support::{Bundle, Outcome, cgroups, leaks, skip_on_peer};
+
+/// `run` where a v2 tree alone is mounted, as on most of today's machines.
+fn run_on_v2(bundle: &Bundle) -> Outcome {
+    bundle.write_config();
+    let script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec \"$@\"";
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+    bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
+}
+
+#[test]
+fn v2_device_program_denies_and_allows_like_the_v1_list() {
+    let bundle = with_mknod(json!([{ "allow": false, "access": "rwm" }]));
+    assert_eq!(run_on_v2(&bundle).ok().stdout, NOTHING);
+    let bundle = with_mknod(json!([
+        { "allow": false, "access": "rwm" },
+        { "allow": true, "type": "c", "major": 10, "minor": misc(), "access": "r" }
+    ]));
+    assert_eq!(run_on_v2(&bundle).ok().stdout, READ_OF_MISC);
+}
+
+#[test]
+fn v2_cgroup_is_the_configured_one() {
+    let bundle = Bundle::sh("grep ^0:: /proc/self/cgroup");
+    let outcome = run_on_v2(&bundle).ok();
+    assert_eq!(outcome.stdout, format!("0::/{}\n", bundle.id));
+}
+
+#[test]
+fn v2_missing_controller_of_unified_is_an_error() {
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/resources/unified", json!({ "memory.high": "1000000" }));
+    if cgroups::v1("memory").is_none() {
+        return;
+    }
+    run_on_v2(&bundle).fails("memory.high");
+    leaks::assert_nothing_left(&bundle);
+}
+
+/// A shell script with the v2 tree alone in place; `"$@"` is the runtime, `$ID` the container.
+fn script_on_v2(bundle: &Bundle, script: &str) -> Outcome {
+    bundle.write_config();
+    let script = format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; {script}");
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    bundle.finish(bundle.command_under(&wrapper, &[]).env("ID", &bundle.id))
+}
+
+#[test]
+fn v2_container_runs_below_a_cgroup_that_was_killed_before() {
+    // The kernel kills a CLONE_INTO_CGROUP child at birth where source and target differ in their kills (S16, F4).
+    let bundle = Bundle::sh("echo alive");
+    let script = "c=/sys/fs/cgroup/$ID-poisoned; mkdir $c; sh -c 'echo $$ > '$c'/cgroup.procs; exec sleep 100' & \
+        while [ -z \"$(cat $c/cgroup.procs)\" ]; do sleep 0.01; done; echo 1 > $c/cgroup.kill; wait || true; \
+        echo $$ > $c/cgroup.procs; \"$@\" run --bundle bundle $ID; echo $$ > /sys/fs/cgroup/cgroup.procs; rmdir $c";
+    let outcome = script_on_v2(&bundle, script);
+    assert!(outcome.stdout.contains("alive\n"), "{outcome:#?}");
+}
+
+#[test]
+fn v2_frozen_container_is_paused_and_deleted_by_force() {
+    let bundle = Bundle::sleeper();
+    let script = "\"$@\" run --detach --bundle bundle $ID </dev/null >/dev/null 2>&1; \
+        echo 1 > /sys/fs/cgroup/$ID/cgroup.freeze; sleep 0.1; \"$@\" state $ID; \"$@\" delete --force $ID";
+    let outcome = script_on_v2(&bundle, script).ok();
+    assert!(outcome.stdout.contains("\"status\": \"paused\""), "{outcome:#?}");
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn v2_cgroup_below_the_containers_own_is_removed_with_it() {
+    // A container with its own cgroup namespace and a writable tree makes children of it.
+    if skip_on_peer("runc 1.1 needs a second delete") {
+        return;
+    }
+    let bundle = Bundle::sleeper();
+    let script = "\"$@\" run --detach --bundle bundle $ID </dev/null >/dev/null 2>&1; \
+        mkdir -p /sys/fs/cgroup/$ID/a/b; \"$@\" delete --force $ID";
+    script_on_v2(&bundle, script).ok();
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn v2_kill_without_a_pid_namespace_takes_the_whole_cgroup() {
+    if skip_on_peer("runc 1.1 wants --all for it") {
+        return;
+    }
+    let mut bundle = Bundle::sh("sleep 100 & sleep 101 & echo up; wait");
+    bundle.without_namespace("pid");
+    let script = "\"$@\" run --detach --pid-file pid --bundle bundle $ID </dev/null >out 2>&1; \
+        while ! grep -q up out; do sleep 0.01; done; \"$@\" kill $ID KILL; \
+        while [ -n \"$(cat /sys/fs/cgroup/$ID/cgroup.procs)\" ]; do sleep 0.01; done; \"$@\" delete $ID";
+    script_on_v2(&bundle, script).ok();
+    leaks::assert_nothing_left(&bundle);
+}

@@ -1,0 +1,66 @@
+//! The harness itself: a test that leaves something behind fails, and what it left is swept away.
+
+mod support;
+
+use rustix::mount::{MountFlags, mount};
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use support::{Bundle, cgroups, leaks};
+
+/// Ends a test that has left something behind, and returns what the leak check says about it.
+fn verdict(bundle: Bundle) -> String {
+    let (id, dir) = (bundle.id.clone(), bundle.dir.clone());
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(bundle))).expect_err("the leak check has seen nothing");
+    assert!(cgroups::named(&id).is_empty(), "cgroups are swept");
+    assert!(!dir.exists(), "the directory is removed");
+    assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&id), "mounts are swept");
+    panic.downcast_ref::<String>().unwrap().clone()
+}
+
+#[test]
+fn container_that_is_not_deleted_fails_the_test() {
+    let bundle = Bundle::sleeper();
+    bundle.create().ok();
+    let pid = bundle.pid();
+    let said = verdict(bundle);
+    for what in ["process ", "cgroup /", "state /"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    assert!(support::runtime::dies_within(pid, std::time::Duration::from_secs(1)));
+}
+
+#[test]
+fn cgroup_that_is_left_fails_the_test() {
+    let bundle = Bundle::new();
+    let (hierarchy, _) =
+        cgroups::hierarchies().into_iter().find(|(point, _)| point.ends_with("pids")).unwrap();
+    fs::create_dir(hierarchy.join(&bundle.id)).unwrap();
+    assert!(verdict(bundle).contains("cgroup /"));
+}
+
+#[test]
+fn mount_that_is_left_fails_the_test() {
+    let bundle = Bundle::new();
+    mount("leak", bundle.rootfs().join("tmp"), "tmpfs", MountFlags::empty(), None).unwrap();
+    assert!(verdict(bundle).contains("mount "));
+}
+
+#[test]
+fn descriptor_that_is_left_fails_the_test() {
+    let bundle = Bundle::new();
+    let file = fs::File::create(bundle.dir.join("open")).unwrap();
+    assert!(verdict(bundle).contains("descriptor of the test: "));
+    drop(file);
+}
+
+#[test]
+fn process_that_is_left_fails_the_test() {
+    let bundle = Bundle::new();
+    let mut command = std::process::Command::new("sleep");
+    let mut child = command.arg("100").env("CORTENTEST", &bundle.id).spawn().unwrap();
+    // The kernel shows the words of a new program a moment after the exec.
+    let said = || leaks::litter(&bundle).join("\n");
+    support::runtime::eventually(|| said().contains("sleep 100"), said);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

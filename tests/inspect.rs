@@ -1,0 +1,164 @@
+//! Verbs that change no container: `spec`, `plan`, `--version`, `--help`.
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+use support::{Bundle, is_peer, leaks, skip_on_peer, terminal};
+
+fn read_config(bundle: &Bundle) -> Value {
+    serde_json::from_str(&fs::read_to_string(bundle.path().join("config.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn spec_writes_runcs_default_into_the_bundle() {
+    let bundle = Bundle::new();
+    bundle.call(&["spec", "--bundle", "bundle"]).ok();
+    let config = read_config(&bundle);
+    assert_eq!(config["process"]["terminal"], true);
+    assert_eq!(config["process"]["args"], serde_json::json!(["sh"]));
+    assert_eq!(config["root"]["path"], "rootfs");
+    assert_eq!(config["root"]["readonly"], true);
+    let kinds: Vec<&str> = config["linux"]["namespaces"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["type"].as_str().unwrap())
+        .collect();
+    for kind in ["pid", "network", "ipc", "uts", "mount"] {
+        assert!(kinds.contains(&kind), "{kinds:?}");
+    }
+    assert!(!kinds.contains(&"user"));
+}
+
+#[test]
+fn spec_goes_to_the_working_directory_unless_told() {
+    let bundle = Bundle::new();
+    bundle.finish(bundle.command(&["spec"]).current_dir(bundle.path())).ok();
+    assert!(read_config(&bundle)["ociVersion"].as_str().unwrap().starts_with("1."));
+}
+
+#[test]
+fn spec_rootless_has_a_user_namespace_of_the_caller_and_no_cgroup() {
+    let bundle = Bundle::new();
+    bundle.call(&["spec", "--rootless", "--bundle", "bundle"]).ok();
+    let config = read_config(&bundle);
+    let namespaces = config["linux"]["namespaces"].as_array().unwrap();
+    assert!(namespaces.iter().any(|entry| entry["type"] == "user"));
+    assert!(!namespaces.iter().any(|entry| entry["type"] == "network"));
+    assert_eq!(
+        config["linux"]["uidMappings"],
+        serde_json::json!([{ "containerID": 0, "hostID": 0, "size": 1 }])
+    );
+    assert_eq!(config["linux"]["resources"], Value::Null);
+}
+
+#[test]
+fn default_spec_runs() {
+    let mut bundle = Bundle::new();
+    bundle.call(&["spec", "--bundle", "bundle"]).ok();
+    bundle.config = read_config(&bundle);
+    bundle.set("/process/args", serde_json::json!(["hostname"])).write_config();
+    let (master, slave) = terminal::pty(24, 80);
+    let mut command = bundle.command(&["run", "--bundle", "bundle", &bundle.id]);
+    command.stdin(Stdio::from(slave));
+    let outcome = bundle.finish(&mut command).ok();
+    drop(command);
+    let name = if is_peer() { "runc" } else { "corten" };
+    assert!(outcome.stdout.starts_with(name), "{outcome:#?}");
+    drop(master);
+}
+
+#[test]
+fn plan_prints_the_steps_with_their_places_and_does_nothing() {
+    if skip_on_peer("a verb of corten's own") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.mount("/data", "tmpfs", "tmpfs", &["size=4k"]).write_config();
+    let text = bundle.call(&["plan", "--bundle", "bundle"]).ok().stdout;
+    assert!(text.contains("mounts[6]") && text.contains("/data"), "{text}");
+    let json: Value =
+        serde_json::from_str(&bundle.call(&["plan", "--bundle", "bundle", "--json"]).ok().stdout).unwrap();
+    assert!(json.to_string().contains("mounts[6]"), "{json}");
+    assert!(!bundle.rootfs().join("data").exists());
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn plan_needs_no_root_and_reads_a_bundle_it_may_not_write() {
+    if skip_on_peer("a verb of corten's own") {
+        return;
+    }
+    let bundle = Bundle::new();
+    bundle.write_config();
+    let wrapper = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups", "--inh-caps=-all"];
+    bundle.finish(&mut bundle.command_under(&wrapper, &["plan", "--bundle", "bundle"])).ok();
+}
+
+#[test]
+fn plan_says_what_is_wrong_like_create() {
+    if skip_on_peer("a verb of corten's own") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.set("/process/cwd", serde_json::json!("tmp")).write_config();
+    let outcome = bundle
+        .call(&["plan", "--bundle", "bundle"])
+        .fails("config.json: process.cwd: \"tmp\" is not an absolute path");
+    assert_eq!(outcome.stdout, "");
+}
+
+#[test]
+fn version_has_the_lines_that_clients_parse() {
+    let bundle = Bundle::new();
+    for option in ["--version", "-v"] {
+        let text = bundle.call(&[option]).ok().stdout;
+        let name = if is_peer() { "runc" } else { "corten" };
+        assert!(text.starts_with(&format!("{name} version ")), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("spec: 1.")), "{text}");
+    }
+}
+
+#[test]
+fn help_goes_to_standard_output_and_exits_0() {
+    let bundle = Bundle::new();
+    for words in [&["--help"][..], &["create", "--help"], &["run", "--help"]] {
+        let outcome = bundle.call(words).ok();
+        assert!(outcome.stdout.contains("--"), "{outcome:#?}");
+    }
+}
+
+#[test]
+fn empty_runtime_directory_of_the_user_is_as_good_as_none() {
+    // podman's own calls carry XDG_RUNTIME_DIR= as root; conmon's carry none: the state is the same.
+    let bundle = Bundle::sleeper();
+    bundle.write_config();
+    let program = support::runtime::program();
+    let default = if is_peer() { "/run/runc" } else { "/run/corten" };
+    let call = |words: &[&str], xdg: Option<&str>| {
+        let mut command = std::process::Command::new(&program);
+        command.args(words).current_dir(&bundle.dir).env("CORTENTEST", &bundle.id).stdin(Stdio::null());
+        match xdg {
+            Some(value) => command.env("XDG_RUNTIME_DIR", value),
+            None => command.env_remove("XDG_RUNTIME_DIR"),
+        };
+        bundle.finish(&mut command)
+    };
+    call(&["create", "--bundle", "bundle", "--pid-file", "pid", &bundle.id], None).ok();
+    assert!(fs::exists(format!("{default}/{}", bundle.id)).unwrap());
+    call(&["state", &bundle.id], Some("")).ok();
+    call(&["delete", "--force", &bundle.id], Some("")).ok();
+    assert!(!fs::exists(format!("{default}/{}", bundle.id)).unwrap());
+}
+
+#[test]
+fn bundle_may_be_reached_through_a_link() {
+    let bundle = Bundle::sleeper();
+    bundle.write_config();
+    symlink("bundle", bundle.dir.join("link")).unwrap();
+    bundle.call(&["create", "--bundle", "link", "--pid-file", "pid", &bundle.id]).ok();
+    bundle.delete().ok();
+}

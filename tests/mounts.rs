@@ -1,0 +1,366 @@
+//! Mounts: every option of the specification's table that the kernel shows again, sources, destinations, propagation.
+//!
+//! Source: config.md, "Linux mount options". Expected flags are read from the container's own `mountinfo`.
+
+mod support;
+
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::symlink;
+use support::canary::Canary;
+use support::{Bundle, Outcome, is_peer, leaks, probe, skip_on_peer};
+
+/// What one list of options makes of a mount: flags that are shown, and flags that are not.
+struct Case {
+    options: &'static [&'static str],
+    shown: &'static [&'static str],
+    absent: &'static [&'static str],
+    /// Flags of the file system rather than of the mount.
+    of_superblock: bool,
+}
+
+const fn flags(
+    options: &'static [&'static str],
+    shown: &'static [&'static str],
+    absent: &'static [&'static str],
+) -> Case {
+    Case { options, shown, absent, of_superblock: false }
+}
+
+const fn superblock(
+    options: &'static [&'static str],
+    shown: &'static [&'static str],
+    absent: &'static [&'static str],
+) -> Case {
+    Case { options, shown, absent, of_superblock: true }
+}
+
+const TMPFS: &[Case] = &[
+    flags(&[], &["rw", "relatime"], &["nosuid", "nodev", "noexec"]),
+    flags(&["ro"], &["ro"], &["rw"]),
+    flags(&["ro", "rw"], &["rw"], &["ro"]),
+    flags(&["nosuid"], &["nosuid"], &[]),
+    flags(&["nosuid", "suid"], &[], &["nosuid"]),
+    flags(&["nodev"], &["nodev"], &[]),
+    flags(&["nodev", "dev"], &[], &["nodev"]),
+    flags(&["noexec"], &["noexec"], &[]),
+    flags(&["noexec", "exec"], &[], &["noexec"]),
+    flags(&["noatime"], &["noatime"], &["relatime"]),
+    flags(&["noatime", "atime"], &["relatime"], &["noatime"]),
+    flags(&["relatime"], &["relatime"], &[]),
+    flags(&["strictatime"], &[], &["relatime", "noatime"]),
+    flags(&["nodiratime"], &["nodiratime"], &[]),
+    flags(&["nodiratime", "diratime"], &[], &["nodiratime"]),
+    superblock(&["sync"], &["sync"], &[]),
+    superblock(&["sync", "async"], &[], &["sync"]),
+    superblock(&["dirsync"], &["dirsync"], &[]),
+    superblock(&["size=1m"], &["size=1024k"], &[]),
+    superblock(&["mode=1711"], &["mode=1711"], &[]),
+    superblock(&["nr_inodes=77", "uid=5", "gid=6"], &["nr_inodes=77", "uid=5", "gid=6"], &[]),
+    flags(
+        &["nosuid", "nodev", "noexec", "ro", "noatime"],
+        &["nosuid", "nodev", "noexec", "ro", "noatime"],
+        &[],
+    ),
+];
+
+/// Options that runc 1.1 takes for data of the file system.
+const NEW_TMPFS: &[Case] = &[
+    flags(&["defaults"], &["rw", "relatime"], &["nosuid", "nodev", "noexec"]),
+    flags(&["nosymfollow"], &["nosymfollow"], &[]),
+    flags(&["nosymfollow", "symfollow"], &[], &["nosymfollow"]),
+    flags(&["noatime", "norelatime"], &["noatime"], &[]),
+    flags(&["strictatime", "nostrictatime"], &["relatime"], &[]),
+    superblock(&["lazytime"], &["lazytime"], &[]),
+    superblock(&["lazytime", "nolazytime"], &[], &["lazytime"]),
+    flags(&["silent"], &["rw"], &[]),
+    flags(&["silent", "loud"], &["rw"], &[]),
+    flags(&["iversion", "noiversion"], &["rw"], &[]),
+    flags(&["nomand"], &["rw"], &[]),
+];
+
+/// On a bind of a directory that is `rw,relatime`.
+const BIND: &[Case] = &[
+    flags(&["bind"], &["rw", "relatime"], &["nosuid", "nodev", "noexec"]),
+    flags(&["rbind"], &["rw", "relatime"], &["nosuid", "nodev", "noexec"]),
+    flags(&["bind", "ro"], &["ro"], &["rw", "nosuid"]),
+    flags(&["rbind", "ro"], &["ro"], &["rw"]),
+    flags(&["bind", "nosuid", "nodev", "noexec"], &["rw", "nosuid", "nodev", "noexec"], &[]),
+    flags(&["bind", "noatime"], &["noatime"], &["relatime"]),
+    flags(&["bind", "strictatime"], &[], &["relatime", "noatime"]),
+    flags(&["bind", "nodiratime", "ro"], &["nodiratime", "ro"], &[]),
+    flags(&["rbind", "rro"], &["ro"], &[]),
+    flags(&["rbind", "rnosuid", "rnodev", "rnoexec"], &["nosuid", "nodev", "noexec"], &[]),
+    flags(&["rbind", "rnoatime"], &["noatime"], &["relatime"]),
+    flags(&["rbind", "rstrictatime"], &[], &["noatime", "relatime"]),
+    flags(&["rbind", "rnodiratime"], &["nodiratime"], &[]),
+    flags(&["rbind", "rrelatime"], &["relatime"], &[]),
+    flags(&["rbind", "ro", "rrw"], &["rw"], &["ro"]),
+    flags(&["rbind", "rnosymfollow"], &["nosymfollow"], &[]),
+];
+
+/// Mounts every case in one container and compares each with its row.
+fn check(cases: &[Case], kind: &str, source: &str) {
+    let mut bundle = Bundle::new();
+    for (number, case) in cases.iter().enumerate() {
+        bundle.mount(&format!("/m/{number}"), kind, source, case.options);
+    }
+    let output = bundle.payload("cat /proc/self/mountinfo");
+    for (number, case) in cases.iter().enumerate() {
+        let mount = probe::mount(&output, &format!("/m/{number}"));
+        let has = |flag: &&&str| if case.of_superblock { mount.super_has(flag) } else { mount.has(flag) };
+        assert!(
+            case.shown.iter().all(|flag| has(&flag)),
+            "{:?} shows {:?}: {mount:?}",
+            case.options,
+            case.shown
+        );
+        assert!(
+            !case.absent.iter().any(|flag| has(&flag)),
+            "{:?} lacks {:?}: {mount:?}",
+            case.options,
+            case.absent
+        );
+    }
+}
+
+#[test]
+fn tmpfs_has_the_flags_and_data_of_its_options() {
+    check(TMPFS, "tmpfs", "tmpfs");
+}
+
+#[test]
+fn tmpfs_knows_the_newer_options_of_the_table() {
+    if skip_on_peer("runc 1.1 passes them to the file system as data") {
+        return;
+    }
+    check(NEW_TMPFS, "tmpfs", "tmpfs");
+}
+
+#[test]
+fn bind_has_the_flags_of_its_options() {
+    let outside = Bundle::new();
+    check(BIND, "none", outside.path().to_str().unwrap());
+}
+
+/// `run` in a mount namespace of its own, prepared by a script: the host's table stays as it is.
+fn run_in_private_mounts(bundle: &Bundle, prepare: &str) -> Outcome {
+    bundle.write_config();
+    let script = format!("set -e; {prepare}; exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"];
+    bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
+}
+
+/// A bundle that binds `src/`, which holds the mount `src/sub`, at `/m`, and shows both.
+fn submounts(options: &[&str]) -> (support::probe::Mount, Option<support::probe::Mount>) {
+    let mut bundle = Bundle::sh("cat /proc/self/mountinfo");
+    let source = bundle.dir.join("src");
+    fs::create_dir_all(source.join("sub")).unwrap();
+    bundle.mount("/m", "none", source.to_str().unwrap(), options);
+    let output = run_in_private_mounts(&bundle, "mount -t tmpfs inner src/sub").ok().stdout;
+    let sub = probe::mounts(&output).into_iter().rfind(|mount| mount.point == "/m/sub");
+    (probe::mount(&output, "/m"), sub)
+}
+
+#[test]
+fn bind_leaves_submounts_out_and_rbind_takes_them_along() {
+    assert!(submounts(&["bind"]).1.is_none());
+    assert!(submounts(&["rbind"]).1.is_some());
+}
+
+#[test]
+fn ro_with_rbind_is_for_the_top_alone_and_rro_for_all() {
+    let (top, sub) = submounts(&["rbind", "ro"]);
+    assert!(top.has("ro") && sub.unwrap().has("rw"));
+    let (top, sub) = submounts(&["rbind", "rro"]);
+    assert!(top.has("ro") && sub.unwrap().has("ro"));
+}
+
+#[test]
+fn recursive_attributes_reach_every_submount() {
+    let (_, sub) = submounts(&["rbind", "rnosuid", "rnodev", "rnoexec", "rnoatime", "rnodiratime"]);
+    let sub = sub.unwrap();
+    for flag in ["nosuid", "nodev", "noexec", "noatime", "nodiratime"] {
+        assert!(sub.has(flag), "{flag}: {sub:?}");
+    }
+}
+
+#[test]
+fn propagation_options_apply_after_the_mount() {
+    let mut bundle = Bundle::new();
+    for name in ["private", "shared", "unbindable", "slave", "rprivate", "rshared", "runbindable", "rslave"] {
+        bundle.mount(&format!("/m/{name}"), "tmpfs", "tmpfs", &[name]);
+    }
+    let output = bundle.payload("cat /proc/self/mountinfo");
+    for (name, expected) in [
+        ("private", "private"),
+        ("rprivate", "private"),
+        ("shared", "shared"),
+        ("rshared", "shared"),
+        ("unbindable", "unbindable"),
+        ("runbindable", "unbindable"),
+        // There is no master to be a slave of.
+        ("slave", "private"),
+        ("rslave", "private"),
+    ] {
+        assert_eq!(probe::mount(&output, &format!("/m/{name}")).propagation(), expected, "{name}");
+    }
+}
+
+#[test]
+fn slave_of_a_shared_source_receives_and_does_not_send() {
+    let mut bundle = Bundle::sh("cat /proc/self/mountinfo");
+    let source = bundle.dir.join("src");
+    fs::create_dir(&source).unwrap();
+    bundle.mount("/slave", "none", source.to_str().unwrap(), &["rbind", "rslave"]);
+    bundle.mount("/shared", "none", source.to_str().unwrap(), &["rbind", "rshared"]);
+    let script = "mount -t tmpfs outer src; mount --make-shared src";
+    let mut config = bundle.config.clone();
+    config["linux"]["rootfsPropagation"] = json!("rslave");
+    bundle.config = config;
+    let output = run_in_private_mounts(&bundle, script).ok().stdout;
+    assert_eq!(probe::mount(&output, "/slave").propagation(), "slave");
+    assert!(probe::mount(&output, "/shared").propagation().starts_with("shared"), "{output}");
+}
+
+#[test]
+fn root_has_the_propagation_that_is_asked_for() {
+    for (asked, expected) in
+        [("private", "private"), ("rslave", "slave"), ("shared", "shared"), ("unbindable", "unbindable")]
+    {
+        if is_peer() && (asked == "shared" || asked == "unbindable") {
+            continue; // broken in runc before 1.3.1
+        }
+        let mut bundle = Bundle::sh("cat /proc/self/mountinfo");
+        bundle.set("/linux/rootfsPropagation", json!(asked));
+        let output = run_in_private_mounts(&bundle, "mount --make-rshared /").ok().stdout;
+        assert!(probe::mount(&output, "/").propagation().contains(expected), "{asked}: {output}");
+    }
+}
+
+#[test]
+fn bind_of_a_file_makes_its_destination_a_file() {
+    let mut bundle = Bundle::new();
+    let source = bundle.dir.join("note");
+    fs::write(&source, "from the host\n").unwrap();
+    bundle.mount("/etc/deep/note", "none", source.to_str().unwrap(), &["bind", "ro"]);
+    assert_eq!(
+        bundle.payload("cat /etc/deep/note; echo x 2>/dev/null >/etc/deep/note || echo ro"),
+        "from the host\nro\n"
+    );
+}
+
+#[test]
+fn relative_source_is_below_the_bundle() {
+    let mut bundle = Bundle::new();
+    fs::write(bundle.path().join("note"), "in the bundle\n").unwrap();
+    bundle.mount("/note", "none", "note", &["bind"]);
+    assert_eq!(bundle.payload("cat /note"), "in the bundle\n");
+}
+
+#[test]
+fn relative_destination_is_below_the_root() {
+    // D21
+    let mut bundle = Bundle::new();
+    bundle.mount("m/n", "tmpfs", "tmpfs", &["size=4k"]);
+    assert!(probe::mount(&bundle.payload("cat /proc/self/mountinfo"), "/m/n").super_has("size=4k"));
+}
+
+#[test]
+fn mounts_are_made_in_their_order() {
+    // The second uses what the first brought, the third covers the first.
+    let mut bundle = Bundle::new();
+    fs::create_dir_all(bundle.path().join("src/inner")).unwrap();
+    bundle.mount("/a", "none", "src", &["bind"]);
+    bundle.mount("/a/inner", "tmpfs", "second", &["size=4k"]);
+    bundle.mount("/b", "tmpfs", "hidden", &["size=4k"]);
+    bundle.mount("/b", "tmpfs", "visible", &["size=8k"]);
+    let output = bundle.payload("cat /proc/self/mountinfo");
+    assert_eq!(probe::mount(&output, "/a/inner").kind, "tmpfs");
+    assert!(probe::mount(&output, "/b").super_has("size=8k"));
+}
+
+#[test]
+fn symlinks_in_a_destination_are_resolved_inside_the_root() {
+    let mut bundle = Bundle::new();
+    let canary = Canary::new(&bundle.dir, "canary");
+    symlink(canary.path(), bundle.rootfs().join("link")).unwrap();
+    symlink("../../../../../../..", bundle.rootfs().join("up")).unwrap();
+    bundle.mount("/link/new", "tmpfs", "tmpfs", &["size=4k"]);
+    bundle.mount("/up/tmp", "tmpfs", "tmpfs", &["size=8k"]);
+    bundle.mount("/../../../inside", "tmpfs", "tmpfs", &["size=12k"]);
+    let output = bundle.payload("cat /proc/self/mountinfo");
+    assert!(probe::mount(&output, &format!("{}/new", canary.path())).super_has("size=4k"));
+    assert!(probe::mount(&output, "/tmp").super_has("size=8k"));
+    assert!(probe::mount(&output, "/inside").super_has("size=12k"));
+    canary.assert_unchanged();
+}
+
+#[test]
+fn missing_bind_source_fails_by_name_and_leaves_nothing() {
+    let mut bundle = Bundle::new();
+    bundle.mount("/m", "none", "/no/such/source", &["bind"]);
+    let said = bundle.create().fails("no such file or directory").says();
+    assert!(said.contains("/no/such/source"), "{said}");
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn tmpcopyup_fills_the_tmpfs_with_what_it_covers() {
+    let mut bundle = Bundle::new();
+    fs::create_dir_all(bundle.rootfs().join("data/sub")).unwrap();
+    fs::write(bundle.rootfs().join("data/sub/file"), "kept\n").unwrap();
+    bundle.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "size=1m"]);
+    let output =
+        bundle.payload("cat /data/sub/file; echo new > /data/sub/file; grep ' /data ' /proc/self/mountinfo");
+    assert!(output.starts_with("kept\n") && output.contains("tmpfs"), "{output}");
+    assert_eq!(fs::read_to_string(bundle.rootfs().join("data/sub/file")).unwrap(), "kept\n");
+}
+
+#[test]
+fn tmpfs_takes_over_the_mode_of_an_existing_directory() {
+    // A18
+    let mut bundle = Bundle::new();
+    fs::create_dir(bundle.rootfs().join("sticky")).unwrap();
+    fs::set_permissions(bundle.rootfs().join("sticky"), std::os::unix::fs::PermissionsExt::from_mode(0o1777))
+        .unwrap();
+    bundle.mount("/sticky", "tmpfs", "tmpfs", &[]).mount("/made", "tmpfs", "tmpfs", &["mode=700"]);
+    assert_eq!(bundle.payload("stat -c %a /sticky /made"), "1777\n700\n");
+}
+
+#[test]
+fn data_on_a_bind_is_an_error() {
+    // D19
+    let mut bundle = Bundle::new();
+    bundle.mount("/m", "none", "rootfs", &["bind", "size=4k"]);
+    let outcome = bundle.create();
+    if is_peer() && outcome.code == Some(0) {
+        bundle.delete().ok(); // since runc 1.2
+        return;
+    }
+    outcome.fails("bind mounts cannot have any filesystem-specific options applied");
+}
+
+#[test]
+fn mount_table_of_the_caller_is_unchanged_to_the_letter() {
+    // Everything shared, so whatever the runtime mounts before it has left the namespace would come back.
+    let script = "cat /proc/self/mountinfo > before; \
+        \"$@\" create --bundle bundle --pid-file pid $ID </dev/null >/dev/null; cat /proc/self/mountinfo > created; \
+        \"$@\" start $ID; cat /proc/self/mountinfo > started; \
+        \"$@\" delete --force $ID; cat /proc/self/mountinfo > after";
+    let bundle = Bundle::sleeper();
+    bundle.write_config();
+    let wrapper = ["unshare", "--mount", "--propagation", "shared", "sh", "-e", "-c", script, "sh"];
+    bundle.finish(bundle.command_under(&wrapper, &[]).env("ID", &bundle.id)).ok();
+    let table = |name: &str| fs::read_to_string(bundle.dir.join(name)).unwrap();
+    for name in ["created", "started", "after"] {
+        assert_eq!(table(name), table("before"), "{name}");
+    }
+}
+
+#[test]
+fn no_pivot_works_for_a_root_that_cannot_be_pivoted_from() {
+    let mut bundle = Bundle::sh("ls -d /bin; ls -d /home /usr 2>/dev/null; true");
+    bundle.set("/root/readonly", json!(true));
+    assert_eq!(bundle.run_with(&["--no-pivot"]).ok().stdout, "/bin\n");
+}

@@ -1,0 +1,279 @@
+//! Namespaces: each of the eight new, shared or joined by path; id maps, time offsets, names, the loopback device.
+
+mod support;
+
+use serde_json::json;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command, Stdio};
+use support::{Bundle, probe, runtime, skip_on_peer};
+
+/// Name in `/proc/PID/ns`, name in config.json, option of unshare(1).
+const KINDS: [(&str, &str, &str); 8] = [
+    ("cgroup", "cgroup", "--cgroup"),
+    ("ipc", "ipc", "--ipc"),
+    ("mnt", "mount", "--mount"),
+    ("net", "network", "--net"),
+    ("pid", "pid", "--pid"),
+    ("time", "time", "--time"),
+    ("user", "user", "--user"),
+    ("uts", "uts", "--uts"),
+];
+
+/// Prints `KIND=INODE` for every namespace of the payload.
+const SHOW: &str = "for kind in cgroup ipc mnt net pid time user uts; do \
+    echo $kind=$(stat -L -c %i /proc/self/ns/$kind); done";
+
+fn inode(path: &str) -> String {
+    fs::metadata(path).unwrap_or_else(|error| panic!("{path}: {error}")).ino().to_string()
+}
+
+/// Runc 1.1 does not know time namespaces.
+fn known(kind: &str) -> bool {
+    kind != "time" || !support::is_peer()
+}
+
+/// A process that holds a new namespace of a kind open.
+struct Holder(Child);
+
+impl Holder {
+    fn of(kind: &str, option: &str) -> Self {
+        let mut arguments = vec![option, "--fork", "--kill-child"];
+        if kind == "user" {
+            arguments.push("--map-root-user");
+        }
+        arguments.extend(["sh", "-c", "echo up; exec sleep 100"]);
+        let mut child = Command::new("unshare").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
+            .unwrap();
+        assert_eq!(line, "up\n");
+        Self(child)
+    }
+
+    /// The namespace file of the process inside: the child of unshare.
+    fn path(&self, kind: &str) -> String {
+        let pid = self.0.id();
+        let child = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        format!("/proc/{}/ns/{kind}", child.trim())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // --kill-child takes the process inside along.
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn listed_namespaces_are_new_and_the_others_the_runtimes() {
+    let mut bundle = Bundle::new();
+    let listed = ["ipc", "mnt", "net", "pid", "uts"];
+    let output = bundle.payload(SHOW);
+    let seen = probe::values(&output);
+    for (kind, _, _) in KINDS {
+        let host = inode(&format!("/proc/self/ns/{kind}"));
+        assert_eq!(seen[kind] != host, listed.contains(&kind), "{kind}: {output}");
+    }
+}
+
+#[test]
+fn each_namespace_can_be_new() {
+    let mut bundle = Bundle::new();
+    bundle.namespace("cgroup", None).user_namespace(100_000, 65536);
+    if known("time") {
+        bundle.namespace("time", None);
+    }
+    let output = bundle.payload(SHOW);
+    let seen = probe::values(&output);
+    for (kind, _, _) in KINDS.iter().filter(|(kind, _, _)| known(kind)) {
+        assert_ne!(seen[kind], inode(&format!("/proc/self/ns/{kind}")), "{kind}");
+    }
+}
+
+#[test]
+fn each_namespace_can_be_joined_by_path() {
+    for (kind, name, option) in KINDS {
+        // A user namespace comes with maps: a test of its own.
+        if !known(kind) || kind == "user" {
+            continue;
+        }
+        let holder = Holder::of(kind, option);
+        let mut bundle = Bundle::new();
+        if name == "uts" {
+            bundle.unset("/hostname");
+        }
+        bundle.namespace(name, Some(&holder.path(kind)));
+        let output = bundle.payload(SHOW);
+        assert_eq!(probe::values(&output)[kind], inode(&holder.path(kind)), "{kind}");
+    }
+}
+
+#[test]
+fn init_of_a_joined_pid_namespace_is_not_its_pid_1() {
+    let holder = Holder::of("pid", "--pid");
+    let mut bundle = Bundle::sh("echo $$; sleep 100 & wait");
+    bundle.namespace("pid", Some(&holder.path("pid")));
+    let outcome = bundle.create().ok();
+    bundle.start().ok();
+    runtime::eventually(|| !outcome.later_stdout().is_empty(), || "the payload runs".into());
+    assert_ne!(outcome.later_stdout(), "1\n");
+    let status = fs::read_to_string(format!("/proc/{}/status", bundle.pid())).unwrap();
+    let inner = probe::status(&status, "NSpid").split('\t').nth(1).unwrap().to_owned();
+    assert_eq!(outcome.later_stdout().trim(), inner, "the pid file names the payload itself");
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn user_namespace_is_joined_by_path() {
+    if skip_on_peer("runc 1.1 wants maps, even if they are the joined namespace's") {
+        return;
+    }
+    let holder = Holder::of("user", "--user");
+    let mut bundle = Bundle::new();
+    bundle.namespace("user", Some(&holder.path("user")));
+    let output = bundle.payload(&format!("{SHOW}; cat /proc/self/uid_map"));
+    assert_eq!(probe::values(&output)["user"], inode(&holder.path("user")));
+}
+
+#[test]
+fn user_namespace_with_a_path_and_the_same_maps_is_joined() {
+    if skip_on_peer("runc 1.1 refuses a path with mappings; containerd and CRI-O send both (D22)") {
+        return;
+    }
+    let holder = Holder::of("user", "--user");
+    let mut bundle = Bundle::new();
+    let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map);
+    bundle.namespace("user", Some(&holder.path("user")));
+    assert_eq!(probe::values(&bundle.payload(SHOW))["user"], inode(&holder.path("user")));
+}
+
+#[test]
+fn id_maps_are_those_of_the_configuration() {
+    let mut bundle = Bundle::new();
+    bundle.user_namespace(100_000, 1000);
+    for kind in ["uidMappings", "gidMappings"] {
+        let entry = json!({ "containerID": 2000, "hostID": 202_000, "size": 5 });
+        bundle.push(&format!("/linux/{kind}"), entry);
+    }
+    let output = bundle.payload("cat /proc/self/uid_map /proc/self/gid_map; stat -c %u:%g /; id -u; id -g");
+    let words: Vec<&str> = output.split_whitespace().collect();
+    let map = ["0", "100000", "1000", "2000", "202000", "5"];
+    assert_eq!(words, [&map[..], &map[..], &["0:0", "0", "0"]].concat());
+}
+
+#[test]
+fn ids_of_the_process_are_the_containers() {
+    let mut bundle = Bundle::sleeper();
+    bundle
+        .user_namespace(100_000, 65536)
+        .set("/process/user", json!({ "uid": 7, "gid": 8, "additionalGids": [9] }));
+    bundle.create().ok();
+    let status = fs::read_to_string(format!("/proc/{}/status", bundle.pid())).unwrap();
+    bundle.start().ok();
+    runtime::eventually(
+        || fs::read_to_string(format!("/proc/{}/status", bundle.pid())).unwrap().contains("Uid:\t100007\t"),
+        || format!("uid 100007 in {status}"),
+    );
+    let status = fs::read_to_string(format!("/proc/{}/status", bundle.pid())).unwrap();
+    assert_eq!(probe::status(&status, "Gid"), "100008\t100008\t100008\t100008");
+    assert_eq!(probe::status(&status, "Groups"), "100009");
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn default_devices_work_in_a_user_namespace() {
+    let mut bundle = Bundle::new();
+    bundle.user_namespace(100_000, 65536);
+    let script = "for d in null zero full random urandom tty; do stat -c '%n %F %t:%T' /dev/$d; done; echo x >/dev/null";
+    let output = bundle.payload(script);
+    for (name, number) in [
+        ("null", "1:3"),
+        ("zero", "1:5"),
+        ("full", "1:7"),
+        ("random", "1:8"),
+        ("urandom", "1:9"),
+        ("tty", "5:0"),
+    ] {
+        assert!(output.contains(&format!("/dev/{name} character special file {number}\n")), "{output}");
+    }
+}
+
+#[test]
+fn hostname_and_domainname_are_the_containers_own() {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let mut bundle = Bundle::new();
+    bundle.set("/hostname", json!("weathered")).set("/domainname", json!("steel.example"));
+    let output = bundle.payload("hostname; cat /proc/sys/kernel/domainname");
+    let expected = if support::is_peer() { "weathered\n(none)\n" } else { "weathered\nsteel.example\n" };
+    assert_eq!(output, expected);
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/hostname").unwrap(), host);
+}
+
+#[test]
+fn loopback_is_up_in_a_new_network_namespace() {
+    let mut bundle = Bundle::new();
+    let output = bundle.payload("ip addr show lo");
+    assert!(output.contains("LOOPBACK,UP,LOWER_UP") && output.contains("127.0.0.1/8"), "{output}");
+}
+
+#[test]
+fn time_offsets_shift_the_clocks_of_a_new_time_namespace() {
+    if skip_on_peer("runc 1.1 has no time namespaces") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.namespace("time", None);
+    bundle.set(
+        "/linux/timeOffsets",
+        json!({ "boottime": { "secs": 1_000_000 }, "monotonic": { "secs": -5, "nanosecs": 7 } }),
+    );
+    let output = bundle.payload("cat /proc/self/timens_offsets /proc/uptime");
+    let words: Vec<&str> = output.split_whitespace().collect();
+    assert_eq!(words[..6], ["monotonic", "-5", "7", "boottime", "1000000", "0"]);
+    assert!(words[6].parse::<f64>().unwrap() > 1_000_000.0, "{output}");
+}
+
+#[test]
+fn cgroup_namespace_hides_the_hosts_part_of_the_path() {
+    let mut bundle = Bundle::new();
+    bundle.namespace("cgroup", None);
+    let output = bundle.payload("cat /proc/self/cgroup");
+    assert!(output.lines().any(|line| line.ends_with(":memory:/")), "{output}");
+    assert!(!output.contains(&bundle.id), "{output}");
+}
+
+#[test]
+fn shared_pid_namespace_shows_the_hosts_processes() {
+    let mut bundle = Bundle::new();
+    bundle.without_namespace("pid");
+    let output = bundle.payload(&format!("test -d /proc/{} && echo seen; echo $$", std::process::id()));
+    assert!(output.starts_with("seen\n"), "{output}");
+    assert_ne!(output, "seen\n1\n");
+}
+
+#[test]
+fn sysctls_of_the_namespaces_are_set() {
+    let mut bundle = Bundle::new();
+    let host = fs::read_to_string("/proc/sys/kernel/shmmni").unwrap();
+    bundle.set("/linux/sysctl", json!({
+        "kernel.shmmni": "1234", "net.ipv4.ip_forward": "1", "net/ipv4/conf/lo/forwarding": "1", "fs.mqueue.msg_max": "11"
+    }));
+    let output = bundle.payload(
+        "cd /proc/sys; cat kernel/shmmni net/ipv4/ip_forward net/ipv4/conf/lo/forwarding fs/mqueue/msg_max",
+    );
+    assert_eq!(output, "1234\n1\n1\n11\n");
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/shmmni").unwrap(), host);
+}
+
+#[test]
+fn namespace_path_of_another_kind_is_refused() {
+    let mut bundle = Bundle::new();
+    bundle.namespace("network", Some("/proc/self/ns/uts"));
+    let outcome = bundle.create();
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    support::leaks::assert_nothing_left(&bundle);
+}

@@ -1,0 +1,178 @@
+//! Without root: an ordinary user with one mapped id, with a range through newuidmap, and what he cannot have.
+//!
+//! The user is uid 4711 of no passwd; what newuidmap wants in `/etc/passwd` and `/etc/subuid` is bound over them in a
+//! private mount namespace, so the machine's files stay as they are.
+
+mod support;
+
+use serde_json::json;
+use std::fs;
+use support::{Bundle, Outcome, is_peer, leaks, probe};
+
+const USER: u32 = 4711;
+const RANGE: u32 = 700_000;
+
+/// A bundle as `spec --rootless` would make it, owned by the user.
+fn rootless(script: &str) -> Bundle {
+    let mut bundle = Bundle::sh(script);
+    let map = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 1 }]);
+    bundle.set("/linux/uidMappings", map(USER)).set("/linux/gidMappings", map(USER)).namespace("user", None);
+    bundle.unset("/linux/cgroupsPath").unset("/linux/resources");
+    std::os::unix::fs::chown(&bundle.dir, Some(USER), Some(USER)).unwrap();
+    std::os::unix::fs::chown(bundle.path(), Some(USER), Some(USER)).unwrap();
+    bundle.chown_rootfs(USER);
+    bundle
+}
+
+/// Calls the runtime as the user, in a private mount namespace prepared by root.
+fn as_user(bundle: &Bundle, prepare: &str, words: &[&str]) -> Outcome {
+    bundle.write_config();
+    let script = format!(
+        "{prepare}; exec env -u XDG_RUNTIME_DIR setpriv --reuid {USER} --regid {USER} --clear-groups \
+        --bounding-set +all \"$@\""
+    );
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    bundle.finish(&mut bundle.command_under(&wrapper, words))
+}
+
+fn run_as_user(bundle: &Bundle) -> Outcome {
+    as_user(bundle, "true", &["run", "--bundle", "bundle", &bundle.id])
+}
+
+#[test]
+fn ordinary_user_runs_a_container_as_its_root() {
+    let bundle =
+        rootless("id -u; cat /proc/self/uid_map /proc/self/gid_map; cat /proc/self/setgroups; touch /mine");
+    let outcome = run_as_user(&bundle).ok();
+    let words: Vec<&str> = outcome.stdout.split_whitespace().collect();
+    let user = USER.to_string();
+    let map = ["0", user.as_str(), "1"];
+    assert_eq!(words, [&["0"], &map[..], &map[..], &["deny"]].concat());
+    let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(bundle.rootfs().join("mine")).unwrap());
+    assert_eq!(owner, USER);
+}
+
+#[test]
+fn ordinary_user_has_the_whole_life_cycle() {
+    let bundle = rootless("trap 'exit 0' TERM; sleep 100 & wait");
+    let call = |words: &[&str]| as_user(&bundle, "true", words);
+    call(&["create", "--bundle", "bundle", "--pid-file", "pid", &bundle.id]).ok();
+    let state = call(&["state", &bundle.id]).ok().stdout;
+    assert!(state.contains("\"status\": \"created\""), "{state}");
+    call(&["start", &bundle.id]).ok();
+    let list = call(&["list"]).ok().stdout;
+    assert!(list.contains(&bundle.id) && list.contains("running"), "{list}");
+    call(&["kill", &bundle.id, "KILL"]).ok();
+    bundle.await_death(bundle.pid());
+    call(&["delete", &bundle.id]).ok();
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn default_devices_are_there_and_work() {
+    let bundle =
+        rootless("echo x >/dev/null; head -c 4 /dev/zero | wc -c; stat -c '%t:%T' /dev/null /dev/urandom");
+    assert_eq!(run_as_user(&bundle).ok().stdout, "4\n1:3\n1:9\n");
+}
+
+#[test]
+fn masks_hold_without_root_too() {
+    let mut bundle =
+        rootless("cat /proc/keys; ls -A /sys/firmware; touch /proc/sys/x 2>/dev/null || echo ro");
+    bundle.set("/root/readonly", json!(true));
+    assert_eq!(run_as_user(&bundle).ok().stdout, "ro\n");
+}
+
+#[test]
+fn capabilities_are_those_listed_within_the_own_user_namespace() {
+    let bundle = rootless("cat /proc/self/status");
+    let output = run_as_user(&bundle).ok().stdout;
+    assert_eq!(probe::status(&output, "CapEff"), "0000000020000420");
+}
+
+/// Prepares the two files that newuidmap reads.
+fn with_range(bundle: &Bundle) -> String {
+    let write = |name: &str, text: String| {
+        let path = bundle.dir.join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let passwd = write("passwd", format!("root:x:0:0::/root:/bin/sh\nrusty:x:{USER}:{USER}::/:/bin/sh\n"));
+    let sub = write("sub", format!("rusty:{RANGE}:65536\n"));
+    format!(
+        "touch /etc/subuid /etc/subgid; mount --bind {passwd} /etc/passwd; mount --bind {sub} /etc/subuid; \
+        mount --bind {sub} /etc/subgid"
+    )
+}
+
+#[test]
+fn range_of_ids_is_mapped_through_newuidmap() {
+    if !fs::exists("/usr/bin/newuidmap").unwrap() {
+        eprintln!("skipped: no newuidmap (package uidmap)");
+        return;
+    }
+    let mut bundle = rootless("cat /proc/self/uid_map; id -G");
+    for kind in ["uidMappings", "gidMappings"] {
+        bundle.push(&format!("/linux/{kind}"), json!({ "containerID": 1, "hostID": RANGE, "size": 65536 }));
+    }
+    bundle.set("/process/user", json!({ "uid": 5, "gid": 6 }));
+    let prepare = with_range(&bundle);
+    let outcome = as_user(&bundle, &prepare, &["run", "--bundle", "bundle", &bundle.id]).ok();
+    let words: Vec<&str> = outcome.stdout.split_whitespace().collect();
+    let (user, range) = (USER.to_string(), RANGE.to_string());
+    assert_eq!(words, ["0", user.as_str(), "1", "1", range.as_str(), "65536", "6"]);
+}
+
+#[test]
+fn range_that_is_not_the_users_is_refused() {
+    let mut bundle = rootless("true");
+    for kind in ["uidMappings", "gidMappings"] {
+        bundle.push(&format!("/linux/{kind}"), json!({ "containerID": 1, "hostID": 100, "size": 10 }));
+    }
+    let prepare = with_range(&bundle);
+    let outcome = as_user(&bundle, &prepare, &["run", "--bundle", "bundle", &bundle.id]);
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    if !is_peer() {
+        assert!(outcome.stderr.contains("newuidmap"), "{outcome:#?}");
+    }
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn without_a_user_namespace_an_ordinary_user_is_refused() {
+    let mut bundle = rootless("true");
+    bundle.without_namespace("user").unset("/linux/uidMappings").unset("/linux/gidMappings");
+    let outcome = run_as_user(&bundle);
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    if !is_peer() {
+        assert!(outcome.stderr.contains("linux.namespaces: user:"), "{outcome:#?}");
+    }
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn root_of_a_user_namespace_runs_a_container() {
+    // As podman does it: euid 0 in a user namespace, no cgroup to write to, XDG_RUNTIME_DIR set.
+    let mut bundle = Bundle::sh("id -u");
+    let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).namespace("user", None);
+    bundle.unset("/linux/cgroupsPath").unset("/linux/resources");
+    std::os::unix::fs::chown(&bundle.dir, Some(USER), Some(USER)).unwrap();
+    bundle.chown_rootfs(USER);
+    bundle.write_config();
+    let wrapper = [
+        "setpriv",
+        "--reuid",
+        "4711",
+        "--regid",
+        "4711",
+        "--clear-groups",
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+    ];
+    let words = ["--rootless", "true", "run", "--bundle", "bundle", &bundle.id];
+    let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok();
+    assert_eq!(outcome.stdout, "0\n");
+}

@@ -1,0 +1,221 @@
+//! Seccomp as the payload meets it: actions, operators, flags, and Docker's profile, asked by a program that does raw
+//! system calls. How the filter is compiled is tested beside the compiler.
+#![cfg(target_arch = "x86_64")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs;
+use support::elf::{Call, prober};
+use support::{Bundle, leaks, probe, skip_on_peer};
+
+const EPERM: u8 = 1;
+const EBADF: u8 = 9;
+const ENOSYS: u8 = 38;
+
+/// Calls with one argument that is a descriptor which is not open: EBADF unless the filter answers.
+const FSYNC: u32 = 74;
+const DUP: u32 = 32;
+
+fn one(number: u32, arg: u64) -> Call {
+    Call(number, [arg, 0, 0, 0, 0, 0])
+}
+
+/// A bundle that asks the calls under a filter.
+fn asking(seccomp: Value, calls: &[Call]) -> Bundle {
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/seccomp", seccomp).set("/process/args", json!(["/probe"]));
+    bundle.executable("probe", "");
+    fs::write(bundle.rootfs().join("probe"), prober(calls)).unwrap();
+    bundle
+}
+
+/// What the calls answer.
+fn answers(seccomp: Value, calls: &[Call]) -> Vec<u8> {
+    asking(seccomp, calls).run().ok().stdout.into_bytes()
+}
+
+fn deny(rules: Value) -> Value {
+    json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules })
+}
+
+#[test]
+fn actions_do_what_they_say() {
+    for (action, answer) in [
+        (json!({ "action": "SCMP_ACT_ERRNO" }), EPERM),
+        (json!({ "action": "SCMP_ACT_ERRNO", "errnoRet": 13 }), 13),
+        (json!({ "action": "SCMP_ACT_ERRNO", "errnoRet": 0 }), 0),
+        (json!({ "action": "SCMP_ACT_TRACE" }), ENOSYS),
+        (json!({ "action": "SCMP_ACT_LOG" }), EBADF),
+        (json!({ "action": "SCMP_ACT_ALLOW" }), EBADF),
+    ] {
+        let mut rule = action.clone();
+        rule["names"] = json!(["dup"]);
+        // A default that differs from ALLOW, so that the rule ALLOW says something.
+        let filter = json!({ "defaultAction": if action["action"] == "SCMP_ACT_ALLOW" { "SCMP_ACT_LOG" } else { "SCMP_ACT_ALLOW" }, "syscalls": [rule] });
+        assert_eq!(answers(filter, &[one(DUP, 900)]), [answer], "{action}");
+    }
+}
+
+#[test]
+fn kill_and_trap_end_the_payload_by_sigsys() {
+    for action in ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"] {
+        let bundle = asking(deny(json!([{ "names": ["dup"], "action": action }])), &[one(DUP, 900)]);
+        assert_eq!(bundle.run().code, Some(128 + 31), "{action}");
+    }
+}
+
+/// Operator, call, value, second value; then arguments that match and that do not.
+type Operator = (&'static str, &'static str, u32, u64, u64, &'static [u64], &'static [u64]);
+
+const HIGH: u64 = 1 << 32;
+
+const OPERATORS: &[Operator] = &[
+    ("SCMP_CMP_EQ", "fsync", 74, 1000, 0, &[1000], &[999, 1001, HIGH + 1000]),
+    ("SCMP_CMP_NE", "fdatasync", 75, 1000, 0, &[999, 1001, HIGH + 1000], &[1000]),
+    ("SCMP_CMP_LT", "fchdir", 81, HIGH + 1000, 0, &[999, 2000, HIGH + 999], &[HIGH + 1000, 2 * HIGH + 5]),
+    ("SCMP_CMP_LE", "fchown", 93, 1000, 0, &[999, 1000], &[1001, HIGH + 999]),
+    (
+        "SCMP_CMP_GT",
+        "ftruncate",
+        77,
+        HIGH + 1000,
+        0,
+        &[HIGH + 1001, 2 * HIGH + 900],
+        &[999, 2000, HIGH + 1000],
+    ),
+    ("SCMP_CMP_GE", "syncfs", 306, 1000, 0, &[1000, 1001, HIGH + 900], &[999]),
+    ("SCMP_CMP_MASKED_EQ", "fchmod", 91, 0xff00, 0x1200, &[0x1200, 0x12ff, HIGH + 0x1234], &[0x1300, 0x3412]),
+    ("SCMP_CMP_EQ", "dup", 32, 3 * HIGH + 1000, 0, &[3 * HIGH + 1000], &[1000, HIGH + 1000]),
+];
+
+#[test]
+fn operators_compare_64_bits_without_a_sign() {
+    let (mut rules, mut calls, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    for (op, name, number, value, second, matching, others) in OPERATORS {
+        let mut arg = json!({ "index": 0, "value": value, "op": op });
+        if *second != 0 {
+            arg["valueTwo"] = json!(second);
+        }
+        rules.push(json!({ "names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": 42, "args": [arg] }));
+        calls.extend(matching.iter().chain(*others).map(|arg| one(*number, *arg)));
+        expected.extend(matching.iter().map(|_| 42).chain(others.iter().map(|_| EBADF)));
+    }
+    let seen = answers(deny(json!(rules)), &calls);
+    for ((call, seen), expected) in calls.iter().zip(&seen).zip(&expected) {
+        assert_eq!(seen, expected, "{call:x?}");
+    }
+    assert_eq!(seen.len(), expected.len());
+}
+
+#[test]
+fn rules_on_different_arguments_are_and_and_on_the_same_one_or() {
+    let args = |list: &[(u32, u64)]| {
+        let list =
+            list.iter().map(|(index, value)| json!({ "index": index, "value": value, "op": "SCMP_CMP_EQ" }));
+        list.collect::<Vec<_>>()
+    };
+    let filter = deny(json!([
+        { "names": ["fchmod"], "action": "SCMP_ACT_ERRNO", "args": args(&[(0, 500), (1, 7)]) },
+        { "names": ["dup"], "action": "SCMP_ACT_ERRNO", "args": args(&[(0, 500), (0, 600)]) }
+    ]));
+    let fchmod = |fd, mode| Call(91, [fd, mode, 0, 0, 0, 0]);
+    let calls = [fchmod(500, 7), fchmod(500, 8), fchmod(501, 7), one(DUP, 500), one(DUP, 600), one(DUP, 700)];
+    assert_eq!(answers(filter, &calls), [EPERM, EBADF, EBADF, EPERM, EPERM, EBADF]);
+}
+
+#[test]
+fn filter_is_on_whatever_no_new_privileges_says() {
+    for value in [true, false] {
+        let mut bundle = Bundle::new();
+        bundle.set("/process/noNewPrivileges", json!(value));
+        bundle.set("/linux/seccomp", deny(json!([{ "names": ["dup"], "action": "SCMP_ACT_LOG" }])));
+        let output = bundle.payload("cat /proc/self/status");
+        assert_eq!(probe::status(&output, "Seccomp"), "2");
+        assert_eq!(probe::status(&output, "NoNewPrivs"), if value { "1" } else { "0" });
+    }
+}
+
+#[test]
+fn empty_filter_is_no_filter() {
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/seccomp", json!({}));
+    assert_eq!(probe::status(&bundle.payload("cat /proc/self/status"), "Seccomp"), "0");
+}
+
+#[test]
+fn unknown_names_of_calls_are_skipped() {
+    let filter = deny(json!([{ "names": ["no_such_call", "dup", "nor_this"], "action": "SCMP_ACT_ERRNO" }]));
+    assert_eq!(answers(filter, &[one(DUP, 900)]), [EPERM]);
+}
+
+#[test]
+fn flags_are_taken_and_unknown_ones_refused() {
+    if skip_on_peer("runc 1.1 has no flags") {
+        return;
+    }
+    let with_flags = |flags: Value| {
+        let mut filter = deny(json!([{ "names": ["dup"], "action": "SCMP_ACT_ERRNO" }]));
+        filter["flags"] = flags;
+        filter
+    };
+    let known = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"];
+    for flags in [json!([]), json!(known)] {
+        assert_eq!(answers(with_flags(flags), &[one(DUP, 900)]), [EPERM]);
+    }
+    let bundle = asking(with_flags(json!(["SECCOMP_FILTER_FLAG_NOPE"])), &[]);
+    bundle.create().fails("SECCOMP_FILTER_FLAG_NOPE");
+    leaks::assert_nothing_left(&bundle);
+}
+
+/// What the program needs, and what the peers' init does between the filter and the exec.
+const NEEDED: &str = "execve execveat write exit exit_group close_range close futex openat open read fstat newfstatat \
+    statx fstatfs getdents64 lseek fcntl getppid getpid gettid epoll_ctl epoll_pwait ppoll recvmsg sendmsg \
+    rt_sigprocmask rt_sigaction rt_sigreturn sigaltstack mmap munmap madvise nanosleep chdir fchdir prctl";
+
+#[test]
+fn calls_newer_than_the_profile_do_not_exist() {
+    // D16: glibc falls back on ENOSYS, not on EPERM.
+    let filter = json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{ "names": NEEDED.split(' ').collect::<Vec<_>>(), "action": "SCMP_ACT_ALLOW" }]
+    });
+    assert_eq!(answers(filter, &[one(FSYNC, 900), one(5000, 0)]), [EPERM, ENOSYS]);
+}
+
+fn docker() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/seccomp-docker.json");
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn dockers_profile_runs_busybox() {
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/seccomp", docker());
+    let script = "mkdir /d && touch /d/f && ls /d && sleep 0.01 && echo x | cat && (exit 3); echo $?";
+    assert_eq!(bundle.payload(script), "f\nx\n3\n");
+}
+
+#[test]
+fn dockers_profile_denies_and_allows_what_docker_says() {
+    let table = [
+        ("add_key", one(248, 0), EPERM),
+        ("keyctl", one(250, 0), EPERM),
+        ("io_uring_setup", one(425, 0), EPERM),
+        ("userfaultfd", one(323, 0), EPERM),
+        ("kexec_load", one(246, 0), EPERM),
+        ("clone3", one(435, 0), ENOSYS),
+        ("socket AF_ALG", Call(41, [38, 5, 0, 0, 0, 0]), EPERM),
+        ("socket AF_VSOCK", Call(41, [40, 1, 0, 0, 0, 0]), EPERM),
+        ("personality, query", one(135, 0xffff_ffff), 0),
+        ("personality, other", one(135, 0x1234), EPERM),
+        ("fsync", one(FSYNC, 900), EBADF),
+        ("newer than the profile", one(5000, 0), ENOSYS),
+    ];
+    let calls: Vec<Call> = table.iter().map(|(_, call, _)| *call).collect();
+    let seen = answers(docker(), &calls);
+    for ((name, _, expected), seen) in table.iter().zip(seen) {
+        assert_eq!(seen, *expected, "{name}");
+    }
+}

@@ -1,0 +1,294 @@
+//! The runtime under test: one verb a call, with its outputs, its exit code and a deadline.
+//!
+//! Outputs go to files, not pipes: a created container keeps them open, and nobody must wait for it.
+
+use super::Bundle;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// The longest that anything may take before the test fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The binary under test: `$RUNTIME`, else the corten that cargo has just built.
+pub fn program() -> PathBuf {
+    std::env::var_os("RUNTIME").map_or_else(|| env!("CARGO_BIN_EXE_corten").into(), PathBuf::from)
+}
+
+/// Whether the binary under test is not corten.
+pub fn is_peer() -> bool {
+    !program().file_name().unwrap().to_string_lossy().starts_with("corten")
+}
+
+/// True on a peer, after saying why the rule does not hold there: the test returns. `NO_SKIP=1` runs it all the same,
+/// to prove that the test can fail.
+pub fn skip_on_peer(reason: &str) -> bool {
+    let skip = is_peer() && std::env::var_os("NO_SKIP").is_none();
+    if skip {
+        eprintln!("skipped on {}: {reason}", program().display());
+    }
+    skip
+}
+
+/// How a call of the runtime (or of anything else) ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code; `None` if it was killed by a signal.
+    pub code: Option<i32>,
+    /// The signal that killed it.
+    pub signal: Option<i32>,
+    /// Standard output at the time it ended.
+    pub stdout: String,
+    /// Standard error at the time it ended.
+    pub stderr: String,
+    /// Where a container that is still running goes on writing.
+    pub files: (PathBuf, PathBuf),
+}
+
+impl Outcome {
+    /// Asserts exit code 0.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self
+    }
+
+    /// Asserts exit code 1 and that the error holds the words.
+    #[track_caller]
+    pub fn fails(self, words: &str) -> Self {
+        assert_eq!(self.code, Some(1), "{self:#?}");
+        assert!(self.says().contains(words), "{words:?} is not in {self:#?}");
+        self
+    }
+
+    /// Standard error; a peer's log format quotes the message, which is undone.
+    pub fn says(&self) -> String {
+        if is_peer() { self.stderr.replace("\\\"", "\"").replace("\\\\", "\\") } else { self.stderr.clone() }
+    }
+
+    /// Standard output with what the container has written since.
+    pub fn later_stdout(&self) -> String {
+        read_lossy(&self.files.0)
+    }
+}
+
+fn read_lossy(path: &PathBuf) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
+}
+
+impl Bundle {
+    /// `RUNTIME --root STATE ARGUMENTS…` from the bundle's parent directory, with the test's mark in the environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        self.command_under(&[], arguments)
+    }
+
+    /// The same below a wrapper such as `strace …` or `sh -c 'exec 3</x; exec "$@"' sh`.
+    pub fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let runtime = program().into_os_string();
+        let mut words = wrapper.iter().map(|word| (*word).into()).chain([runtime]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg("--root").arg(self.root()).args(arguments);
+        command.env("CORTENTEST", &self.id).current_dir(&self.dir).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn finish(&self, command: &mut Command) -> Outcome {
+        self.begin(command).finish()
+    }
+
+    /// Starts a command whose outputs are kept.
+    pub fn begin(&self, command: &mut Command) -> Running {
+        let files = self.output_files();
+        let child = command
+            .stdout(File::create(&files.0).unwrap())
+            .stderr(File::create(&files.1).unwrap())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Running { child, files, what: format!("{command:?}") }
+    }
+
+    /// One verb, its options and operands.
+    pub fn call(&self, arguments: &[&str]) -> Outcome {
+        self.finish(&mut self.command(arguments))
+    }
+
+    /// `create`, with `config.json` as it stands now and a pid file.
+    pub fn create(&self) -> Outcome {
+        self.create_with(&[])
+    }
+
+    /// `create` with more options.
+    pub fn create_with(&self, options: &[&str]) -> Outcome {
+        self.finish(&mut self.create_command(options))
+    }
+
+    /// The command line of `create`, not yet run.
+    pub fn create_command(&self, options: &[&str]) -> Command {
+        self.write_config();
+        let fixed = ["create", "--bundle", "bundle", "--pid-file", "pid"];
+        self.command(&[&fixed, options, &[self.id.as_str()]].concat())
+    }
+
+    /// `run` in the foreground to its end.
+    pub fn run(&self) -> Outcome {
+        self.run_with(&[])
+    }
+
+    /// `run` with options (`--detach`, `--keep` …).
+    pub fn run_with(&self, options: &[&str]) -> Outcome {
+        self.finish(&mut self.run_command(options))
+    }
+
+    /// The command line of `run`, not yet run.
+    pub fn run_command(&self, options: &[&str]) -> Command {
+        self.write_config();
+        let fixed = ["run", "--bundle", "bundle", "--pid-file", "pid"];
+        self.command(&[&fixed, options, &[self.id.as_str()]].concat())
+    }
+
+    /// Runs a shell script in the container and returns its standard output; it must exit 0.
+    #[track_caller]
+    pub fn payload(&mut self, script: &str) -> String {
+        self.script(script);
+        self.run().ok().stdout
+    }
+
+    /// `start`.
+    pub fn start(&self) -> Outcome {
+        self.call(&["start", &self.id])
+    }
+
+    /// `kill` with a signal by name or number.
+    pub fn kill(&self, signal: &str) -> Outcome {
+        self.call(&["kill", &self.id, signal])
+    }
+
+    /// `delete`.
+    pub fn delete(&self) -> Outcome {
+        self.call(&["delete", &self.id])
+    }
+
+    /// `delete --force`.
+    pub fn delete_force(&self) -> Outcome {
+        self.call(&["delete", "--force", &self.id])
+    }
+
+    /// `state`, parsed.
+    #[track_caller]
+    pub fn state(&self) -> Value {
+        serde_json::from_str(&self.call(&["state", &self.id]).ok().stdout).unwrap()
+    }
+
+    /// The status that `state` tells.
+    #[track_caller]
+    pub fn status(&self) -> String {
+        self.state()["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Init's pid from the pid file.
+    pub fn pid(&self) -> i32 {
+        fs::read_to_string(self.dir.join("pid")).unwrap().parse().unwrap()
+    }
+
+    /// Waits until the process is dead; a zombie is dead.
+    #[track_caller]
+    pub fn await_death(&self, pid: i32) {
+        assert!(dies_within(pid, DEADLINE), "process {pid} is still there after {DEADLINE:?}");
+    }
+
+    /// `kill KILL`, the end of init, `delete`.
+    #[track_caller]
+    pub fn kill_and_delete(&self) {
+        let pid = self.pid();
+        self.kill("KILL").ok();
+        self.await_death(pid);
+        self.delete().ok();
+    }
+
+    /// Waits for a container that ends by itself and deletes it.
+    #[track_caller]
+    pub fn await_and_delete(&self) {
+        self.await_death(self.pid());
+        self.delete().ok();
+    }
+}
+
+/// A started command; its end is waited for with a deadline.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    files: (PathBuf, PathBuf),
+    what: String,
+}
+
+impl Running {
+    /// The pid of the command.
+    pub fn pid(&self) -> i32 {
+        Pid::from_child(&self.child).as_raw_pid()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// What it has written so far.
+    pub fn stdout(&self) -> String {
+        read_lossy(&self.files.0)
+    }
+
+    /// Waits until its standard output holds the words.
+    #[track_caller]
+    pub fn await_stdout(&self, words: &str) {
+        eventually(|| self.stdout().contains(words), || format!("{words:?} in {:?}", self.stdout()));
+    }
+
+    /// Waits for its end, and kills it at the deadline.
+    #[track_caller]
+    pub fn finish(mut self) -> Outcome {
+        let status = self.wait();
+        let (stdout, stderr) = (read_lossy(&self.files.0), read_lossy(&self.files.1));
+        Outcome { code: status.code(), signal: status.signal(), stdout, stderr, files: self.files.clone() }
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        if !dies_within(self.pid(), DEADLINE) {
+            self.child.kill().unwrap();
+            self.child.wait().unwrap();
+            panic!("{} hung; stderr: {}", self.what, read_lossy(&self.files.1));
+        }
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    /// A test that fails half-way waits for what it has started, too.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether the process ends in time. One that does not exist has ended.
+pub fn dies_within(pid: i32, time: Duration) -> bool {
+    let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return true };
+    let timeout =
+        Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap(), tv_nsec: i64::from(time.subsec_nanos()) };
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)).unwrap() == 1
+}
+
+/// Waits until something holds; `what` tells the failed test what did not.
+#[track_caller]
+pub fn eventually(mut holds: impl FnMut() -> bool, what: impl Fn() -> String) {
+    let end = Instant::now() + DEADLINE;
+    while !holds() {
+        assert!(Instant::now() < end, "after {DEADLINE:?} still not: {}", what());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
