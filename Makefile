@@ -1,0 +1,117 @@
+# Everything a person does with this repository. `make` alone prints the list.
+#
+# Each target says what it does while it does it; what is already there is not done again, and not mentioned.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+ARCH     := $(shell uname -m)
+TARGET   := $(ARCH)-unknown-linux-musl
+RELEASE  := target/$(TARGET)/release
+PROGRAMS := corten ocictl
+
+# `corten` is loaded at every create, start, exec and delete: its size is a promise (docs/decisions.md).
+MAX_BYTES := 2000000
+
+DESTDIR ?=
+PREFIX  ?= /usr/local
+ROUNDS  ?= 30
+
+# What demo and tests run: the binary as it is shipped, or a peer by its path, to see what is wrong with a test.
+RUNTIME ?= $(CURDIR)/bin/corten
+export RUNTIME
+
+SAY := printf '==> %s\n'
+
+## help: prints this list
+help:
+	@printf 'Targets:\n'
+	@sed -n 's/^## \([a-z]*\): /  \1\t/p' Makefile | expand -t 12
+.PHONY: help
+
+## setup: installs what building, tests, demo and benchmarks need and this machine lacks
+setup:
+	@integration/setup.sh build test bench
+.PHONY: setup
+
+## build: makes the static release binaries bin/corten and bin/ocictl, and checks their size and linking
+build:
+	@integration/setup.sh build
+	@$(SAY) "building $(PROGRAMS) for $(TARGET)"
+	@cargo build --quiet --release --workspace --bins --locked --target $(TARGET)
+	@mkdir -p bin
+	@for program in $(PROGRAMS); do \
+	    ln -sfn ../$(RELEASE)/$$program bin/$$program; \
+	    integration/check-static.sh $(RELEASE)/$$program; \
+	done
+	@bytes=$$(stat -Lc %s bin/corten); \
+	if (( bytes > $(MAX_BYTES) )); then \
+	    echo "bin/corten has $$bytes bytes; the limit is $(MAX_BYTES)" >&2; exit 1; \
+	fi
+.PHONY: build
+
+## demo: takes a real busybox bundle from spec to delete, and shows what the container is and that nothing is left
+demo: build
+	@integration/setup.sh demo
+	@integration/demo.sh
+.PHONY: demo
+
+## test: runs all tests; those that make containers use the release binary (RUNTIME=bin/corten, or a peer)
+test: build
+	@integration/setup.sh test
+	@if cargo nextest --version >/dev/null 2>&1; then \
+	    $(SAY) "cargo nextest run --workspace (RUNTIME=$(RUNTIME))"; \
+	    cargo nextest run --workspace --locked --no-fail-fast --status-level fail --final-status-level fail; \
+	else \
+	    $(SAY) "cargo test --workspace (RUNTIME=$(RUNTIME))"; \
+	    cargo test --quiet --workspace --locked --no-fail-fast; \
+	fi
+.PHONY: test
+
+## check: formatting, lints, sizes of files and functions
+check:
+	@integration/setup.sh check
+	@$(SAY) "cargo fmt --check"
+	@cargo fmt --all --check
+	@$(SAY) "cargo clippy -D warnings"
+	@cargo clippy --quiet --workspace --lib --bins --locked -- -D warnings
+	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings -A clippy::disallowed_methods
+	@$(SAY) "sizes: a file ends at 800 lines, a function at 100"
+	@integration/sizes.py
+	@if cargo deny --version >/dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory deny; \
+	else \
+	    echo "note: cargo-deny is not installed; 'make deny' builds it (some minutes) and checks the licences"; \
+	fi
+.PHONY: check
+
+## deny: licences, duplicates and sources of all crates (builds cargo-deny first if it is missing: some minutes)
+deny:
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+	    $(SAY) "cargo install cargo-deny (some minutes, once)"; \
+	    cargo install --quiet --locked cargo-deny; \
+	fi
+	@$(SAY) "cargo deny check bans licenses sources"
+	@cargo deny --log-level error check bans licenses sources
+.PHONY: deny
+
+## bench: measures corten, crun and runc interleaved (ROUNDS=30, RUNTIMES="corten crun runc")
+bench: build
+	@integration/setup.sh bench
+	@benches/run.py --rounds $(ROUNDS)
+.PHONY: bench
+
+## install: copies the binaries to DESTDIR/PREFIX/bin (PREFIX=/usr/local)
+install: build
+	@$(SAY) "installing to $(DESTDIR)$(PREFIX)/bin"
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	@install -m 0755 $(addprefix $(RELEASE)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+.PHONY: install
+
+## clean: removes everything that was built
+clean:
+	@$(SAY) "removing target/ and bin/"
+	@rm -rf bin
+	@cargo clean --quiet
+.PHONY: clean

@@ -1,0 +1,84 @@
+#!/bin/bash
+# Installs what a purpose needs and this machine lacks; says nothing when all is there.
+#
+#   integration/setup.sh PURPOSE...      build | test | demo | check | bench
+#
+# Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
+set -euo pipefail
+
+packages_of() {
+    case $1 in
+        build) echo gcc libc6-dev ;;
+        test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap ;;
+        demo)  echo busybox-static jq ;;
+        check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
+        bench) echo busybox-static jq python3 strace crun runc hyperfine ;;
+        *)     echo "setup.sh: unknown purpose \"$1\"" >&2; exit 1 ;;
+    esac
+}
+
+installed() {
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+# A command of another origin (say, python3 built by hand) is as good as the package.
+present() {
+    case $1 in
+        gcc | jq | strace | crun | runc | hyperfine | python3 | pkg-config) command -v "$1" >/dev/null || installed "$1" ;;
+        procps) command -v ps >/dev/null ;;
+        *) installed "$1" ;;
+    esac
+}
+
+install_packages() {
+    local missing=() package
+    for package in "$@"; do
+        present "$package" || missing+=("$package")
+    done
+    (( ${#missing[@]} )) || return 0
+    echo "==> installing ${missing[*]}"
+    if ! command -v apt-get >/dev/null; then
+        echo "setup.sh: no apt-get here; install the like of these by hand: ${missing[*]}" >&2
+        exit 1
+    fi
+    local as_root=()
+    (( EUID == 0 )) || as_root=(sudo)
+    export DEBIAN_FRONTEND=noninteractive
+    "${as_root[@]}" apt-get update -qq </dev/null
+    "${as_root[@]}" apt-get install -y -qq --no-remove --no-install-recommends "${missing[@]}" </dev/null >/dev/null
+}
+
+# The standard library of the static target: there if rustc can name its folder and it holds something.
+install_target() {
+    local target
+    target=$(uname -m)-unknown-linux-musl
+    compgen -G "$(rustc --print sysroot)/lib/rustlib/$target/lib/libstd-*.rlib" >/dev/null && return 0
+    echo "==> rustup target add $target"
+    rustup --quiet target add "$target"
+}
+
+install_lints() {
+    cargo fmt --version >/dev/null 2>&1 || { echo "==> rustup component add rustfmt"; rustup --quiet component add rustfmt; }
+    cargo clippy --version >/dev/null 2>&1 || { echo "==> rustup component add clippy"; rustup --quiet component add clippy; }
+}
+
+if ! command -v cargo >/dev/null; then
+    echo "setup.sh: cargo is not in PATH; install a Rust toolchain (rustup) first" >&2
+    exit 1
+fi
+
+(( $# )) || set -- build test bench
+wanted=()
+for purpose in "$@"; do
+    list=$(packages_of "$purpose")
+    read -ra more <<<"$list"
+    wanted+=("${more[@]}")
+done
+mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | sort -u)
+install_packages "${wanted[@]}"
+for purpose in "$@"; do
+    case $purpose in
+        build) install_target ;;
+        check) install_lints ;;
+    esac
+done
