@@ -106,11 +106,12 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     init.release();
     creation.commit();
     let Some(foreground) = foreground else { return Ok(0) };
-    let code = foreground.attend(&init, master)?;
-    if !mode.keep {
+    let code = foreground.attend(&init, master);
+    // Whom nobody attends must not live on.
+    if !mode.keep || code.is_err() {
         delete::remove(&creation.container, request.log)?;
     }
-    Ok(code)
+    code
 }
 
 /// All that is known before anything is done.

@@ -50,15 +50,16 @@ impl Init<'_> {
     }
 
     fn mount_filesystem(&mut self, mount: &Mount, filesystem: &Filesystem) -> Result<OwnedFd, Fault> {
-        let target = self.target(mount, filesystem.plain_target)?;
+        let (target, mode) = self.target(mount, filesystem.plain_target)?;
+        let mode = mode.filter(|_| filesystem.inherit_mode);
         if filesystem.old_call {
-            return self.mount_filesystem_old(mount, filesystem, target);
+            return self.mount_filesystem_old(mount, filesystem, target, mode);
         }
         let context = rustix::mount::fsopen(&filesystem.kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
         let words = |errno| words_of(context.as_fd(), errno);
         rustix::mount::fsconfig_set_string(&context, c"source", &filesystem.source).map_err(words)?;
-        if filesystem.inherit_mode {
-            let mode = OctalText::new(rustix::fs::fstat(&target)?.st_mode & 0o7777);
+        if let Some(mode) = mode {
+            let mode = OctalText::new(mode);
             rustix::mount::fsconfig_set_string(&context, c"mode", mode.as_c_str()).map_err(words)?;
         }
         for parameter in &filesystem.parameters {
@@ -88,16 +89,15 @@ impl Init<'_> {
         mount: &Mount,
         filesystem: &Filesystem,
         target: OwnedFd,
+        mode: Option<u32>,
     ) -> Result<OwnedFd, Fault> {
         let mut data = [0; 4096];
         let mut rest = &mut data[..4095];
-        let mode = rustix::fs::fstat(&target)?.st_mode & 0o7777;
-        let written =
-            rest.write_all(filesystem.data.to_bytes()).and_then(|()| match filesystem.inherit_mode {
-                true if filesystem.data.is_empty() => write!(rest, "mode={mode:o}"),
-                true => write!(rest, ",mode={mode:o}"),
-                false => Ok(()),
-            });
+        let written = rest.write_all(filesystem.data.to_bytes()).and_then(|()| match mode {
+            Some(mode) if filesystem.data.is_empty() => write!(rest, "mode={mode:o}"),
+            Some(mode) => write!(rest, ",mode={mode:o}"),
+            None => Ok(()),
+        });
         written.map_err(|_| Fault::from(Errno::NAMETOOLONG))?;
         let data = CStr::from_bytes_until_nul(&data).map_err(|_| Fault::from(Errno::INVAL))?;
         let path = DescriptorPath::new(&target);
@@ -161,17 +161,28 @@ impl Init<'_> {
         Ok(place)
     }
 
-    /// The place of a mount: a directory, which is made where it is missing.
-    fn target(&self, mount: &Mount, plain: bool) -> Result<OwnedFd, Fault> {
+    /// The place of a mount: a directory, which is made where it is missing. Its mode, if it was there before.
+    fn target(&self, mount: &Mount, plain: bool) -> Result<(OwnedFd, Option<u32>), Fault> {
         let rootfs = self.rootfs()?;
-        let target = match if plain { open_plain(rootfs, &mount.target)? } else { None } {
-            Some(target) => target,
-            None => rootfs
-                .ensure(&mount.target, Missing::Directory)
-                .map_err(|errno| Reason::Target.fault(errno))?,
+        let found = match if plain { open_plain(rootfs, &mount.target)? } else { None } {
+            None => rootfs.resolve(&mount.target),
+            Some(target) => Ok(target),
         };
-        refuse_proc(mount, target.as_fd())?;
-        Ok(target)
+        match found {
+            Ok(target) => {
+                refuse_proc(mount, target.as_fd())?;
+                let mode = rustix::fs::fstat(&target)?.st_mode & 0o7777;
+                Ok((target, Some(mode)))
+            }
+            Err(Errno::NOENT) => {
+                let target = rootfs
+                    .ensure(&mount.target, Missing::Directory)
+                    .map_err(|errno| Reason::Target.fault(errno))?;
+                refuse_proc(mount, target.as_fd())?;
+                Ok((target, None))
+            }
+            Err(errno) => Err(Reason::Target.fault(errno)),
+        }
     }
 
     fn bind_target(&self, mount: &Mount, directory: bool) -> Result<OwnedFd, Fault> {

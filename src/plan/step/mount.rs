@@ -72,7 +72,7 @@ pub struct Filesystem {
     pub flags: u64,
     /// As one string.
     pub data: CString,
-    /// Whether the directory below decides the mode (tmpfs without `mode=`).
+    /// Whether a directory that is there already decides the mode (tmpfs without `mode=`).
     pub inherit_mode: bool,
     /// Whether what the mount hides is copied into it.
     pub copy_up: bool,
