@@ -1,13 +1,13 @@
 //! What serde says about a wrong file, in the words of the file: places as a user would write them, `object` and `array`
 //! for `struct`, `map` and `sequence`, and the range of a number for its Rust type.
 
+use super::keys::Segment;
 use crate::error::Error;
 use serde_json::error::Category;
-use serde_path_to_error::{Path, Segment};
 
 /// An error about the JSON itself, with line and column, or about one value, with its place.
-pub(super) fn explain(path: &Path, json: &serde_json::Error) -> Error {
-    let mut at = place(path);
+pub(super) fn explain(way: &[Segment], json: &serde_json::Error) -> Error {
+    let mut at = place(way);
     let position = format!(" at line {} column {}", json.line(), json.column());
     let text = json.to_string();
     let text = text.strip_suffix(&position).unwrap_or(&text);
@@ -29,13 +29,12 @@ pub(super) fn explain(path: &Path, json: &serde_json::Error) -> Error {
 }
 
 /// A place as a path: `linux.namespaces[2].type`, `linux.sysctl["net.core.somaxconn"]`.
-fn place(path: &Path) -> String {
+fn place(way: &[Segment]) -> String {
     let mut place = String::new();
-    for segment in path {
+    for segment in way {
         match segment {
-            Segment::Seq { index } => place.push_str(&format!("[{index}]")),
-            Segment::Map { key } => push_key(&mut place, key),
-            Segment::Enum { .. } | Segment::Unknown => {}
+            Segment::Index(index) => place.push_str(&format!("[{index}]")),
+            Segment::Key(key) => push_key(&mut place, key),
         }
     }
     place

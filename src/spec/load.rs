@@ -1,13 +1,12 @@
-//! Reading `config.json`, and the document of `exec --process`: parsed in one pass; only when that fails parsed again to
-//! say where.
+//! Reading `config.json`, and the document of `exec --process`: parsed in one pass, which also
+//! knows where it failed.
 
 use super::explain::{explain, push_key};
-use super::keys::{Lenient, Misspelled};
+use super::keys::{Findings, Lenient};
 use super::{Process, Spec, validate};
 use crate::error::{Context, Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Deserializer as Json, Value};
-use serde_path_to_error::{Deserializer as PathDeserializer, Track};
 use std::fs;
 use std::path::Path;
 
@@ -100,28 +99,18 @@ fn judge<T: DeserializeOwned>(
     Ok((document, warnings.into_iter().map(|warning| format!("{name}: {warning}")).collect()))
 }
 
-/// Parses in one pass, and again for the place if that fails. Names that only differ in case are warned about.
+/// Parses a document. Names that only differ in case are warned about.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Vec<String>)> {
-    let misspelled = Misspelled::default();
+    let findings = Findings::default();
     let mut json = Json::from_slice(bytes);
-    let parsed = T::deserialize(Lenient::new(&mut json, &misspelled)).and_then(|document| {
+    let parsed = T::deserialize(Lenient::new(&mut json, &findings)).and_then(|document| {
         json.end()?;
         Ok(document)
     });
     match parsed {
-        Ok(document) => Ok((document, misspelled.into_warnings())),
-        Err(error) => Err(explain(&failing_place::<T>(bytes), &error)),
+        Ok(document) => Ok((document, findings.into_warnings())),
+        Err(error) => Err(explain(&findings.into_place(), &error)),
     }
-}
-
-/// Where a document fails to parse; nowhere if it is only followed by something else.
-fn failing_place<T: DeserializeOwned>(bytes: &[u8]) -> serde_path_to_error::Path {
-    let misspelled = Misspelled::default();
-    let mut json = Json::from_slice(bytes);
-    let mut track = Track::new();
-    let _known_failure =
-        T::deserialize(PathDeserializer::new(Lenient::new(&mut json, &misspelled), &mut track));
-    track.path()
 }
 
 /// C strings end at a NUL, so one in the middle would cut a path or an argument short. JSON can only write it as an

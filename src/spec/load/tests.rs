@@ -108,6 +108,14 @@ fn a_wrong_type_or_word_is_named_with_its_place() {
             r#"linux.sysctl["net.core.somaxconn"]: expected a string, found 5"#,
         ),
         (
+            r#"{"linux": {"sysctl": {"net.\"quoted\"": 5}}}"#,
+            r#"linux.sysctl["net.\"quoted\""]: expected a string, found 5"#,
+        ),
+        (
+            r#"{"mounts": [{"destination": "/a"}, {"destination": "/b", "Options": ["ro", 1]}]}"#,
+            "mounts[1].options[1]: expected a string, found 1",
+        ),
+        (
             r#"{"linux": {"timeOffsets": {"realtime": {}}}}"#,
             r#"linux.timeOffsets.realtime: unknown clock "realtime""#,
         ),
