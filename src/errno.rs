@@ -3,10 +3,13 @@
 
 /// The text of `errno`, or `errno N` for a number that Linux does not name.
 pub fn text(errno: i32) -> String {
-    match TEXTS.binary_search_by_key(&errno, |(number, _)| *number) {
-        Ok(index) => TEXTS[index].1.to_owned(),
-        Err(_) => format!("errno {errno}"),
-    }
+    known(errno).map_or_else(|| format!("errno {errno}"), str::to_owned)
+}
+
+/// The text of `errno`, if Linux names it. Nothing is allocated.
+pub fn known(errno: i32) -> Option<&'static str> {
+    let index = TEXTS.binary_search_by_key(&errno, |(number, _)| *number).ok()?;
+    Some(TEXTS[index].1)
 }
 
 /// Every errno of the generic Linux table, in order of the number.

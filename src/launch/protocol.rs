@@ -85,7 +85,7 @@ pub enum Reason {
     Join,
     /// The working directory is outside of the container (CVE-2024-21626).
     OutsideCwd,
-    /// A user or group id has no mapping.
+    /// A user or group id has no mapping; the detail says which.
     UnmappedId,
     /// No entry of `PATH` has the program.
     NotInPath,

@@ -191,7 +191,7 @@ fn open_namespace(join: &Join) -> Result<OwnedFd> {
     let file = rustix::fs::openat(CWD, &join.path, flags, Mode::empty()).context(path)?;
     match namespace::kind(file.as_fd()) {
         Ok(kind) if u64::from(kind) == clone_flag(join.kind) => Ok(file),
-        _ => Err(Error::new(format!("{}: is no {} namespace", path(), join.kind))),
+        _ => Err(Error::new(format!("{}: is not a namespace of type {}", path(), join.kind))),
     }
 }
 
@@ -221,7 +221,13 @@ impl Detour {
         if let Some(offsets) = &plan.namespaces.time_offsets {
             detour.own.push((libc::CLONE_NEWTIME as u32, open_own(c"self/ns/time")?));
             namespace::unshare(libc::CLONE_NEWTIME as u32).context(|| "make the time namespace")?;
-            procfs.write(c"self/timens_offsets", offsets.as_bytes()).context(|| "linux.timeOffsets")?;
+            procfs
+                .write(c"self/timens_offsets", offsets.as_bytes())
+                .context(|| format!("linux.timeOffsets: write {:?}", one_line(offsets)))
+                .map_err(|error| match error.errno() {
+                    Some(libc::ERANGE) => error.hint("a clock with its offset must be from 0 to 146 years"),
+                    _ => error,
+                })?;
         }
         Ok(detour)
     }

@@ -4,7 +4,7 @@ use crate::errno;
 use crate::error::Error;
 use crate::launch::protocol::{Failure, Fault, Reason};
 use crate::plan::Plan;
-use crate::plan::step::Action;
+use crate::plan::step::{Action, Kind, Mount};
 
 /// The error of a step of the plan that failed in init.
 pub fn failure(plan: &Plan, failure: &Failure) -> Error {
@@ -14,7 +14,8 @@ pub fn failure(plan: &Plan, failure: &Failure) -> Error {
     match (fault.reason, action) {
         (Reason::Program | Reason::NotInPath, _) => {
             let name = plan.execution.as_ref().and_then(|execution| execution.arguments.iter().next());
-            program_error(&String::from_utf8_lossy(name.unwrap_or_default()), fault)
+            let found = matches!(action, Some(Action::Execute));
+            program_error(&String::from_utf8_lossy(name.unwrap_or_default()), fault, found)
         }
         (Reason::Join, _) => {
             let number = usize::from(fault.detail.as_bytes().first().copied().unwrap_or_default());
@@ -39,7 +40,7 @@ pub fn failure(plan: &Plan, failure: &Failure) -> Error {
 pub fn start_failure(first_step: usize, steps: &[String], program: &str, failure: &Failure) -> Error {
     let fault = &failure.fault;
     if matches!(fault.reason, Reason::Program | Reason::NotInPath) {
-        return program_error(program, fault);
+        return program_error(program, fault, true);
     }
     let error = reasoned(fault);
     match usize::from(failure.step).checked_sub(first_step).and_then(|index| steps.get(index)) {
@@ -48,17 +49,21 @@ pub fn start_failure(first_step: usize, steps: &[String], program: &str, failure
     }
 }
 
-/// The words that callers match to tell a missing program (127) from one that cannot be executed (126).
-fn program_error(name: &str, fault: &Fault) -> Error {
+/// The words that callers match to tell a missing program (127) from one that cannot be executed (126). When it was
+/// `found` before and is missing now, something else is.
+fn program_error(name: &str, fault: &Fault, found: bool) -> Error {
     if fault.reason == Reason::NotInPath {
         return Error::new(format!("exec: {name:?}: executable file not found in $PATH"));
     }
-    let words = errno::text(fault.errno);
-    let error = match fault.errno {
-        libc::ENOENT => Error::new(format!("exec: {name:?}: stat {name}: {words}")),
-        _ => Error::from_errno(fault.errno).context(format!("exec: {name:?}")),
-    };
+    let error = Error::from_errno(fault.errno).context(format!("exec: {name:?}"));
     match fault.errno {
+        libc::ENOENT if found => error.hint(
+            "the program is there, but not its interpreter: what its #! names, or the loader of an ELF file",
+        ),
+        libc::ENOENT => {
+            let words = errno::text(fault.errno);
+            Error::new(format!("exec: {name:?}: stat {name}: {words}"))
+        }
         libc::ENOEXEC => error.hint("the program is for another machine, or a script without #!"),
         _ => error,
     }
@@ -66,19 +71,54 @@ fn program_error(name: &str, fault: &Fault) -> Error {
 
 /// The reason of a step, with what the action knows of it.
 fn explain(action: &Action, fault: &Fault) -> Error {
-    let error = reasoned(fault);
     let denied = [libc::EPERM, libc::EACCES].contains(&fault.errno);
     match action {
+        Action::Mount(mount) => explain_mount(mount, fault),
         Action::OomScoreAdj(_) if denied => {
-            error.hint("a lower score than the caller's needs CAP_SYS_RESOURCE")
+            plain(fault).hint("a lower score than the caller's needs CAP_SYS_RESOURCE")
         }
-        Action::Keyring { .. } if fault.errno == libc::EDQUOT => {
-            error.hint("the user has too many keys: raise kernel.keys.maxkeys, or use --no-new-keyring")
-        }
+        Action::Keyring { .. } if fault.errno == libc::EDQUOT => plain(fault)
+            .hint("the user has too many keys: raise kernel.keys.maxkeys, or use --no-new-keyring"),
         Action::Pivot if fault.errno == libc::EINVAL => {
-            error.hint("the host's root may be a ramfs: use --no-pivot")
+            plain(fault).hint("the host's root may be a ramfs: use --no-pivot")
         }
-        Action::Capabilities(_) if denied => error.hint("the caller lacks one of the capabilities"),
+        Action::Capabilities(sets) if denied => plain(fault).hint(if sets.effective & !sets.permitted == 0 {
+            "the caller lacks one of the capabilities"
+        } else {
+            "what is effective must be permitted, too"
+        }),
+        // In the errno's words, engines would take it for a missing program.
+        Action::Sysctl { .. } if fault.errno == libc::ENOENT => {
+            Error::new("there is no such parameter in the container")
+        }
+        _ => reasoned(fault),
+    }
+}
+
+/// A mount has two ends, so that a failed one is named; and the kernel has words of its own, which begin with the type.
+fn explain_mount(mount: &Mount, fault: &Fault) -> Error {
+    let error = if fault.reason == Reason::Target { plain(fault).context("target") } else { reasoned(fault) };
+    match &mount.kind {
+        Kind::Filesystem(filesystem) if fault.reason == Reason::Kernel => {
+            let kind = filesystem.kind.to_string_lossy();
+            let words = String::from_utf8_lossy(fault.detail.as_bytes());
+            match words.strip_prefix(kind.as_ref()).and_then(|words| words.strip_prefix(": ")) {
+                Some(words) => plain(fault).context(words),
+                None if fault.errno == libc::ENODEV => {
+                    error.hint(format!("this kernel has no file system {kind:?}, or not its module"))
+                }
+                None => error,
+            }
+        }
+        Kind::Bind(bind) if fault.reason == Reason::Target && fault.errno == libc::ENOTDIR => {
+            let source = bind.source.to_string_lossy();
+            match std::fs::metadata(source.as_ref()) {
+                Ok(there) if there.is_dir() => {
+                    error.hint(format!("{source:?} is a directory, so the target must be one"))
+                }
+                _ => error,
+            }
+        }
         _ => error,
     }
 }
@@ -101,18 +141,22 @@ fn reasoned(fault: &Fault) -> Error {
     let output = if detail.is_empty() { String::new() } else { format!(": {detail:?}") };
     match fault.reason {
         Reason::Kernel if !detail.is_empty() => plain(fault).context(detail.into_owned()),
-        Reason::Kernel | Reason::Join | Reason::NotInPath | Reason::Program | Reason::Source => plain(fault),
-        Reason::Target => plain(fault).context("target"),
+        Reason::Kernel
+        | Reason::Join
+        | Reason::NotInPath
+        | Reason::Program
+        | Reason::Source
+        | Reason::Target => plain(fault),
         Reason::TargetIsLink => Error::new("the target is a symlink, which the image may have put there"),
         Reason::TargetInProc => Error::new("the target is inside a procfs"),
         Reason::NotProc => Error::new("only a procfs may be mounted on /proc"),
         Reason::Locked => Error::new("cannot clear locked flags of the source"),
         Reason::OutsideCwd => Error::new("the directory is not inside the container"),
-        Reason::UnmappedId => Error::new("the id has no mapping in the user namespace"),
+        Reason::UnmappedId => Error::new(format!("{detail} has no mapping in the user namespace")),
         Reason::WrongDevice => Error::new("is not the device that it should be"),
         Reason::HookStatus => Error::new(format!("exit status {}{output}", fault.errno)),
         Reason::HookSignal => Error::new(format!("ended by signal {}{output}", fault.errno)),
-        Reason::HookTimeout => Error::new(format!("hook ran past its timeout{output}")),
+        Reason::HookTimeout => Error::new(format!("hook ran past specified timeout{output}")),
     }
 }
 

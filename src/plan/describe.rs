@@ -1,7 +1,6 @@
 //! Steps in words: the lines of `corten plan` and the objects of error messages.
 
 use crate::plan::mount_options::{Attributes, attribute};
-
 use crate::plan::step::{Action, Capabilities, Device, Filesystem, Hook, Kind, Mount, Parameter, Step};
 use crate::spec::capabilities;
 use std::ffi::CStr;
@@ -98,7 +97,7 @@ impl Action {
 }
 
 impl Display for Mount {
-    /// `bind "/srv/data" on "/data" (ro,nosuid)`.
+    /// `bind "/srv/data" on "/data" (ro,nosuid)`, `mount ext4 "/dev/sdb1" on "/data"`.
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let mut words = Vec::new();
         match &self.kind {
@@ -108,7 +107,11 @@ impl Display for Mount {
                 words.extend(bind.id_mapped.map(|_| "idmap".to_owned()));
             }
             Kind::Filesystem(filesystem) => {
-                write!(out, "mount {} on {}", text(&filesystem.kind), inside(&self.target))?;
+                write!(out, "mount {}", text(&filesystem.kind))?;
+                if let Some(source) = filesystem.telling_source() {
+                    write!(out, " {}", path(source))?;
+                }
+                write!(out, " on {}", inside(&self.target))?;
                 words.extend(filesystem.words());
             }
             Kind::Remount { data, .. } => {
@@ -128,6 +131,12 @@ impl Display for Mount {
 }
 
 impl Filesystem {
+    /// The source, unless it only repeats the type or stands for nothing, as most file systems have it.
+    fn telling_source(&self) -> Option<&CStr> {
+        let source = self.source.as_c_str();
+        (source != self.kind.as_c_str() && source != c"none").then_some(source)
+    }
+
     fn words(&self) -> Vec<String> {
         let parameter = |Parameter { key, value }: &Parameter| match value {
             Some(value) => format!("{}={}", text(key), text(value)),

@@ -3,6 +3,7 @@
 //! config.md, "POSIX-platform Hooks". The state comes on stdin, complete but for the pid as the container sees it.
 
 use super::Init;
+use crate::errno;
 use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::step::Hook;
 use crate::sys::clone::{self, Request, Side};
@@ -51,7 +52,10 @@ impl Init<'_> {
         {
             let errno = execve(&hook.path, &prepared.arguments, &prepared.environment);
             let mut words = Output::default();
-            let _best_effort = write!(words, "exec: errno {}", errno.raw_os_error());
+            let _best_effort = match errno::known(errno.raw_os_error()) {
+                Some(text) => write!(words, "exec: {text}"),
+                None => write!(words, "exec: errno {}", errno.raw_os_error()),
+            };
             let _best_effort = rustix::io::write(output, words.as_bytes());
         }
         clone::exit(127)

@@ -43,8 +43,8 @@ impl Init<'_> {
             None => {}
         }
         let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        rustix::thread::set_thread_res_gid(group, group, group).map_err(unmapped)?;
-        rustix::thread::set_thread_res_uid(user, user, user).map_err(unmapped)?;
+        rustix::thread::set_thread_res_gid(group, group, group).map_err(unmapped("the gid"))?;
+        rustix::thread::set_thread_res_uid(user, user, user).map_err(unmapped("the uid"))?;
         if self.retry_cwd {
             rustix::process::chdir(cwd)?;
             verify_inside()?;
@@ -144,7 +144,7 @@ fn set_groups(groups: &[u32]) -> Result<(), Fault> {
     for (slot, group) in list.iter_mut().zip(groups) {
         *slot = Gid::from_raw(*group);
     }
-    rustix::thread::set_thread_groups(list).map_err(unmapped)
+    rustix::thread::set_thread_groups(list).map_err(unmapped("one of the groups"))
 }
 
 fn verify_inside() -> Result<(), Fault> {

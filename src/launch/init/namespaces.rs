@@ -42,8 +42,8 @@ impl Init<'_> {
                 answer => answer?,
             }
         }
-        rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(unmapped)?;
-        rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(unmapped)
+        rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(unmapped("the gid"))?;
+        rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(unmapped("the uid"))
     }
 
     fn denies_groups(&self) -> bool {
@@ -110,10 +110,10 @@ pub(super) fn not_dumpable() -> Result<(), Fault> {
     Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// EINVAL of a change of ids means that the id has no mapping.
-pub(super) fn unmapped(errno: Errno) -> Fault {
-    match errno {
-        Errno::INVAL => Reason::UnmappedId.fault(errno),
+/// EINVAL of a change of ids means that the id has no mapping; `which` is the id.
+pub(super) fn unmapped(which: &'static str) -> impl Fn(Errno) -> Fault {
+    move |errno| match errno {
+        Errno::INVAL => Fault { detail: Detail::new(which.as_bytes()), ..Reason::UnmappedId.fault(errno) },
         _ => errno.into(),
     }
 }
