@@ -3,9 +3,12 @@
 //! containerd takes the last record with level `error`; podman wants the file to hold exactly one JSON object. So nothing
 //! but the error is written, unless `--debug` asks for more.
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `--log-format`.
@@ -71,17 +74,31 @@ impl Log {
 
     /// One write(2) a record, so that records of several processes do not mix.
     fn append(&self, line: &[u8]) -> Result<()> {
-        use std::os::unix::fs::OpenOptionsExt;
         let Some(path) = &self.file else { return Ok(()) };
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o644)
-            .custom_flags(libc::O_NOCTTY)
-            .open(path)
-            .context(|| format!("--log {}", path.display()))?;
-        file.write_all(line).context(|| format!("--log {}", path.display()))
+        let context = || format!("--log {}", path.display());
+        let mut file = open(path).context(context)?;
+        file.write_all(line).context(context)
     }
+}
+
+/// Opens a log file for appending. Who may write in its directory could have put a symlink in its place, to have what we
+/// say appended to a file of his choice (CVE-2026-53489): none is followed, but those to our own descriptors.
+fn open(path: &Path) -> Result<File> {
+    let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOCTTY | OFlags::CLOEXEC;
+    if !leads_to_descriptor(path) {
+        flags |= OFlags::NOFOLLOW;
+    }
+    match rustix::fs::openat(CWD, path, flags, Mode::from_raw_mode(0o644)) {
+        Ok(file) => Ok(file.into()),
+        Err(Errno::LOOP) => Err(Error::new("is a symlink, which a log file may not be")),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Whether the path is `/dev/stderr` or of that kind: symlinks that nobody but root can have made.
+fn leads_to_descriptor(path: &Path) -> bool {
+    let directories = ["/dev", "/dev/fd", "/proc/self/fd"];
+    path.parent().is_some_and(|parent| directories.iter().any(|directory| parent == Path::new(directory)))
 }
 
 impl Format {

@@ -40,7 +40,10 @@ pub fn main(typed: Vec<OsString>) -> u8 {
         },
         debug: arguments.debug,
     };
-    match log.open().and_then(|()| act(&arguments, &log)) {
+    if let Err(error) = log.open() {
+        return report(&arguments.verb, &error, &Log::default());
+    }
+    match act(&arguments, &log) {
         Ok(code) => code,
         Err(error) => report(&arguments.verb, &error, &log),
     }

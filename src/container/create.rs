@@ -6,7 +6,7 @@ use crate::container::hooks;
 use crate::container::process::Process;
 use crate::container::record::{Record, Stage, Start};
 use crate::container::state::{Directory, Root};
-use crate::container::{Container, delete, unix_socket};
+use crate::container::{Container, delete, pid_file, unix_socket};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::launch;
@@ -239,7 +239,7 @@ impl<'a> Creation<'a> {
         self.container.record.stage = stage;
         self.container.directory.write(&self.container.record)?;
         if let Some(path) = request.pid_file {
-            write_pid_file(path, init.pid.as_raw_nonzero().get())?;
+            pid_file::write(path, init.pid.as_raw_nonzero().get())?;
         }
         Ok(())
     }
@@ -343,15 +343,6 @@ fn console(request: &Request<'_>) -> Result<Option<OwnedFd>> {
     request.console_socket.map(connect).transpose()
 }
 
-/// Writes the pid without newline; whoever finds the file finds it whole.
-fn write_pid_file(path: &Path, pid: i32) -> Result<()> {
-    let context = || format!("--pid-file {}", path.display());
-    let name = path.file_name().ok_or_else(|| Error::new("names no file").context(context()))?;
-    let temporary = path.with_file_name(format!(".{}", name.to_string_lossy()));
-    std::fs::write(&temporary, pid.to_string()).context(context)?;
-    std::fs::rename(&temporary, path).context(context)
-}
-
 fn unexpected(plan: &Plan, report: Report) -> Error {
     match report {
         Report::Failed(failure) => launch::failure(plan, &failure),
@@ -361,9 +352,10 @@ fn unexpected(plan: &Plan, report: Report) -> Error {
 
 /// A memory limit that init itself cannot live under looks like a crash.
 fn oom_hint(error: Error, plan: &Plan) -> Error {
-    let limited = plan.cgroup.writes.iter().any(|write| write.file.starts_with("memory."));
-    if limited && error.to_string().contains("ended by signal 9") {
-        return error.hint("the memory limit may be too low for the start of the container");
+    let limit = plan.cgroup.writes.iter().find(|write| write.file.starts_with("memory."));
+    match limit {
+        Some(write) if error.to_string().contains("ended by signal 9") => error
+            .hint(format!("{} {} may be too low for the start of the container", write.place, write.value)),
+        _ => error,
     }
-    error
 }
