@@ -17,7 +17,7 @@ pub struct Arguments {
     /// Where the state of containers is kept [default: /run/corten, or $XDG_RUNTIME_DIR/corten for an ordinary user].
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// A file that gets the error, too.
+    /// A file that gets the error, too; a symlink only if it is that of a descriptor, such as /dev/stderr.
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
     /// How the log file is written.
