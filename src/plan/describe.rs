@@ -1,6 +1,6 @@
 //! Steps in words: the lines of `corten plan` and the objects of error messages.
 
-use crate::plan::mount_options::{Attributes, attribute};
+use crate::plan::mount_options::{self, Attributes, attribute};
 use crate::plan::step::{Action, Capabilities, Device, Filesystem, Hook, Kind, Mount, Parameter, Step};
 use crate::spec::capabilities;
 use std::ffi::CStr;
@@ -22,10 +22,13 @@ impl Display for Action {
             Self::OomScoreAdj(value) => write!(out, "set oom_score_adj to {}", bytes(value)),
             Self::JoinCgroups => out.write_str("join the cgroups"),
             Self::JoinNamespaces => out.write_str("join the namespaces"),
-            Self::Unshare(flags) => write!(out, "make namespaces {flags:#x}"),
+            Self::Unshare(flags) => write!(out, "make namespaces ({flags:#x})"),
             Self::AwaitIdMaps => out.write_str("wait for the id maps"),
-            Self::NamespaceRoot { .. } => out.write_str("become root of the user namespace"),
-            Self::NotDumpable => out.write_str("forbid to be traced"),
+            Self::NamespaceRoot { drop_groups } => {
+                let groups = if *drop_groups { "without groups" } else { "groups as they are" };
+                write!(out, "become root of the user namespace, {groups}")
+            }
+            Self::NotDumpable => out.write_str("forbid others to trace init"),
             Self::CgroupNamespace => out.write_str("make the cgroup namespace"),
             Self::Session => out.write_str("make a session"),
             Self::Keyring { name, .. } => write!(out, "join session keyring {}", path(name)),
@@ -36,7 +39,7 @@ impl Display for Action {
             Self::ResetSignals => out.write_str("reset the signals"),
             Self::CloseDescriptors { from } => write!(out, "close descriptors from {from} on"),
             Self::Ready => out.write_str("report ready"),
-            Self::AwaitStart => out.write_str("wait for the start"),
+            Self::AwaitStart => out.write_str("wait for start"),
             Self::RuntimeHooks => out.write_str("wait for the hooks in the runtime's namespaces"),
             Self::Hook(hook) => hook.fmt(out),
             Self::Rlimit(limit) => {
@@ -54,18 +57,23 @@ impl Action {
     /// The actions on the file tree and on the identity.
     fn fmt_tree(&self, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::HostPropagation(flags) => write!(out, "make the host's mounts {}", propagation(*flags)),
+            Self::HostPropagation(flags) => {
+                write!(out, "make the mounts copied from the host {}", propagation(*flags))
+            }
             Self::PrivateParent(root) => write!(out, "make the mount that holds {} private", path(root)),
             Self::Rootfs { path: root, .. } => write!(out, "take {} as root file system", path(root)),
             Self::Mount(mount) => mount.fmt(out),
             Self::MountAttributes { target, set } => {
-                write!(out, "set ({}) on {}", names(*set), inside(target))
+                write!(out, "make {} {}", inside(target), names(*set))
             }
             Self::Device(device) => device.fmt(out),
             Self::Symlink(link) => {
                 write!(out, "link {} to {}", below(&link.parent, &link.name), path(&link.target))
             }
-            Self::Console { .. } => out.write_str("open the console"),
+            Self::Console { size: None } => out.write_str("open the console"),
+            Self::Console { size: Some((rows, columns)) } => {
+                write!(out, "open the console, {rows} rows and {columns} columns")
+            }
             Self::Directory(directory) => write!(out, "make directory {}", inside(directory)),
             Self::Mask(target) => write!(out, "mask {}", inside(target)),
             Self::ReadonlyPath(target) => write!(out, "make {} read-only", inside(target)),
@@ -75,14 +83,17 @@ impl Action {
             Self::Chroot => out.write_str("chroot into the root file system"),
             Self::RootPropagation(flags) => write!(out, "make the root {}", propagation(*flags)),
             Self::Sysctl { file, value } => write!(out, "write \"{}\" to /proc/{}", bytes(value), text(file)),
-            Self::ExecLabel { value, .. } => write!(out, "set exec label \"{}\"", bytes(value)),
+            Self::ExecLabel { value, .. } => match value.strip_prefix(b"exec ") {
+                Some(profile) => write!(out, "set AppArmor profile \"{}\" for the program", bytes(profile)),
+                None => write!(out, "set SELinux label \"{}\" for the program", bytes(value)),
+            },
             Self::Umask(mask) => write!(out, "set umask to {mask:04o}"),
             Self::BoundingSet { keep } => write!(out, "keep bounding capabilities {}", Set(*keep)),
             Self::WorkingDirectory(cwd) => write!(out, "change directory to {}", path(cwd)),
             Self::User { uid, gid, groups, .. } => {
                 write!(out, "become user {uid}, group {gid}")?;
                 match groups.as_deref() {
-                    Some([]) => Ok(()),
+                    Some([]) => out.write_str(", no other groups"),
                     Some(groups) => write!(out, ", groups {groups:?}"),
                     None => out.write_str(", groups as they are"),
                 }
@@ -114,8 +125,9 @@ impl Display for Mount {
                 write!(out, " on {}", inside(&self.target))?;
                 words.extend(filesystem.words());
             }
-            Kind::Remount { data, .. } => {
+            Kind::Remount { flags, data } => {
                 write!(out, "remount {}", inside(&self.target))?;
+                words.extend(mount_options::superblock_names(*flags).map(str::to_owned));
                 words.extend((!data.is_empty()).then(|| text(data)));
             }
         }
@@ -147,6 +159,7 @@ impl Filesystem {
             .iter()
             .filter(|parameter| parameter.key.as_c_str() != c"ro")
             .map(parameter)
+            .chain(mount_options::superblock_names(self.flags).map(str::to_owned))
             .collect();
         words.extend((!self.data.is_empty()).then(|| text(&self.data)));
         words.extend(self.copy_up.then(|| "tmpcopyup".to_owned()));
@@ -189,9 +202,12 @@ impl Display for Device {
             libc::S_IFIFO => 'p',
             _ => 'c',
         };
-        let (major, minor) = self.device;
+        let number = match self.device {
+            _ if kind == 'p' => String::new(),
+            (major, minor) => format!(" {major}:{minor}"),
+        };
         let mode = self.mode & 0o7777;
-        write!(out, "make device {} {kind} {major}:{minor} {mode:04o}", below(&self.parent, &self.name))?;
+        write!(out, "make device {} {kind}{number} {mode:04o}", below(&self.parent, &self.name))?;
         match self.owner {
             (0, 0) => Ok(()),
             (uid, gid) => write!(out, " {uid}:{gid}"),
@@ -207,14 +223,14 @@ impl Display for Hook {
 
 impl Display for Capabilities {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(
-            out,
-            "set capabilities effective {} permitted {} inheritable {} ambient {}",
-            Set(self.effective),
-            Set(self.permitted),
-            Set(self.inheritable),
-            Set(self.ambient)
-        )
+        out.write_str("set capabilities: ")?;
+        match (self.effective, self.permitted) {
+            (same, permitted) if same == permitted => write!(out, "effective and permitted {}", Set(same))?,
+            (effective, permitted) => {
+                write!(out, "effective {}, permitted {}", Set(effective), Set(permitted))?;
+            }
+        }
+        write!(out, ", inheritable {}, ambient {}", Set(self.inheritable), Set(self.ambient))
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod cgroup;
 mod cgroup_mounts;
 mod describe;
+mod details;
 pub mod devices;
 pub mod mount_options;
 pub mod mounts;
@@ -203,10 +204,7 @@ impl Plan {
         if self.seccomp.is_some() {
             self.steps.push(Step::of(Place::property("linux.seccomp"), Action::Seccomp));
         }
-        if let Some(capabilities) = late {
-            let place = Place::property("process.capabilities");
-            self.steps.push(Step::of(place, Action::Capabilities(capabilities)));
-        }
+        self.steps.extend(late);
         self.steps.push(Step::of(Place::property("process.args"), Action::Execute));
         Ok(())
     }

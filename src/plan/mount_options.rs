@@ -233,6 +233,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(name, _)| *name)
 }
 
+/// The options that set these `MS_*` flags of a superblock.
+pub fn superblock_names(flags: u64) -> impl Iterator<Item = &'static str> {
+    TABLE.iter().filter_map(move |(name, meaning)| match meaning {
+        Meaning::Superblock { flag, set: true, .. } if flags & flag != 0 => Some(*name),
+        _ => None,
+    })
+}
+
 /// The `MS_*` flags of mount(2) for a set of `MOUNT_ATTR_*`.
 pub fn old_flags(attributes: u64) -> u64 {
     const PAIRS: &[(u64, u64)] = &[

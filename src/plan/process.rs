@@ -37,8 +37,9 @@ pub struct Identity {
     pub become_user: Vec<Step>,
     /// Capabilities that the container asks for and the caller does not have.
     pub missing: Vec<&'static str>,
-    /// Capabilities that are given up only after the start, when a seccomp program must be loaded with `CAP_SYS_ADMIN`.
-    pub late: Option<Capabilities>,
+    /// The step that gives up capabilities only after the start, when a seccomp program must be loaded with
+    /// `CAP_SYS_ADMIN`.
+    pub late: Option<Step>,
 }
 
 const CAP_SYS_ADMIN: u64 = 1 << 21;
@@ -64,9 +65,10 @@ impl Identity {
         let mut identity =
             Self { missing: names_of(sets.map_or(0, all_sets) & !available), ..Self::default() };
         let steps = &mut identity.become_user;
-        let umask = user.umask.unwrap_or(0o022);
-        steps.push(Step::of(Place::property("process.user.umask"), Action::Umask(umask)));
-        let place = Place::property("process.capabilities");
+        let umask = Action::Umask(user.umask.unwrap_or(0o022));
+        let asked = |property, is_asked| if is_asked { Place::property(property) } else { Place::NONE };
+        steps.push(Step::of(asked("process.user.umask", user.umask.is_some()), umask));
+        let place = asked("process.capabilities", sets.is_some());
         let keep = bits(|sets| &sets.bounding);
         steps.push(Step::of(place.clone(), Action::BoundingSet { keep }));
         steps.push(Step::of(Place::property("process.cwd"), Action::WorkingDirectory(cwd.clone())));
@@ -88,8 +90,8 @@ impl Identity {
                 inheritable: wanted.inheritable,
                 ambient: 0,
             };
-            steps.push(Step::of(place, Action::Capabilities(held)));
-            identity.late = Some(wanted);
+            steps.push(Step::of(place.clone(), Action::Capabilities(held)));
+            identity.late = Some(Step::of(place, Action::Capabilities(wanted)));
         } else {
             steps.push(Step::of(place, Action::Capabilities(wanted)));
         }

@@ -1,8 +1,8 @@
 //! The plan as `corten plan` prints it: every step in order, who takes it, and the place in `config.json` it comes from.
 
-use crate::plan::namespaces::{MapWriter, clone_flag};
+use crate::plan::namespaces::{Join, MapWriter, clone_flag};
 use crate::plan::step::Action;
-use crate::plan::{Place, Plan, cgroup};
+use crate::plan::{Place, Plan, cgroup, details};
 use crate::spec::linux::NamespaceKind;
 use serde::Serialize;
 use std::fmt::Write;
@@ -25,34 +25,32 @@ pub struct Line {
 pub fn lines(plan: &Plan) -> Vec<Line> {
     let mut lines = Lines(Vec::new());
     lines.runtime(format!("record container {:?}", plan.id), &Place::NONE);
-    for step in plan.cgroup.steps() {
-        let place = match step {
-            cgroup::Step::Write(write, _) => write.place.to_string(),
-            cgroup::Step::Devices(..) => "linux.resources.devices".to_owned(),
-            _ => String::new(),
-        };
-        lines.add("runtime", step.to_string(), place);
-    }
+    cgroup_lines(plan, &mut lines);
     for mount in &plan.id_mapped {
-        lines.runtime(format!("map the ids of \"{}\"", mount.source.to_string_lossy()), &mount.place);
+        let below = if mount.map_recursive { " and all below it" } else { "" };
+        let (uids, gids) = (one_line(&mount.uid_map), one_line(&mount.gid_map));
+        let source = mount.source.to_string_lossy();
+        lines.runtime(format!("map the ids of {source:?}{below}: uids {uids}; gids {gids}"), &mount.place);
     }
-    clone(plan, &mut lines);
+    clone_lines(plan, &mut lines);
     for step in &plan.steps {
         match &step.action {
+            Action::JoinNamespaces => join_lines(plan, &mut lines),
+            Action::AwaitIdMaps => id_map_lines(plan, &mut lines),
             Action::RuntimeHooks => {
                 for hook in &plan.runtime_hooks {
-                    lines.runtime(hook.to_string(), &hook.place);
+                    lines.runtime(details::hook(hook), &hook.place);
                 }
             }
             Action::Ready => {
-                lines.add("init", step.action.to_string(), String::new());
+                lines.init(step.action.to_string(), &Place::NONE);
                 lines.runtime("record that it is created".to_owned(), &Place::NONE);
             }
-            action => lines.add("init", action.to_string(), step.place.to_string()),
+            action => lines.init(details::action(plan, action), &step.place),
         }
     }
     for hook in &plan.poststart {
-        lines.runtime(hook.to_string(), &hook.place);
+        lines.runtime(details::hook(hook), &hook.place);
     }
     lines.0
 }
@@ -75,23 +73,46 @@ struct Lines(Vec<Line>);
 
 impl Lines {
     fn runtime(&mut self, action: String, place: &Place) {
-        self.add("runtime", action, place.to_string());
+        self.add("runtime", action, place);
     }
 
-    fn add(&mut self, actor: &'static str, action: String, place: String) {
-        self.0.push(Line { step: self.0.len() + 1, actor, action, place });
+    fn init(&mut self, action: String, place: &Place) {
+        self.add("init", action, place);
+    }
+
+    fn add(&mut self, actor: &'static str, action: String, place: &Place) {
+        self.0.push(Line { step: self.0.len() + 1, actor, action, place: place.to_string() });
     }
 }
 
-/// The clone, the namespaces around it and the id maps.
-fn clone(plan: &Plan, lines: &mut Lines) {
+fn cgroup_lines(plan: &Plan, lines: &mut Lines) {
+    for step in plan.cgroup.steps() {
+        let place = match step {
+            cgroup::Step::Write(write, _) => &write.place,
+            cgroup::Step::Devices(..) => &plan.cgroup.devices_place,
+            _ => &Place::NONE,
+        };
+        let is_optional = matches!(step, cgroup::Step::Make(_)) && plan.cgroup.tolerate_permission;
+        let permitted = if is_optional { " (if permitted)" } else { "" };
+        lines.runtime(format!("{step}{permitted}"), place);
+    }
+}
+
+/// The clone, and the namespaces that must be entered before it.
+fn clone_lines(plan: &Plan, lines: &mut Lines) {
     let namespaces = &plan.namespaces;
-    for join in namespaces.join.iter().filter(|join| shows_in_children(join.kind) && !namespaces.middle) {
-        let path = join.path.to_string_lossy();
-        lines.runtime(format!("join {} namespace {path} for init", join.kind), &join.place);
+    if namespaces.middle {
+        lines.runtime("clone a process in between, which joins namespaces".to_owned(), &Place::NONE);
+        for join in in_order(&namespaces.join) {
+            lines.runtime(format!("let it join {}", namespace(join)), &join.place);
+        }
+    } else {
+        for join in namespaces.join.iter().filter(|join| shows_in_children(join.kind)) {
+            lines.runtime(format!("enter {} for the clone", namespace(join)), &join.place);
+        }
     }
     if let Some(offsets) = &namespaces.time_offsets {
-        let text = format!("make a time namespace with offsets {}", offsets.trim_end().replace('\n', ", "));
+        let text = format!("make a time namespace with offsets (s, ns) {}", one_line(offsets));
         lines.runtime(text, &Place::property("linux.timeOffsets"));
     }
     let kinds: Vec<&str> = NamespaceKind::ALL
@@ -99,22 +120,58 @@ fn clone(plan: &Plan, lines: &mut Lines) {
         .filter(|kind| namespaces.create & clone_flag(**kind) != 0)
         .map(|kind| kind.word())
         .collect();
-    let with =
-        if kinds.is_empty() { String::new() } else { format!(" in new namespaces: {}", kinds.join(", ")) };
-    let between = if namespaces.middle { " by a process in between" } else { "" };
-    lines.runtime(format!("clone init{between}{with}"), &Place::property("linux.namespaces"));
-    if let Some(maps) = &namespaces.id_maps {
-        let by = match maps.writer {
-            MapWriter::Privileged => "",
-            MapWriter::OwnId => ", its own id alone",
-            MapWriter::Helpers => " by newuidmap and newgidmap",
-        };
-        let text = |map: &str| map.trim_end().replace('\n', ", ");
-        lines.runtime(format!("map uids {}{by}", text(&maps.uid)), &Place::property("linux.uidMappings"));
-        lines.runtime(format!("map gids {}{by}", text(&maps.gid)), &Place::property("linux.gidMappings"));
+    let from = if namespaces.middle { " from there" } else { "" };
+    let cgroup = if plan.cgroup.location.unified().is_some() { " into its cgroup" } else { "" };
+    if kinds.is_empty() {
+        lines.runtime(format!("clone init{from}{cgroup}"), &Place::NONE);
+    } else {
+        let place = Place::property("linux.namespaces");
+        lines.runtime(format!("clone init{from}{cgroup}, in new namespaces: {}", kinds.join(", ")), &place);
     }
+    if plan.steps.iter().any(|step| matches!(step.action, Action::Rlimit(_))) {
+        let text = "raise hard limits of init that are below its program's".to_owned();
+        lines.runtime(text, &Place::property("process.rlimits"));
+    }
+}
+
+/// What init joins itself; the process in between has joined everything.
+fn join_lines(plan: &Plan, lines: &mut Lines) {
+    let joins = || in_order(&plan.namespaces.join).filter(|join| !shows_in_children(join.kind));
+    for join in joins().filter(|_| !plan.namespaces.middle) {
+        lines.init(format!("join {}", namespace(join)), &join.place);
+    }
+}
+
+fn id_map_lines(plan: &Plan, lines: &mut Lines) {
+    let Some(maps) = &plan.namespaces.id_maps else { return };
+    lines.init(Action::AwaitIdMaps.to_string(), &Place::NONE);
+    if maps.writer == MapWriter::OwnId {
+        lines.runtime("deny init setgroups(2)".to_owned(), &Place::NONE);
+    }
+    let by = |helper: &str| match maps.writer {
+        MapWriter::Helpers => format!(" by {helper}"),
+        MapWriter::Privileged | MapWriter::OwnId => String::new(),
+    };
+    let text = format!("map uids {}{}", one_line(&maps.uid), by("newuidmap"));
+    lines.runtime(text, &Place::property("linux.uidMappings"));
+    let text = format!("map gids {}{}", one_line(&maps.gid), by("newgidmap"));
+    lines.runtime(text, &Place::property("linux.gidMappings"));
+}
+
+/// As they are joined: the user namespace last, since it changes what the caller's rights reach.
+fn in_order(joins: &[Join]) -> impl Iterator<Item = &Join> {
+    let is_user = |join: &&Join| join.kind == NamespaceKind::User;
+    joins.iter().filter(move |join| !is_user(join)).chain(joins.iter().filter(is_user))
+}
+
+fn namespace(join: &Join) -> String {
+    format!("{} namespace {:?}", join.kind, join.path.to_string_lossy())
 }
 
 fn shows_in_children(kind: NamespaceKind) -> bool {
     matches!(kind, NamespaceKind::Pid | NamespaceKind::Time)
+}
+
+fn one_line(text: &str) -> String {
+    text.trim_end().replace('\n', ", ")
 }

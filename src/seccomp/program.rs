@@ -41,6 +41,19 @@ pub struct Instruction {
     pub k: u32,
 }
 
+impl Program {
+    /// The flags by the names that seccomp(2) has for them, without `SECCOMP_FILTER_FLAG_`.
+    pub fn flag_names(&self) -> Vec<&'static str> {
+        const NAMES: &[(u32, &str)] = &[
+            (FLAG_LOG, "LOG"),
+            (FLAG_SPEC_ALLOW, "SPEC_ALLOW"),
+            (FLAG_NEW_LISTENER, "NEW_LISTENER"),
+            (FLAG_WAIT_KILLABLE_RECV, "WAIT_KILLABLE_RECV"),
+        ];
+        NAMES.iter().filter(|(flag, _)| self.flags & flag != 0).map(|(_, name)| *name).collect()
+    }
+}
+
 impl Instruction {
     fn to_word(self) -> u64 {
         u64::from(self.code) << 48 | u64::from(self.jt) << 40 | u64::from(self.jf) << 32 | u64::from(self.k)

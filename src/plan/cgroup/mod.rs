@@ -54,6 +54,8 @@ pub struct CgroupPlan {
     pub writes: Vec<Write>,
     /// The v2 device program; `None` when every device is allowed or the lists of v1 do it.
     pub device_program: Option<Vec<u64>>,
+    /// The property that the device rules come from; nothing when they are the runtime's own alone.
+    pub devices_place: Place,
     /// The host uid that becomes the owner (v2 only).
     pub owner: Option<u32>,
     /// Whether a hierarchy that we may not write to is left out instead of failing.
@@ -174,6 +176,7 @@ pub fn decide(request: &Request, host: &Cgroups) -> Result<CgroupPlan> {
         enable,
         writes: limits.writes,
         device_program,
+        devices_place: devices_place(request.resources),
         tolerate_permission,
         warnings: limits.warnings,
     })
@@ -208,20 +211,25 @@ fn devices(request: &Request, location: &Location, writes: &mut Vec<Write>) -> R
     if request.rootless {
         return Ok(None);
     }
-    let place = Place::property("linux.resources.devices");
     let rules = devices::rules(&request.resources.devices, request.default_devices)?;
     let program = devices::program(&rules)?;
     if location.mode == Mode::V2 || program.is_none() && location.index_of("devices").is_none() {
         return Ok(program);
     }
     let Some(directory) = location.index_of("devices") else {
-        let error = Error::new("this machine has no cgroup controller devices").context(place.to_string());
+        let error =
+            Error::new("this machine has no cgroup controller devices").context("linux.resources.devices");
         return Err(error.hint("mount the controller, or allow everything: [{\"allow\": true}]"));
     };
     let lists = devices::lists(&rules)?.into_iter();
+    let place = devices_place(request.resources);
     let lists = lists.map(|(file, line)| Write { directory, ..Write::new(file, line, place.clone()) });
     writes.splice(0..0, lists);
     Ok(None)
+}
+
+fn devices_place(resources: &Resources) -> Place {
+    if resources.devices.is_empty() { Place::NONE } else { Place::property("linux.resources.devices") }
 }
 
 /// Converts resources; `available` are the controllers of the unified hierarchy, where they are known.
