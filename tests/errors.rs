@@ -349,11 +349,11 @@ fn what_the_kernel_refuses_is_named_with_its_object() {
         ),
         (
             |bundle| bundle.user_namespace(100_000, 10).set("/process/user", json!({ "uid": 11, "gid": 0 })),
-            "process.user: become user 11, group 0: the uid has no mapping in the user namespace",
+            "process.user: become user 11, group 0, no other groups: the uid has no mapping in the user namespace",
         ),
         (
             |bundle| bundle.user_namespace(100_000, 10).set("/process/user", json!({ "uid": 0, "gid": 12 })),
-            "process.user: become user 0, group 12: the gid has no mapping in the user namespace",
+            "process.user: become user 0, group 12, no other groups: the gid has no mapping in the user namespace",
         ),
         (
             |bundle| bundle.set("/linux/sysctl", json!({ "kernel.shmmni": "many" })),

@@ -85,7 +85,7 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
         return Err(Error::new("config.json: process: missing, but run needs it"));
     }
     check_console(&decided.plan, request, mode.detach)?;
-    let foreground = if mode.detach { None } else { Some(Foreground::prepare(mode.subreaper)?) };
+    let mut foreground = if mode.detach { None } else { Some(Foreground::prepare(mode.subreaper)?) };
     let directory = request.root.make(request.options.id)?;
     let mut creation = Creation::begin(&decided, request, directory)?;
     let (console, master) = match console(request)? {
@@ -96,6 +96,9 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     };
     let sockets = Sockets { console, ..Sockets::default() };
     let mut init = creation.launch(&decided, sockets)?;
+    if let (Some(foreground), Some(master)) = (foreground.as_mut(), &master) {
+        foreground.attach(master)?;
+    }
     creation.put_on_record(&init, request, Stage::Running)?;
     init.go()?;
     if let Some(report) = init.report()? {
@@ -106,7 +109,7 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     init.release();
     creation.commit();
     let Some(foreground) = foreground else { return Ok(0) };
-    let code = foreground.attend(&init, master);
+    let code = foreground.attend(&init);
     // Whom nobody attends must not live on.
     if !mode.keep || code.is_err() {
         delete::remove(&creation.container, request.log)?;

@@ -14,6 +14,7 @@ use rustix::termios::{OptionalActions, Termios};
 #[derive(Debug)]
 pub struct Foreground {
     signals: OwnedFd,
+    console: Option<Console>,
 }
 
 /// The two ends over which init sends the master of its pty: ours first.
@@ -34,20 +35,28 @@ impl Foreground {
             // Any pid means yes to this call.
             rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context(|| "subreaper")?;
         }
-        Ok(Self { signals: signals::block_all().context(|| "signalfd")? })
+        Ok(Self { signals: signals::block_all().context(|| "signalfd")?, console: None })
+    }
+
+    /// Takes the terminal that init has sent, before the program runs: it asks for the window's size first of all.
+    ///
+    /// # Errors
+    /// A pty that did not come; a terminal of ours that cannot be made raw.
+    pub fn attach(&mut self, socket: &OwnedFd) -> Result<()> {
+        self.console = Some(Console::attach(socket)?);
+        Ok(())
     }
 
     /// Attends the container until it ends: its exit code, or 128 and the signal that ended it.
     ///
     /// # Errors
-    /// A pty that does not come.
-    pub fn attend(self, init: &Init, console: Option<OwnedFd>) -> Result<u8> {
-        let mut console = console.map(|socket| Console::attach(&socket)).transpose()?;
+    /// Those of poll(2), read(2) and wait(2).
+    pub fn attend(mut self, init: &Init) -> Result<u8> {
         loop {
             let mut bytes = [0; 128];
             match rustix::io::read(&self.signals, &mut bytes) {
                 Err(Errno::AGAIN) => {
-                    self.poll(console.as_mut())?;
+                    self.poll()?;
                     continue;
                 }
                 Err(Errno::INTR) => continue,
@@ -58,14 +67,14 @@ impl Foreground {
             match number {
                 libc::SIGCHLD => {
                     if let Some(code) = reap(init.pid)? {
-                        if let Some(console) = console.as_mut() {
+                        if let Some(console) = self.console.as_mut() {
                             console.drain();
                         }
                         return Ok(code);
                     }
                 }
                 libc::SIGWINCH => {
-                    if let Some(console) = &console {
+                    if let Some(console) = &self.console {
                         console.copy_size();
                     }
                 }
@@ -78,8 +87,8 @@ impl Foreground {
     }
 
     /// Waits for a signal, and moves bytes between the terminals meanwhile.
-    fn poll(&self, console: Option<&mut Console>) -> Result<()> {
-        let Some(console) = console else {
+    fn poll(&mut self) -> Result<()> {
+        let Some(console) = self.console.as_mut() else {
             let mut events = [PollFd::new(&self.signals, PollFlags::IN)];
             return wait(&mut events);
         };

@@ -146,7 +146,8 @@ impl Filesystem {
     /// The source, unless it only repeats the type or stands for nothing, as most file systems have it.
     fn telling_source(&self) -> Option<&CStr> {
         let source = self.source.as_c_str();
-        (source != self.kind.as_c_str() && source != c"none").then_some(source)
+        let repeats = self.kind.to_bytes().starts_with(source.to_bytes());
+        (!repeats && source != c"none").then_some(source)
     }
 
     fn words(&self) -> Vec<String> {
