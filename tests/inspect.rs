@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;
 use support::{Bundle, is_peer, leaks, skip_on_peer, terminal};
 
@@ -87,15 +87,65 @@ fn plan_prints_the_steps_with_their_places_and_does_nothing() {
     leaks::assert_nothing_left(&bundle);
 }
 
+/// What runs the runtime as a user of no passwd.
+const AS_USER: [&str; 7] =
+    ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups", "--inh-caps=-all"];
+
 #[test]
-fn plan_needs_no_root_and_reads_a_bundle_it_may_not_write() {
+fn plan_needs_neither_root_nor_a_root_file_system_that_it_may_read() {
     if skip_on_peer("a verb of corten's own") {
         return;
     }
     let bundle = Bundle::new();
     bundle.write_config();
-    let wrapper = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups", "--inh-caps=-all"];
-    bundle.finish(&mut bundle.command_under(&wrapper, &["plan", "--bundle", "bundle"])).ok();
+    let plan = || bundle.finish(&mut bundle.command_under(&AS_USER, &["plan", "--bundle", "bundle"])).ok();
+    let readable = plan();
+    fs::set_permissions(bundle.rootfs(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(plan().stdout, readable.stdout);
+    fs::remove_dir_all(bundle.rootfs()).unwrap();
+    assert_eq!(plan().stdout, readable.stdout);
+    // What it prints is what create would try; that create would be refused is told aside.
+    assert_eq!(
+        readable.stderr.lines().next(),
+        Some(
+            "warning: create would fail: config.json: linux.namespaces: user: missing, and without root the others need it"
+        )
+    );
+}
+
+/// Calls that change files, mounts, namespaces or processes.
+const CHANGING: &str = "trace=mkdir,mkdirat,mknod,mknodat,link,linkat,symlink,symlinkat,unlink,unlinkat,rmdir,rename,renameat,\
+    renameat2,truncate,ftruncate,chmod,fchmod,fchmodat,chown,fchown,lchown,fchownat,utimensat,setxattr,mount,umount2,\
+    open_tree,move_mount,fsopen,fsmount,fspick,mount_setattr,pivot_root,chroot,unshare,setns,fork,vfork,clone,clone3,\
+    execve,execveat,kill,tgkill,pidfd_send_signal,bpf,socket,creat,open,openat,openat2";
+
+#[test]
+fn plan_makes_no_call_that_changes_anything() {
+    if skip_on_peer("a verb of corten's own") {
+        return;
+    }
+    let bundle = Bundle::new();
+    bundle.write_config();
+    let log = bundle.dir.join("calls");
+    fs::write(&log, "").unwrap();
+    std::os::unix::fs::chown(&log, Some(4711), Some(4711)).unwrap();
+    let strace = ["strace", "-f", "-qq", "-o", log.to_str().unwrap(), "-e", CHANGING];
+    for user in [&[][..], &AS_USER] {
+        let wrapper = [user, &strace].concat();
+        bundle.finish(&mut bundle.command_under(&wrapper, &["plan", "--bundle", "bundle"])).ok();
+        let calls = fs::read_to_string(&log).unwrap();
+        // strace's own start of the program; whether the kernel knows mount_setattr(2), asked of no mount.
+        let harmless = |call: &&str| {
+            let writes =
+                || ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC"].iter().any(|flag| call.contains(flag));
+            call.contains(" execve(")
+                || call.contains(" mount_setattr(-1, ")
+                || call.contains(" open") && !writes()
+        };
+        assert_eq!(calls.lines().find(|call| !harmless(call)), None);
+        assert_eq!(calls.matches(" execve(").count(), 1, "{calls}");
+        assert!(calls.contains("config.json"), "{calls}");
+    }
 }
 
 #[test]

@@ -30,6 +30,9 @@ pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
         has_seccomp: false,
     };
     let plan = Plan::new(&loaded.spec, &host, &options).map_err(|error| error.context("config.json"))?;
+    if let Err(error) = plan.namespaces.check_rights(&host) {
+        log.warning(&format!("create would fail: config.json: {error}"))?;
+    }
     for warning in loaded.warnings.iter().chain(&plan.warnings).chain(&plan.cgroup.warnings) {
         log.warning(warning)?;
     }
