@@ -43,6 +43,7 @@ const CASES: &[Case] = &[
     ("mounts-200", "plan.txt", v2, as_typed),
     ("mount-options", "plan.txt", v2, as_typed),
     ("mount-options", "plan-old-api.txt", || old_api(v2()), as_typed),
+    ("mount-options-once", "plan-old-api.txt", || old_api(v2()), as_typed),
     ("no-process", "plan.txt", v2, as_typed),
     ("no-mount-namespace", "plan.txt", v2, as_typed),
     ("hooks", "plan.txt", v2, as_typed),

@@ -233,6 +233,16 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|(name, _)| *name)
 }
 
+/// Whether mount(2) cannot do what a word asks for: change a whole tree, or map ids.
+pub fn needs_mount_setattr(word: &str) -> bool {
+    let meaning = TABLE.iter().find(|(name, _)| *name == word).map(|(_, meaning)| *meaning);
+    match meaning {
+        Some(Meaning::Attribute { set, clear, recursive }) => recursive && set | clear != 0,
+        Some(Meaning::IdMap(_)) => true,
+        _ => false,
+    }
+}
+
 /// The options that set these `MS_*` flags of a superblock.
 pub fn superblock_names(flags: u64) -> impl Iterator<Item = &'static str> {
     TABLE.iter().filter_map(move |(name, meaning)| match meaning {

@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::cgroup::Location;
-use crate::plan::mount_options::{Attributes, Options, attribute, old_flags};
+use crate::plan::mount_options::{Attributes, Options, attribute, needs_mount_setattr, old_flags};
 use crate::plan::step::{Bind, Filesystem, IdMapped, Kind, Mount, Parameter};
 use crate::plan::{Options as PlanOptions, Place};
 use crate::spec::{self, linux::IdMapping};
@@ -51,6 +51,9 @@ impl Mount {
         }
         if covers == Some("") && !is_bind && mount.type_.as_deref() != Some("proc") {
             return Err(Error::new(format!("{place}.destination: only a procfs may be mounted on /proc")));
+        }
+        if !context.host.new_mount_api {
+            refuse_what_needs_mount_setattr(mount, place)?;
         }
         let kind = if is_bind {
             Kind::Bind(bind(mount, place, context, &options, covers == Some(""), id_mapped)?)
@@ -119,6 +122,17 @@ pub fn target_of(destination: &str) -> String {
 fn below_proc(target: &str) -> Option<&str> {
     let rest = target.strip_prefix("proc")?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+}
+
+/// mount(2) changes one mount and maps no ids.
+fn refuse_what_needs_mount_setattr(mount: &spec::Mount, place: &Place) -> Result<()> {
+    let asked = mount.options.iter().map(String::as_str).find(|word| needs_mount_setattr(word));
+    match asked.or((!mount.uid_mappings.is_empty()).then_some("idmap")) {
+        Some(word) => Err(Error::new(format!(
+            "{place}.options: {word:?} needs mount_setattr(2), which this kernel lacks; it came with Linux 5.12"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn bind(
