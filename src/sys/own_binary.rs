@@ -31,12 +31,12 @@ pub fn protect<'a>(
     }
     let file = match read_only_clone() {
         Ok(clone) => clone,
-        Err(Errno::PERM | Errno::NOSYS) if is_sealed_copy() => return Ok(()),
-        // Without CAP_SYS_ADMIN, or before Linux 5.12. Who cannot write the file cannot overwrite it either, and a user
-        // namespace of ours gives no right to it that we lack.
-        Err(Errno::PERM | Errno::NOSYS) if !writable_by_us() => return Ok(()),
-        Err(Errno::PERM | Errno::NOSYS) => sealed_copy()?,
-        Err(error) => return Err(error),
+        Err(errno) if !is_unavailable(errno) => return Err(errno),
+        Err(_) if is_sealed_copy() => return Ok(()),
+        // Who cannot write the file cannot overwrite it either, and a user namespace of ours gives no right to it that
+        // we lack.
+        Err(_) if !writable_by_us() => return Ok(()),
+        Err(_) => sealed_copy()?,
     };
     Err(execveat(file.as_fd(), &StringArray::new(arguments), &StringArray::new(environment)))
 }
@@ -48,6 +48,12 @@ fn read_only_clone() -> Result<OwnedFd, Errno> {
     let read_only = Attributes { set: MOUNT_ATTR_RDONLY, ..Attributes::default() };
     set_attributes(clone.as_fd(), &read_only, false)?;
     Ok(clone)
+}
+
+/// Whether there can be no read-only clone: without CAP_SYS_ADMIN, before Linux 5.12, or of a file whose mount is not in
+/// our namespace, as that of a copy in memory never is.
+fn is_unavailable(errno: Errno) -> bool {
+    matches!(errno, Errno::PERM | Errno::NOSYS | Errno::INVAL)
 }
 
 /// Whether this user could open the file for writing, or give himself the right to.
