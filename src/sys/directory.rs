@@ -37,7 +37,9 @@ pub fn close_on_exec_from(first: u32, procfs: &Procfs) -> Result<(), Errno> {
     }) {
         Ok(_) => Ok(()),
         // Linux before 5.9 does not know the call, and before 5.11 not the flag.
-        Err(Errno::NOSYS | Errno::INVAL) => mark_each(first, procfs),
+        Err(Errno::NOSYS | Errno::INVAL) => {
+            for_each(first, procfs, |descriptor| rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC))
+        }
         Err(errno) => Err(errno),
     }
 }
@@ -62,7 +64,10 @@ pub fn close_all_but<const N: usize>(
             // are `procfs`, whose owner is forgotten below.
             match result(unsafe { libc::syscall(libc::SYS_close_range, start, kept - 1, 0) }) {
                 Ok(_) => {}
-                Err(Errno::NOSYS) => return mark_each(first, &procfs),
+                Err(Errno::NOSYS) => {
+                    close_each_but(first, &numbers, &procfs)?;
+                    break;
+                }
                 Err(errno) => return Err(errno),
             }
         }
@@ -79,7 +84,24 @@ pub fn is_open(number: u64) -> bool {
     unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
 }
 
-fn mark_each(first: u32, procfs: &Procfs) -> Result<(), Errno> {
+/// Closes one by one what `close_all_but` closes, on kernels before Linux 5.9.
+fn close_each_but(first: u32, kept: &[u32], procfs: &Procfs) -> Result<(), Errno> {
+    for_each(first, procfs, |descriptor| {
+        let number = descriptor.as_raw_fd();
+        if !kept.contains(&(number as u32)) {
+            // SAFETY: as for close_range in `close_all_but`; `procfs` itself is closed too, and its owner is forgotten.
+            unsafe { libc::close(number) };
+        }
+        Ok(())
+    })
+}
+
+/// Every descriptor from `first` on, but the one that they are listed by.
+fn for_each(
+    first: u32,
+    procfs: &Procfs,
+    mut act: impl FnMut(BorrowedFd<'_>) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let directory = procfs.open_file(c"self/fd", OFlags::RDONLY | OFlags::DIRECTORY)?;
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let mut entries = RawDir::new(&directory, &mut buffer);
@@ -88,9 +110,11 @@ fn mark_each(first: u32, procfs: &Procfs) -> Result<(), Errno> {
         let Some(number) = number(entry.file_name().to_bytes()).filter(|number| *number >= first) else {
             continue;
         };
+        if number == directory.as_raw_fd() as u32 {
+            continue;
+        }
         // SAFETY: the descriptor was listed a moment ago by this single-threaded process, and is borrowed for one call.
-        let descriptor = unsafe { rustix::fd::BorrowedFd::borrow_raw(number as i32) };
-        rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC)?;
+        act(unsafe { BorrowedFd::borrow_raw(number as i32) })?;
     }
     Ok(())
 }

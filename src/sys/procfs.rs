@@ -5,7 +5,7 @@
 //! say, a private procfs takes its place.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use std::ffi::CStr;
@@ -88,10 +88,17 @@ fn open_beneath(root: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<Owne
 fn open_old(root: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let file = rustix::fs::openat(root, path, flags | OFlags::CLOEXEC, Mode::empty())?;
     let (here, there) = (rustix::fs::fstat(root)?, rustix::fs::fstat(&file)?);
-    if here.st_dev != there.st_dev {
+    if here.st_dev != there.st_dev || mount_id(root) != mount_id(file.as_fd()) {
         return Err(Errno::XDEV);
     }
     Ok(file)
+}
+
+/// Which mount a file was reached through; nothing before Linux 5.8. Another file of the same procfs that is mounted over
+/// this one has the same device number, but not the same mount.
+fn mount_id(file: BorrowedFd<'_>) -> Option<u64> {
+    let answer = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    (answer.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(answer.stx_mnt_id)
 }
 
 /// A procfs of our own, mounted nowhere.

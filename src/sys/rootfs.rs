@@ -16,6 +16,9 @@ mod walker;
 /// The longest path that the kernel takes, with its NUL.
 const PATH_MAX: usize = 4096;
 
+/// The kernel's own limit of symlinks on a path.
+const MAX_LINKS: usize = 40;
+
 /// How often a resolution that raced with a rename is tried again (openat2 answers EAGAIN then).
 const RACE_RETRIES: usize = 128;
 
@@ -55,7 +58,7 @@ impl Rootfs {
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
             match rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
                 Err(Errno::AGAIN) => {}
-                Err(Errno::NOSYS) => return walker::open(self.root.as_fd(), path, flags, None),
+                Err(Errno::NOSYS) => return walker::open(self.root.as_fd(), path, flags, None, MAX_LINKS),
                 answer => return answer,
             }
         }
@@ -68,6 +71,20 @@ impl Rootfs {
     /// `ENOENT`, `ELOOP`, `ENOTDIR`, `EACCES`.
     pub fn resolve(&self, path: &CStr) -> Result<OwnedFd, Errno> {
         self.open(path, OFlags::PATH)
+    }
+
+    /// A directory that no symlink leads to.
+    ///
+    /// # Errors
+    /// `ELOOP`: one does; otherwise as [`Rootfs::resolve`], and `EAGAIN` after a race with a rename.
+    pub fn resolve_plain(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+        let path = if path.is_empty() { c"." } else { path };
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
+            Err(Errno::NOSYS) => walker::open(self.root.as_fd(), path, flags, None, 0),
+            answer => answer,
+        }
     }
 
     /// Resolves a path and makes what of it is missing: directories on the way, and `last` at its end. A symlink to what
@@ -83,7 +100,7 @@ impl Rootfs {
         match self.ensure_last(path, last) {
             // The directory is missing too, or something that leads nowhere has the name.
             Err(Errno::NOENT | Errno::LOOP) => {
-                walker::open(self.root.as_fd(), path, OFlags::PATH, Some(last))
+                walker::open(self.root.as_fd(), path, OFlags::PATH, Some(last), MAX_LINKS)
             }
             answer => answer,
         }

@@ -6,9 +6,9 @@ use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::mount_options::{Attributes, attribute, old_flags};
 use crate::plan::step::{Bind, Filesystem, Kind, Mount};
 use crate::sys::mount::{self, DescriptorPath};
-use crate::sys::rootfs::{Missing, Rootfs, file_type, is_directory};
+use crate::sys::rootfs::{Missing, Rootfs, is_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 use std::ffi::CStr;
@@ -164,11 +164,11 @@ impl Init<'_> {
     /// The place of a mount: a directory, which is made where it is missing. Its mode, if it was there before.
     fn target(&self, mount: &Mount, plain: bool) -> Result<(OwnedFd, Option<u32>), Fault> {
         let rootfs = self.rootfs()?;
-        let found = match if plain { open_plain(rootfs, &mount.target)? } else { None } {
-            None => rootfs.resolve(&mount.target),
-            Some(target) => Ok(target),
-        };
+        // A procfs or sysfs belongs on a directory of the root file system, not where a link of the image leads
+        // (CVE-2019-19921).
+        let found = if plain { rootfs.resolve_plain(&mount.target) } else { rootfs.resolve(&mount.target) };
         match found {
+            Err(Errno::LOOP) if plain => Err(Reason::TargetIsLink.fault(Errno::LOOP)),
             Ok(target) => {
                 refuse_proc(mount, target.as_fd())?;
                 let mode = rustix::fs::fstat(&target)?.st_mode & 0o7777;
@@ -248,7 +248,8 @@ impl Init<'_> {
         Ok(mount::set_attributes(mount, &attributes, recursive)?)
     }
 
-    /// A bind remount, which sets all flags at once: those that the mount has are read first.
+    /// A bind remount, which sets all flags at once: those that the mount has are read first. The plan has refused
+    /// recursive attributes where this is all there is.
     fn apply_old(&self, target: &CStr, wanted: &Attributes, recursive: bool) -> Result<(), Fault> {
         if recursive {
             return Err(Errno::NOSYS.into());
@@ -256,7 +257,10 @@ impl Init<'_> {
         let place = self.reopen(target)?;
         let current = rustix::fs::fstatvfs(&place)?.f_flag.bits();
         let has = mount_attributes(current);
-        let flags = old_flags((has & !wanted.clear) | wanted.set);
+        let becomes = (has & !wanted.clear) | wanted.set;
+        // Without a word on access times mount(2) would keep those that the mount has.
+        let relatime = if becomes & attribute::ATIME == 0 { libc::MS_RELATIME } else { 0 };
+        let flags = old_flags(becomes) | relatime;
         Ok(mount::remount_bind(DescriptorPath::new(&place).as_c_str(), flags)?)
     }
 
@@ -278,28 +282,6 @@ pub(super) fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, recursive: bool
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.is_empty());
     rustix::mount::open_tree(directory, path, flags)
-}
-
-/// A procfs or sysfs belongs on a directory of the root file system, not where a link of the image leads (CVE-2019-19921).
-/// Nothing when it does not exist yet, or when it must be resolved in another way.
-fn open_plain(rootfs: &Rootfs, target: &CStr) -> Result<Option<OwnedFd>, Fault> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    match rustix::fs::openat2(rootfs.root(), target, flags, Mode::empty(), resolve) {
-        Ok(target) => Ok(Some(target)),
-        Err(Errno::LOOP) => Err(Reason::TargetIsLink.fault(Errno::LOOP)),
-        Err(Errno::NOSYS) => {
-            let plain = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            match rustix::fs::openat(rootfs.root(), target, plain, Mode::empty()) {
-                Ok(file) if file_type(&rustix::fs::fstat(&file)?) == FileType::Symlink => {
-                    Err(Reason::TargetIsLink.fault(Errno::LOOP))
-                }
-                _ => Ok(None),
-            }
-        }
-        Err(Errno::NOENT | Errno::AGAIN) => Ok(None),
-        Err(errno) => Err(Reason::Target.fault(errno)),
-    }
 }
 
 /// Nothing but the files that lxcfs replaces may cover a part of a procfs, whatever path led there.
@@ -336,7 +318,10 @@ fn mount_attributes(flags: u64) -> u64 {
         (libc::ST_NODIRATIME, attribute::NODIRATIME),
         (0x2000, attribute::NOSYMFOLLOW),
     ];
-    PAIRS.iter().filter(|(flag, _)| flags & flag != 0).fold(0, |set, (_, attribute)| set | attribute)
+    const ST_RELATIME: u64 = 0x1000;
+    // statvfs(3) has no flag for it: it is what is neither of the others.
+    let strict = if flags & (libc::ST_NOATIME | ST_RELATIME) == 0 { attribute::STRICTATIME } else { 0 };
+    PAIRS.iter().filter(|(flag, _)| flags & flag != 0).fold(strict, |set, (_, attribute)| set | attribute)
 }
 
 /// A mode in octal digits.

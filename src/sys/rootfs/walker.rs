@@ -12,8 +12,7 @@ use std::mem::MaybeUninit;
 
 use super::{Missing, PATH_MAX, create, file_type, terminated};
 
-/// The kernel's own limits of what a resolution may take.
-const MAX_LINKS: usize = 40;
+/// How many directories a walk stands in at most.
 const MAX_DEPTH: usize = 64;
 
 /// What is still to be walked: a buffer whose tail holds the rest of the path.
@@ -23,12 +22,14 @@ struct Rest {
 }
 
 /// Opens `path` below `root` with `flags`; the last component is followed unless `flags` say `O_NOFOLLOW`. With `missing`,
-/// what does not exist is made: directories on the way, and at the end what `missing` says.
+/// what does not exist is made: directories on the way, and at the end what `missing` says. More than `max_links` symlinks
+/// are too many.
 pub(super) fn open(
     root: BorrowedFd<'_>,
     path: &CStr,
     flags: OFlags,
     missing: Option<Missing>,
+    max_links: usize,
 ) -> Result<OwnedFd, Errno> {
     let mut rest = Rest::new(path.to_bytes())?;
     let mut stack: [Option<OwnedFd>; MAX_DEPTH] = [const { None }; MAX_DEPTH];
@@ -59,7 +60,7 @@ pub(super) fn open(
         let kind = file_type(&rustix::fs::fstat(&step)?);
         if kind == FileType::Symlink && !(last && flags.contains(OFlags::NOFOLLOW)) {
             links += 1;
-            if links > MAX_LINKS {
+            if links > max_links {
                 return Err(Errno::LOOP);
             }
             let mut target = [MaybeUninit::uninit(); PATH_MAX];
@@ -157,12 +158,16 @@ mod tests {
         let inode = |fd: OwnedFd| rustix::fs::fstat(fd).unwrap().st_ino;
         let file = inode(openat(CWD, path.join("a/file"), OFlags::PATH, Mode::empty()).unwrap());
         for name in [c"a/file", c"/absolute/./file", c"../../a/file", c"a/b/above/file", c"a//b/../file"] {
-            assert_eq!(inode(open(root.as_fd(), name, OFlags::PATH, None).unwrap()), file, "{name:?}");
-            assert_eq!(inode(open(root.as_fd(), name, OFlags::RDONLY, None).unwrap()), file, "{name:?}");
+            assert_eq!(inode(open(root.as_fd(), name, OFlags::PATH, None, 40).unwrap()), file, "{name:?}");
+            assert_eq!(inode(open(root.as_fd(), name, OFlags::RDONLY, None, 40).unwrap()), file, "{name:?}");
         }
-        assert_eq!(open(root.as_fd(), c"loop", OFlags::PATH, None).unwrap_err(), Errno::LOOP);
-        assert_eq!(open(root.as_fd(), c"a/file/x", OFlags::PATH, None).unwrap_err(), Errno::NOTDIR);
-        assert_eq!(open(root.as_fd(), c"none", OFlags::PATH, None).unwrap_err(), Errno::NOENT);
+        assert_eq!(open(root.as_fd(), c"loop", OFlags::PATH, None, 40).unwrap_err(), Errno::LOOP);
+        assert_eq!(open(root.as_fd(), c"a/file/x", OFlags::PATH, None, 40).unwrap_err(), Errno::NOTDIR);
+        assert_eq!(open(root.as_fd(), c"none", OFlags::PATH, None, 40).unwrap_err(), Errno::NOENT);
+        assert!(open(root.as_fd(), c"a/b", OFlags::PATH, None, 0).is_ok());
+        for name in [c"a/b/above", c"absolute/file", c"loop"] {
+            assert_eq!(open(root.as_fd(), name, OFlags::PATH, None, 0).unwrap_err(), Errno::LOOP, "{name:?}");
+        }
         std::fs::remove_dir_all(path).unwrap();
     }
 }
