@@ -80,7 +80,7 @@ impl Foreground {
                 }
                 number => {
                     // It may have ended this moment: then its SIGCHLD is next.
-                    let _may_be_gone = signals::send(init.pidfd.as_fd(), number);
+                    let _may_be_gone = init.signal(number);
                 }
             }
         }

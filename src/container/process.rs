@@ -56,6 +56,8 @@ impl Process {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
             Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
+            Err(Errno::NOSYS) if self.liveness()? == Liveness::Ended => return Ok(None),
+            Err(Errno::NOSYS) => return Err(missing("pidfd_open(2)")),
             answer => answer.context(|| format!("pidfd_open {}", self.pid))?,
         };
         // Only now that the pid cannot change its meaning does the start time prove anything.
@@ -71,6 +73,7 @@ impl Process {
         match signals::send(pidfd.as_fd(), number) {
             Ok(()) => Ok(true),
             Err(Errno::SRCH) => Ok(false),
+            Err(Errno::NOSYS) => Err(missing("pidfd_send_signal(2)")),
             Err(errno) => Err(Error::from(errno).context(format!("signal {number} to process {}", self.pid))),
         }
     }
@@ -94,6 +97,12 @@ impl Process {
             }
         }
     }
+}
+
+/// Without a pidfd a signal could reach another process that has got the pid meanwhile.
+fn missing(call: &str) -> Error {
+    Error::new(format!("{call} is missing"))
+        .hint("it needs Linux 5.3, and no seccomp filter above us that denies it")
 }
 
 /// What is wanted of proc_pid_stat(5).

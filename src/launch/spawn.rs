@@ -14,12 +14,13 @@ use crate::sys::limits;
 use crate::sys::mount::Attributes;
 use crate::sys::namespace;
 use crate::sys::procfs::Procfs;
+use crate::sys::signals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 use std::ffi::CString;
 use std::process::Command;
 
@@ -91,6 +92,14 @@ impl Init {
         protocol::go(&self.channel).context(|| "let init go on")
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// Those of pidfd_send_signal(2).
+    pub fn signal(&self, number: i32) -> std::result::Result<(), Errno> {
+        signals::send_to_child(self.pidfd.as_fd(), self.pid.as_raw_nonzero().get(), number)
+    }
+
     /// Leaves init alone from now on: it is on record.
     pub fn release(&mut self) {
         self.released = true;
@@ -119,7 +128,7 @@ impl Init {
 impl Drop for Init {
     fn drop(&mut self) {
         if !self.released {
-            let _may_be_gone = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+            let _may_be_gone = self.signal(libc::SIGKILL);
             self.wait();
         }
     }
@@ -404,7 +413,7 @@ fn user_namespace(mount: &IdMapped, procfs: &Procfs) -> Result<OwnedFd> {
             rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .context(|| path.to_string_lossy().into_owned())
         });
-    let _is_our_child = rustix::process::pidfd_send_signal(&pidfd, Signal::KILL);
+    let _is_our_child = signals::send_to_child(pidfd.as_fd(), number.get(), libc::SIGKILL);
     wait(pidfd.as_fd());
     opened
 }
@@ -427,6 +436,9 @@ fn explain_clone(plan: &Plan, errno: Errno) -> Error {
         Errno::PERM if user => error.hint("new user namespaces may be forbidden: see user.max_user_namespaces, \
                                            kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"),
         Errno::PERM => error.hint("without root, linux.namespaces needs a user namespace"),
+        Errno::NOSYS => {
+            Error::new("clone3(2) is missing").hint("it needs Linux 5.3, and no seccomp filter above us that denies it")
+        }
         _ => error,
     }
 }

@@ -64,6 +64,18 @@ pub fn send(pidfd: rustix::fd::BorrowedFd<'_>, signal: i32) -> Result<(), Errno>
     Ok(())
 }
 
+/// Sends any signal number to a child that nobody has reaped yet: until then its pid cannot be another's, so that kill(2)
+/// does where a filter above us denies pidfd_send_signal(2).
+///
+/// # Errors
+/// As [`send`].
+pub fn send_to_child(pidfd: rustix::fd::BorrowedFd<'_>, pid: i32, signal: i32) -> Result<(), Errno> {
+    match send(pidfd, signal) {
+        Err(Errno::NOSYS) => kill(pid, signal),
+        answer => answer,
+    }
+}
+
 /// Sends any signal number to a process by its pid.
 ///
 /// # Errors

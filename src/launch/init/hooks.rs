@@ -8,11 +8,12 @@ use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::step::Hook;
 use crate::sys::clone::{self, Request, Side};
 use crate::sys::exec::execve;
+use crate::sys::signals;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 use std::io::Write;
 use std::time::Duration;
 
@@ -26,14 +27,14 @@ impl Init<'_> {
         self.hooks_run += 1;
         let (stdin_read, stdin_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (output_read, output_write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        let pidfd = match clone::clone3(&Request::default())? {
+        let (pid, pidfd) = match clone::clone3(&Request::default())? {
             Side::Child => self.become_hook(hook, index, &stdin_read, &output_write),
-            Side::Parent { pidfd, .. } => pidfd,
+            Side::Parent { pid, pidfd } => (pid, pidfd),
         };
         drop((stdin_read, output_write));
         self.write_state(index, stdin_write);
         let mut output = Output::default();
-        wait(pidfd.as_fd(), output_read.as_fd(), hook.timeout, &mut output)
+        wait(pid, pidfd.as_fd(), output_read.as_fd(), hook.timeout, &mut output)
     }
 
     /// The hook's side: stdin and output in place, nothing blocked, no filter, no descriptors of ours.
@@ -76,6 +77,7 @@ impl Init<'_> {
 
 /// Waits for the end of a hook; past its time it is killed.
 fn wait(
+    pid: Pid,
     pidfd: BorrowedFd<'_>,
     output_pipe: BorrowedFd<'_>,
     timeout: Option<Duration>,
@@ -94,7 +96,7 @@ fn wait(
         let watched = if output.closed { 1 } else { 2 };
         match rustix::event::poll(&mut events[..watched], left.as_ref()) {
             Ok(0) => {
-                rustix::process::pidfd_send_signal(pidfd, Signal::KILL)?;
+                signals::send_to_child(pidfd, pid.as_raw_nonzero().get(), libc::SIGKILL)?;
                 reap(pidfd)?;
                 return Err(Fault { detail: output.detail(), ..Reason::HookTimeout.fault(Errno::TIMEDOUT) });
             }
