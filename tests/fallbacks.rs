@@ -1,0 +1,365 @@
+//! Kernels, and filters above us, that lack calls: what the container sees stays the same, or the error names the
+//! kernel that is needed.
+//!
+//! The calls are taken away by strace, which answers ENOSYS in their place, from the runtime and its init alike.
+
+mod support;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use support::canary::Canary;
+use support::{Bundle, Outcome, leaks, probe, runtime, skip_on_peer};
+
+/// The whole new mount API, which came with Linux 5.2 and, mount_setattr(2), 5.12.
+const NEW_MOUNT_API: &[&str] = &["open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "mount_setattr"];
+
+/// Prints what was set up: the mount table without its ids, devices and links, what is masked and what may be written.
+const LOOK: &str = "sed 's/^[0-9]* [0-9]* [0-9:]* //; s/shared:[0-9]*/shared/' /proc/self/mountinfo; \
+    cd /dev; stat -c '%n %F %t:%T %a %u:%g' *; for link in fd stdin ptmx; do readlink $link; done; cd /; \
+    stat -c '%n %F %t:%T' /etc/secret /proc/keys; ls -A /etc/private /sys/firmware; cat /bound/file /one; \
+    for path in / /bound /etc/private /etc /kept /plain /new /again /copied /inside/deep /proc/sys; do \
+    touch $path/written 2>/dev/null && echo $path is written to; done; \
+    for file in /one /etc/secret /proc/sysrq-trigger; do (echo > $file) 2>/dev/null && echo $file is written to; done; \
+    cat /copied/file; head -c 3 /dev/zero | wc -c; echo x > /dev/null && ls /proc/self/fd; ls /sys/fs/cgroup";
+
+/// A container with one of everything that is mounted, masked and made.
+fn everything() -> Bundle {
+    let mut bundle = Bundle::sh(LOOK);
+    let (source, rootfs) = (bundle.path().join("source"), bundle.rootfs());
+    fs::create_dir_all(source.join("dir")).unwrap();
+    fs::write(source.join("file"), "bound\n").unwrap();
+    for path in ["etc/private/sub", "kept", "copied"] {
+        fs::create_dir_all(rootfs.join(path)).unwrap();
+    }
+    fs::write(rootfs.join("etc/secret"), "secret\n").unwrap();
+    fs::write(rootfs.join("copied/file"), "copied\n").unwrap();
+    // Where an image points its mount points at the host.
+    symlink("/../../../../../inside", rootfs.join("hostile")).unwrap();
+    symlink("../../../../../../plain", rootfs.join("etc/up")).unwrap();
+    bundle
+        .namespace("cgroup", None)
+        .mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "nodev", "noexec"])
+        .mount("/bound", "none", "source", &["rbind", "ro", "nosuid", "rprivate"])
+        .mount("/one", "none", "source/file", &["bind", "ro", "noexec"])
+        .mount("/kept", "tmpfs", "tmpfs", &["size=64k", "noatime"])
+        .mount("/etc/up", "tmpfs", "tmpfs", &["size=64k", "sync", "nodiratime", "strictatime"])
+        .mount("/new/deep", "tmpfs", "tmpfs", &["size=64k", "shared"])
+        .mount("/hostile/deep", "tmpfs", "tmpfs", &["size=64k"])
+        .mount("/copied", "tmpfs", "tmpfs", &["size=64k", "tmpcopyup", "ro"])
+        .mount("/again", "none", "/dev/shm", &["bind", "relatime", "nosuid"])
+        .mount("/kept", "tmpfs", "tmpfs", &["remount", "nosuid", "size=128k"])
+        .set("/root/readonly", json!(true))
+        .push("/linux/maskedPaths", json!("/etc/secret"))
+        .push("/linux/maskedPaths", json!("/etc/private"))
+        .push("/linux/readonlyPaths", json!("/bound/dir"))
+        .set(
+            "/linux/devices",
+            json!([
+                { "path": "/dev/deep/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o640, "uid": 5, "gid": 6 },
+                { "path": "/dev/pipe", "type": "p", "fileMode": 0o600 }
+            ]),
+        );
+    bundle
+}
+
+/// The words that run a command where some system calls are answered with an error.
+fn strace(bundle: &Bundle, calls: &[&str], errno: &str) -> Vec<String> {
+    let list = calls.join(",");
+    let (trace, inject) = (format!("trace={list}"), format!("inject={list}:error={errno}"));
+    let log = bundle.dir.join("calls");
+    // -I 2: SIGTERM ends it, which -o would block.
+    ["strace", "-f", "-qq", "-I", "2", "-o", log.to_str().unwrap(), "-e", &trace, "-e", &inject]
+        .map(str::to_owned)
+        .into()
+}
+
+/// A call of the runtime without some system calls, not yet made.
+fn command_without(bundle: &Bundle, calls: &[&str], words: &[&str]) -> Command {
+    bundle.write_config();
+    let strace = strace(bundle, calls, "ENOSYS");
+    let strace: Vec<&str> = strace.iter().map(String::as_str).collect();
+    bundle.command_under(&strace, words)
+}
+
+/// Calls the runtime without some system calls, and makes sure that it has met one.
+fn without(bundle: &Bundle, calls: &[&str], words: &[&str]) -> Outcome {
+    let outcome = bundle.finish(&mut command_without(bundle, calls, words));
+    let met = fs::read_to_string(bundle.dir.join("calls")).unwrap();
+    assert!(met.contains("(INJECTED)"), "none of {calls:?} was called: {outcome:#?}");
+    outcome
+}
+
+fn run_without(bundle: &Bundle, calls: &[&str]) -> Outcome {
+    without(bundle, calls, &["run", "--bundle", "bundle", &bundle.id])
+}
+
+/// Creates a container without some system calls. strace would wait for init; it lets go of it when it is told to end.
+fn create_without(bundle: &Bundle, calls: &[&str]) {
+    let words = ["create", "--bundle", "bundle", "--pid-file", "pid", &bundle.id];
+    let running = bundle.begin(&mut command_without(bundle, calls, &words));
+    let is_created = || {
+        let state = serde_json::from_str::<Value>(&bundle.call(&["state", &bundle.id]).stdout);
+        state.is_ok_and(|state| state["status"] == "created")
+    };
+    runtime::eventually(is_created, || format!("{} is created", bundle.id));
+    let has_pid = || !fs::read_to_string(bundle.dir.join("pid")).unwrap_or_default().is_empty();
+    runtime::eventually(has_pid, || "the pid file is written".to_owned());
+    running.signal(Signal::TERM);
+    running.finish();
+    let met = fs::read_to_string(bundle.dir.join("calls")).unwrap();
+    assert!(met.contains("(INJECTED)"), "none of {calls:?} was called");
+}
+
+#[test]
+fn container_looks_the_same_without_newer_calls() {
+    if skip_on_peer("falls back on its own terms") {
+        return;
+    }
+    // Each run makes its mount points anew.
+    let seen = |outcome: &Outcome, bundle: &Bundle| outcome.stdout.replace(&bundle.id, "ID");
+    let bundle = everything();
+    let expected = seen(&bundle.run().ok(), &bundle);
+    for path in ["/kept", "/plain", "/inside/deep"] {
+        assert!(expected.contains(&format!("\n{path} is written to\n")), "{path}: {expected}");
+    }
+    for path in ["/", "/bound", "/one", "/etc/private", "/copied", "/proc/sys", "/proc/sysrq-trigger"] {
+        assert!(!expected.contains(&format!("\n{path} is written to\n")), "{path}: {expected}");
+    }
+    assert!(expected.contains("\n/etc/secret character special file 1:3\n"), "{expected}");
+    let oldest = [NEW_MOUNT_API, &["openat2", "close_range", "statx"]].concat();
+    for calls in [
+        &["openat2"][..],
+        NEW_MOUNT_API,
+        &["mount_setattr"], // Linux 5.2 to 5.11
+        &["close_range"],
+        &["faccessat2"],
+        &oldest,
+    ] {
+        let bundle = everything();
+        let outcome = run_without(&bundle, calls);
+        let found = seen(&outcome, &bundle);
+        let differs = |(left, right): &(&str, &str)| left != right;
+        assert_eq!(expected.lines().zip(found.lines()).find(differs), None, "{calls:?}: {}", outcome.stderr);
+        assert_eq!((outcome.code, found.len()), (Some(0), expected.len()), "{calls:?}: {outcome:#?}");
+    }
+}
+
+#[test]
+fn bind_mount_keeps_what_no_option_speaks_of_without_the_new_mount_api() {
+    if skip_on_peer("keeps other flags than corten does") {
+        return;
+    }
+    let mut bundle = Bundle::sh("cat /proc/self/mountinfo");
+    // What is bound is mounted by the test's own wrapper, with flags that a remount could lose.
+    fs::create_dir(bundle.path().join("source")).unwrap();
+    bundle
+        .mount("/plain", "none", "source", &["bind"])
+        .mount("/ro", "none", "source", &["bind", "ro"])
+        .mount("/relatime", "none", "source", &["bind", "relatime"])
+        .write_config();
+    for (flags, plain, ro, relatime) in [
+        ("noatime,nosuid", "rw,nosuid,noatime", "ro,noatime", "rw,relatime"),
+        ("strictatime,nodiratime", "rw,nodiratime", "ro,nodiratime", "rw,nodiratime,relatime"),
+    ] {
+        let script = format!("mount -t tmpfs -o {flags} tmpfs bundle/source; exec \"$@\"");
+        let own = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+        let strace = strace(&bundle, NEW_MOUNT_API, "ENOSYS");
+        let strace: Vec<&str> = strace.iter().map(String::as_str).collect();
+        for wrapper in [own.to_vec(), [&own[..], &strace].concat()] {
+            let words = ["run", "--bundle", "bundle", &bundle.id];
+            let output = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok().stdout;
+            for (point, expected) in [("/plain", plain), ("/ro", ro), ("/relatime", relatime)] {
+                assert_eq!(
+                    probe::mount(&output, point).options.join(","),
+                    expected,
+                    "{flags} {point} {wrapper:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_mount_setattr_alone_can_do_is_refused_by_name() {
+    if skip_on_peer("says it in its own words") {
+        return;
+    }
+    for (word, more) in [("rro", &["rbind"][..]), ("rnosuid", &["rbind", "ro"]), ("idmap", &["bind"])] {
+        let mut bundle = Bundle::new();
+        let map = json!([{ "containerID": 0, "hostID": 1000, "size": 1 }]);
+        let options = [more, &[word]].concat();
+        bundle.push(
+            "/mounts",
+            json!({ "destination": "/m", "source": "/etc", "options": options, "uidMappings": map, "gidMappings": map }),
+        );
+        if word != "idmap" {
+            bundle.unset("/mounts/6/uidMappings").unset("/mounts/6/gidMappings");
+        }
+        let outcome = run_without(&bundle, &["mount_setattr"]);
+        assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+        let expected = format!(
+            "run {}: config.json: mounts[6].options: \"{word}\" needs mount_setattr(2), which this kernel lacks; it came \
+             with Linux 5.12\n",
+            bundle.id
+        );
+        assert_eq!(outcome.stderr, expected);
+        leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
+fn symlink_is_no_mount_point_of_a_procfs_without_openat2() {
+    let mut bundle = Bundle::new();
+    let canary = Canary::new(&bundle.dir, "canary");
+    fs::create_dir_all(bundle.rootfs().join("real/proc")).unwrap();
+    symlink("real", bundle.rootfs().join("link")).unwrap();
+    symlink(canary.path(), bundle.rootfs().join("out")).unwrap();
+    for target in ["/link/proc", "/out/sub", "/link"] {
+        bundle.mount(target, "sysfs", "sysfs", &[]);
+        for outcome in [bundle.run(), run_without(&bundle, &["openat2"])] {
+            assert_eq!(outcome.code, Some(1), "{target}: {outcome:#?}");
+            if !support::is_peer() {
+                assert!(outcome.stderr.contains("the target is a symlink"), "{target}: {outcome:#?}");
+            }
+        }
+        bundle.unmount(target);
+    }
+    canary.assert_unchanged();
+}
+
+#[test]
+fn created_init_holds_no_descriptor_of_the_host_without_close_range() {
+    let bundle = Bundle::sleeper();
+    bundle.create().ok();
+    let expected = descriptors(bundle.pid());
+    bundle.delete_force().ok();
+    create_without(&bundle, &["close_range"]);
+    assert_eq!(descriptors(bundle.pid()).len(), expected.len(), "{:?}", descriptors(bundle.pid()));
+    bundle.start().ok();
+    bundle.delete_force().ok();
+}
+
+/// What the descriptors of a process are.
+fn descriptors(pid: i32) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let links = entries.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    links.map(|link| link.to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn missing_clone3_is_told_with_the_kernel_that_has_it() {
+    if skip_on_peer("makes its processes in another way") {
+        return;
+    }
+    let bundle = Bundle::new();
+    let outcome = run_without(&bundle, &["clone3"]);
+    let expected = format!(
+        "run {}: config.json: clone3(2) is missing\n  hint: it needs Linux 5.3, and no seccomp filter above us that denies it\n",
+        bundle.id
+    );
+    assert_eq!((outcome.code, outcome.stderr), (Some(1), expected));
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn missing_pidfds_are_told_rather_than_a_pid_trusted() {
+    if skip_on_peer("signals by pid") {
+        return;
+    }
+    let bundle = Bundle::sleeper();
+    bundle.create().ok();
+    bundle.start().ok();
+    for call in ["pidfd_open", "pidfd_send_signal"] {
+        let outcome = without(&bundle, &[call], &["kill", &bundle.id, "KILL"]);
+        let expected = format!(
+            "kill {}: {call}(2) is missing\n  hint: it needs Linux 5.3, and no seccomp filter above us that denies it\n",
+            bundle.id
+        );
+        assert_eq!((outcome.code, outcome.stderr), (Some(1), expected));
+        assert_eq!(bundle.status(), "running");
+    }
+    let pid = bundle.pid();
+    bundle.kill("KILL").ok();
+    bundle.await_death(pid);
+    // What has ended needs no signal.
+    bundle.finish(&mut command_without(&bundle, &["pidfd_open"], &["delete", &bundle.id])).ok();
+}
+
+#[test]
+fn failed_run_ends_its_init_without_pidfd_send_signal() {
+    let mut bundle = Bundle::new();
+    bundle.set("/hooks", json!({ "prestart": [{ "path": "/bin/false" }] }));
+    let outcome = run_without(&bundle, &["pidfd_send_signal"]);
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    bundle.delete_force();
+    leaks::assert_nothing_left(&bundle);
+}
+
+/// What a container that shares the pid namespace of a created one does to the runtime in it, with every right that it
+/// might have.
+const OVERWRITE: &str = "exec 9</proc/1/exe && echo held; wc -c </proc/1/exe; \
+    for path in /proc/1/exe /proc/self/fd/9; do (echo pwned >$path) 2>/dev/null && echo $path is written to; done; true";
+
+#[test]
+fn own_binary_is_a_sealed_copy_where_its_mount_cannot_be_cloned() {
+    // CVE-2019-5736
+    if skip_on_peer("runc always makes a copy, crun another one") {
+        return;
+    }
+    let size = fs::metadata(runtime::program()).unwrap().len();
+    for (calls, errno) in [(["open_tree"], "EPERM"), (["open_tree"], "ENOSYS"), (["mount_setattr"], "ENOSYS")]
+    {
+        let victim = Bundle::sleeper();
+        victim.write_config();
+        // The runtime alone is traced: what protects it is done before it makes init.
+        let strace: Vec<String> =
+            strace(&victim, &calls, errno).into_iter().filter(|word| word != "-f").collect();
+        let strace: Vec<&str> = strace.iter().map(String::as_str).collect();
+        let words = ["create", "--bundle", "bundle", "--pid-file", "pid", &victim.id];
+        victim.finish(&mut victim.command_under(&strace, &words)).ok();
+        let executable = format!("/proc/{}/exe", victim.pid());
+        assert_eq!(fs::read_link(&executable).unwrap().to_str(), Some("/memfd:corten (deleted)"), "{errno}");
+
+        let mut attacker = Bundle::new();
+        attacker.namespace("pid", Some(&format!("/proc/{}/ns/pid", victim.pid())));
+        for set in ["bounding", "permitted", "effective"] {
+            let all = ["CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_SYS_RAWIO"];
+            attacker.set(&format!("/process/capabilities/{set}"), json!(all));
+        }
+        assert_eq!(attacker.payload(OVERWRITE), format!("held\n{size}\n"), "{calls:?} {errno}");
+
+        // Nor when it no longer runs: it is sealed, not only busy.
+        let held = fs::File::open(&executable).unwrap();
+        victim.delete_force().ok();
+        let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let mut writable = fs::OpenOptions::new().write(true).open(path).unwrap();
+        assert_eq!(writable.write(b"pwned").unwrap_err().raw_os_error(), Some(libc::EPERM));
+        assert_eq!(writable.set_len(0).unwrap_err().raw_os_error(), Some(libc::EPERM));
+        assert_eq!(held.metadata().unwrap().len(), size);
+    }
+}
+
+#[test]
+fn own_binary_is_read_only_for_who_holds_it() {
+    let victim = Bundle::sleeper();
+    victim.write_config();
+    // A copy that nobody else runs: what runs is busy, which the kernel finds first.
+    let copy = victim.dir.join("runtime");
+    fs::copy(runtime::program(), &copy).unwrap();
+    let root = victim.root();
+    let words = ["--root", root.to_str().unwrap(), "create", "--bundle", "bundle", "--pid-file", "pid"];
+    let mut create = Command::new(copy);
+    create.args(words).arg(&victim.id).env("CORTENTEST", &victim.id).current_dir(&victim.dir);
+    victim.finish(&mut create).ok();
+    let held = fs::File::open(format!("/proc/{}/exe", victim.pid())).unwrap();
+    victim.delete_force().ok();
+    let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+    let refused = fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write(b"pwned"));
+    let errno = refused.unwrap_err().raw_os_error();
+    assert!([Some(libc::EROFS), Some(libc::EPERM)].contains(&errno), "{errno:?}");
+}
