@@ -1,8 +1,10 @@
 //! Golden files: what `config.json` becomes on a machine that is fixed here.
 //!
 //! `tests/plans/NAME/config.json` is the input, `plan*.txt` beside it what `corten plan` prints of it. Nothing is asked
-//! of the machine that runs the test, but its architecture: a seccomp program is as long as that demands. `UPDATE=1 cargo test --test plans` writes the files anew: read the difference
-//! before you commit it, it is the review of a change to the plan.
+//! of the machine that runs the test, but its architecture: a seccomp program is as long as that demands.
+//!
+//! `UPDATE=1 cargo test --test plans` writes the files anew: read the difference before you commit it, it is the review
+//! of a change to the plan.
 #![cfg(target_arch = "x86_64")]
 
 use corten::host::Host;

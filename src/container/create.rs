@@ -213,12 +213,17 @@ impl<'a> Creation<'a> {
         };
         let again = sockets.try_clone().context(|| "dup")?;
         let entry = CgroupEntry { directory: Some(into.as_fd()), tasks: join.tasks, wait: false };
-        let init = spawn(entry, sockets)?;
-        let report = init.report()?;
-        if report.is_some() || !init.was_killed() {
-            return Ok((init, report));
+        match spawn(entry, sockets) {
+            // Linux 5.3 to 5.6 do not know CLONE_INTO_CGROUP.
+            Err(error) if matches!(error.errno(), Some(libc::EINVAL | libc::E2BIG)) => {}
+            born => {
+                let init = born?;
+                let report = init.report()?;
+                if report.is_some() || !init.was_killed() {
+                    return Ok((init, report));
+                }
+            }
         }
-        drop(init);
         let tasks = guard.manager().join()?.tasks;
         let init = spawn(CgroupEntry { directory: None, tasks, wait: true }, again)?;
         guard.manager().attach_pid(init.pid)?;
