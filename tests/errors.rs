@@ -373,7 +373,7 @@ fn what_the_kernel_refuses_is_named_with_its_object() {
         ),
         (
             |bundle| bundle.set("/process/capabilities", json!({ "effective": ["CAP_KILL"] })),
-            "process.capabilities: set capabilities effective [kill] permitted [] inheritable [] ambient []: \
+            "process.capabilities: set capabilities: effective [kill], permitted [], inheritable [], ambient []: \
              operation not permitted",
         ),
         (

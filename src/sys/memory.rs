@@ -151,7 +151,9 @@ mod tests {
         assert!(!block.is_null());
         // SAFETY: the block has that many bytes.
         unsafe { block.write_bytes(7, size) };
-        // SAFETY: the last byte was written above.
-        assert_eq!(unsafe { *block.add(size - 1) }, 7);
+        // SAFETY: the last byte lies in the block.
+        let last = unsafe { block.add(size - 1) };
+        // SAFETY: it was written above.
+        assert_eq!(unsafe { last.read() }, 7);
     }
 }
