@@ -7,11 +7,13 @@
 mod apply;
 mod directory;
 mod guard;
+mod reclaim;
 mod remove;
 mod v1;
 mod v2;
 
 pub use guard::Guard;
+pub use reclaim::Reclaim;
 
 use crate::error::{Context, Error, Result};
 use crate::host::cgroup::Mode;
@@ -168,6 +170,19 @@ impl Manager {
         match self {
             Self::V1(cgroup) => cgroup.is_frozen(),
             Self::V2(cgroup) => cgroup.is_frozen(),
+        }
+    }
+
+    /// Gives memory back to the machine.
+    ///
+    /// # Errors
+    /// A machine without the memory controller or a kernel without the file for it.
+    pub fn reclaim(&self, amount: Reclaim) -> Result<()> {
+        let location = self.location();
+        match (self, location.index_of("memory"), location.unified()) {
+            (Self::V1(_), Some(index), _) => reclaim::v1(&location.directories[index], amount),
+            (_, _, Some(directory)) => reclaim::unified(directory, amount),
+            _ => Err(Error::new("this machine has no cgroup controller memory")),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The grammar of the command line: runc's words, and crun's where they add something.
 
+use super::quantity;
+use crate::cgroup::Reclaim;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -78,6 +80,10 @@ pub enum Verb {
     /// List the containers.
     #[command(visible_alias = "ls")]
     List(List),
+    /// Stop every process of a container.
+    Pause(Pause),
+    /// Let a paused container go on.
+    Resume(Resume),
     /// Write a config.json to begin with.
     Spec(Spec),
     /// Print what create would do, step by step, and do nothing.
@@ -103,6 +109,8 @@ impl Verb {
             Self::Kill(kill) => ("kill", Some(&kill.id)),
             Self::Delete(delete) => ("delete", Some(&delete.id)),
             Self::List(_) => ("list", None),
+            Self::Pause(pause) => ("pause", Some(&pause.id)),
+            Self::Resume(resume) => ("resume", Some(&resume.id)),
             Self::Spec(_) => ("spec", None),
             Self::Plan(_) => ("plan", None),
         }
@@ -202,6 +210,24 @@ pub struct List {
     pub quiet: bool,
 }
 
+/// `pause`.
+#[derive(Debug, Args)]
+pub struct Pause {
+    /// The container.
+    pub id: String,
+    /// Then give its memory back to the machine: so many bytes, or a part of what it uses.
+    #[arg(long, value_name = "BYTES|PERCENT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "100%", value_parser = quantity::reclaim)]
+    pub reclaim: Option<Reclaim>,
+}
+
+/// `resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The container.
+    pub id: String,
+}
+
 /// `spec`.
 #[derive(Debug, Args)]
 pub struct Spec {
@@ -246,6 +272,10 @@ mod tests {
             "corten kill id SIGTERM -a",
             "corten delete id --force",
             "corten list -f json -q",
+            "corten --root /r pause id",
+            "corten pause --reclaim id",
+            "corten pause --reclaim=50% id",
+            "corten resume id",
             "corten run -d --keep --no-subreaper --preserve-fds 2 id",
         ] {
             assert!(Arguments::try_parse_from(words.split(' ')).is_ok(), "{words}");

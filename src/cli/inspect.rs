@@ -1,7 +1,7 @@
 //! state, list, spec: what there is, and what one begins with.
 
 use super::grammar::{Arguments, List, Spec, State};
-use super::print;
+use super::{open, print};
 use crate::container::Container;
 use crate::container::state::Root;
 use crate::error::{Context, Error, Result};
@@ -10,8 +10,7 @@ use std::fmt::Write;
 
 /// Prints the state document, without a newline at its end, as runc does.
 pub fn state(arguments: &Arguments, typed: &State) -> Result<u8> {
-    let container = Container::open(&Root::choose(arguments.root.as_deref())?, &typed.id)?;
-    print(&container.state()?.text())?;
+    print(&open(arguments, &typed.id)?.state()?.text())?;
     Ok(0)
 }
 

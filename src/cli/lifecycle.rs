@@ -1,6 +1,7 @@
 //! create, run, start, kill, delete: from what was typed to what is meant.
 
 use super::grammar::{Arguments, Create, Delete, Kill, Rootless, Run, Start};
+use super::open;
 use crate::container::create::{self, Request, RunMode};
 use crate::container::state::Root;
 use crate::container::{Container, delete, signal, start};
@@ -45,10 +46,6 @@ pub fn delete(arguments: &Arguments, typed: &Delete, log: &Log) -> Result<u8> {
     }
     delete::delete(&Container::open(&root, &typed.id)?, typed.force, log)?;
     Ok(0)
-}
-
-fn open(arguments: &Arguments, id: &str) -> Result<Container> {
-    Container::open(&Root::choose(arguments.root.as_deref())?, id)
 }
 
 /// Paths made absolute: the caller's directory is not the container's.

@@ -4,7 +4,11 @@ mod diagnose;
 mod grammar;
 mod inspect;
 mod lifecycle;
+mod quantity;
+mod resources;
 
+use crate::container::Container;
+use crate::container::state::Root;
 use crate::error::{Error, Result};
 use crate::log::{Format, Log};
 use crate::sys::own_binary;
@@ -72,8 +76,15 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::State(state) => inspect::state(arguments, state),
         Verb::List(list) => inspect::list(arguments, list),
         Verb::Spec(spec) => inspect::spec(spec),
+        Verb::Pause(pause) => resources::pause(arguments, pause),
+        Verb::Resume(resume) => resources::resume(arguments, resume),
         Verb::Plan(plan) => diagnose::plan(arguments, plan, log),
     }
+}
+
+/// The container that a verb is about.
+fn open(arguments: &Arguments, id: &str) -> Result<Container> {
+    Container::open(&Root::choose(arguments.root.as_deref())?, id)
 }
 
 /// Tells of the error once on stderr and once in the log.

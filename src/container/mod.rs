@@ -4,6 +4,7 @@ pub mod create;
 pub mod delete;
 mod foreground;
 mod hooks;
+pub mod pause;
 mod pid_file;
 pub mod process;
 pub mod record;

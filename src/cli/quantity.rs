@@ -1,0 +1,79 @@
+//! Quantities as people type them: `512m`, `1.5g`, `50%`.
+
+use crate::cgroup::Reclaim;
+
+/// Reads a size in bytes, with a unit of powers of 1024 as docker and runc read it: `512m`, `1.5 GiB`, `64kb`.
+///
+/// # Errors
+/// What is no size.
+pub fn size(text: &str) -> Result<u64, String> {
+    let invalid = || format!("{text:?} is no size; write 1048576, 512m or 1.5g");
+    let lower = text.trim().to_ascii_lowercase();
+    let end = lower.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(end);
+    let shift = match unit.strip_prefix(' ').unwrap_or(unit).trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        "p" => 50,
+        _ => return Err(invalid()),
+    };
+    let is_number = number.starts_with(|first: char| first.is_ascii_digit());
+    if let (true, Ok(whole)) = (is_number, number.parse::<u64>()) {
+        return whole.checked_mul(1 << shift).ok_or_else(invalid);
+    }
+    match number.parse::<f64>() {
+        Ok(number) if is_number && number * (1u64 << shift) as f64 <= i64::MAX as f64 => {
+            Ok((number * (1u64 << shift) as f64) as u64)
+        }
+        _ => Err(invalid()),
+    }
+}
+
+/// Reads how much memory is reclaimed: a size, or a part such as `50%`.
+///
+/// # Errors
+/// What is neither.
+pub fn reclaim(text: &str) -> Result<Reclaim, String> {
+    let Some(percent) = text.strip_suffix('%') else { return size(text).map(Reclaim::Bytes) };
+    match percent.trim().parse() {
+        Ok(percent @ 1..=100) => Ok(Reclaim::Percent(percent)),
+        _ => Err(format!("{text:?} is no part; write 1% to 100%")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1048576", 1 << 20),
+            ("512m", 512 << 20),
+            ("512M", 512 << 20),
+            ("64kb", 64 << 10),
+            ("2 GiB", 2 << 30),
+            ("1.5g", 3 << 29),
+            ("3b", 3),
+            ("1t", 1 << 40),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "m", "-1", "1x", ".5g", "1mm", "1 k m", "0x10", "99999999p", "1..5m", "inf", "nan"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_is_reclaimed_by_size_or_by_part() {
+        assert_eq!(reclaim("64m"), Ok(Reclaim::Bytes(64 << 20)));
+        assert_eq!(reclaim("100%"), Ok(Reclaim::Percent(100)));
+        for text in ["0%", "101%", "-5%", "%", "half"] {
+            assert!(reclaim(text).is_err(), "{text}");
+        }
+    }
+}
