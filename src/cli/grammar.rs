@@ -80,6 +80,8 @@ pub enum Verb {
     /// List the containers.
     #[command(visible_alias = "ls")]
     List(List),
+    /// Show the processes of a container.
+    Ps(Ps),
     /// Stop every process of a container.
     Pause(Pause),
     /// Let a paused container go on.
@@ -109,6 +111,7 @@ impl Verb {
             Self::Kill(kill) => ("kill", Some(&kill.id)),
             Self::Delete(delete) => ("delete", Some(&delete.id)),
             Self::List(_) => ("list", None),
+            Self::Ps(ps) => ("ps", ps.words.first().map(String::as_str)),
             Self::Pause(pause) => ("pause", Some(&pause.id)),
             Self::Resume(resume) => ("resume", Some(&resume.id)),
             Self::Spec(_) => ("spec", None),
@@ -210,6 +213,22 @@ pub struct List {
     pub quiet: bool,
 }
 
+/// `ps`.
+#[derive(Debug, Args)]
+pub struct Ps {
+    /// How to print them.
+    #[arg(short, long, default_value = "table", value_name = "table|json")]
+    pub format: String,
+    /// The container, and then options for the host's ps [default: -ef].
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "ID [PS-OPTION]"
+    )]
+    pub words: Vec<String>,
+}
+
 /// `pause`.
 #[derive(Debug, Args)]
 pub struct Pause {
@@ -272,6 +291,8 @@ mod tests {
             "corten kill id SIGTERM -a",
             "corten delete id --force",
             "corten list -f json -q",
+            "corten --root /r ps --format json id",
+            "corten ps -f table id -f json -ef --root x",
             "corten --root /r pause id",
             "corten pause --reclaim id",
             "corten pause --reclaim=50% id",

@@ -1,9 +1,9 @@
-//! state, list, spec: what there is, and what one begins with.
+//! state, list, ps, spec: what there is, and what one begins with.
 
-use super::grammar::{Arguments, List, Spec, State};
+use super::grammar::{Arguments, List, Ps, Spec, State};
 use super::{open, print};
-use crate::container::Container;
 use crate::container::state::Root;
+use crate::container::{Container, ps};
 use crate::error::{Context, Error, Result};
 use crate::spec::default;
 use std::fmt::Write;
@@ -37,6 +37,23 @@ pub fn list(arguments: &Arguments, typed: &List) -> Result<u8> {
             let text = serde_json::to_string(&states).map_err(|error| Error::new(error.to_string()))?;
             print(&text)?;
         }
+    }
+    Ok(0)
+}
+
+/// Shows the processes of a container.
+pub fn ps(arguments: &Arguments, typed: &Ps) -> Result<u8> {
+    let [id, options @ ..] = typed.words.as_slice() else { return Err(Error::new("needs a container's id")) };
+    let container = open(arguments, id)?;
+    match typed.format.as_str() {
+        "table" => print(&ps::table(&container, options)?)?,
+        "json" => {
+            let pids = ps::pids(&container)?;
+            // What runc prints of an empty list.
+            let text = if pids.is_empty() { "null".to_owned() } else { format!("{pids:?}").replace(' ', "") };
+            print(&(text + "\n"))?;
+        }
+        other => return Err(Error::new("invalid format option").context(format!("--format {other:?}"))),
     }
     Ok(0)
 }

@@ -76,6 +76,7 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::State(state) => inspect::state(arguments, state),
         Verb::List(list) => inspect::list(arguments, list),
         Verb::Spec(spec) => inspect::spec(spec),
+        Verb::Ps(ps) => inspect::ps(arguments, ps),
         Verb::Pause(pause) => resources::pause(arguments, pause),
         Verb::Resume(resume) => resources::resume(arguments, resume),
         Verb::Plan(plan) => diagnose::plan(arguments, plan, log),

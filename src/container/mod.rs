@@ -7,6 +7,7 @@ mod hooks;
 pub mod pause;
 mod pid_file;
 pub mod process;
+pub mod ps;
 pub mod record;
 pub mod signal;
 pub mod start;
