@@ -190,6 +190,9 @@ pub struct Kill {
     /// Signal every process of the container.
     #[arg(short, long)]
     pub all: bool,
+    /// The id is a regular expression: signal every container whose id it matches.
+    #[arg(short, long)]
+    pub regex: bool,
 }
 
 /// `delete`.
@@ -200,6 +203,9 @@ pub struct Delete {
     /// End it first when it runs; a container that does not exist is no error.
     #[arg(short, long)]
     pub force: bool,
+    /// The id is a regular expression: delete every container whose id it matches.
+    #[arg(short, long)]
+    pub regex: bool,
 }
 
 /// `list`.

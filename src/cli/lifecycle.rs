@@ -8,6 +8,8 @@ use crate::container::{Container, delete, signal, start};
 use crate::error::{Context, Error, Result};
 use crate::log::Log;
 use crate::plan::Options;
+use crate::sys::regex::Regex;
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 /// Creates a container.
@@ -33,12 +35,18 @@ pub fn start(arguments: &Arguments, typed: &Start) -> Result<u8> {
 /// Signals a container.
 pub fn kill(arguments: &Arguments, typed: &Kill) -> Result<u8> {
     let number = signal::parse(&typed.signal)?;
+    if typed.regex {
+        return each(arguments, &typed.id, |container| signal::kill(container, number, typed.all));
+    }
     signal::kill(&open(arguments, &typed.id)?, number, typed.all)?;
     Ok(0)
 }
 
 /// Deletes a container.
 pub fn delete(arguments: &Arguments, typed: &Delete, log: &Log) -> Result<u8> {
+    if typed.regex {
+        return each(arguments, &typed.id, |container| delete::delete(container, typed.force, log));
+    }
     let root = Root::choose(arguments.root.as_deref())?;
     crate::spec::validate::valid_id(&typed.id)?;
     if typed.force && root.directory(&typed.id)?.is_none() {
@@ -46,6 +54,25 @@ pub fn delete(arguments: &Arguments, typed: &Delete, log: &Log) -> Result<u8> {
     }
     delete::delete(&Container::open(&root, &typed.id)?, typed.force, log)?;
     Ok(0)
+}
+
+/// Does it to every container whose id matches, whatever becomes of the others; then tells of all that failed.
+fn each(arguments: &Arguments, expression: &str, act: impl Fn(&Container) -> Result<()>) -> Result<u8> {
+    let regex = Regex::new(expression)
+        .ok_or_else(|| Error::new(format!("{expression:?} is no regular expression")).context("--regex"))?;
+    let root = Root::choose(arguments.root.as_deref())?;
+    let mut failed = Vec::new();
+    for id in root.ids()? {
+        let matches = CString::new(id.as_str()).is_ok_and(|id| regex.is_match(&id));
+        // One that has vanished since it was listed is no loss.
+        if !matches || root.directory(&id)?.is_none() {
+            continue;
+        }
+        if let Err(error) = Container::open(&root, &id).and_then(|container| act(&container)) {
+            failed.push(error.context(id).to_string());
+        }
+    }
+    if failed.is_empty() { Ok(0) } else { Err(Error::new(failed.join("; "))) }
 }
 
 /// Paths made absolute: the caller's directory is not the container's.

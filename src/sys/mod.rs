@@ -21,6 +21,7 @@ pub mod namespace;
 pub mod own_binary;
 pub mod personality;
 pub mod procfs;
+pub mod regex;
 pub mod rootfs;
 pub mod signals;
 pub mod terminal;
