@@ -86,6 +86,8 @@ pub enum Verb {
     Pause(Pause),
     /// Let a paused container go on.
     Resume(Resume),
+    /// Print what the runtime knows, as JSON.
+    Features,
     /// Write a config.json to begin with.
     Spec(Spec),
     /// Print what create would do, step by step, and do nothing.
@@ -114,6 +116,7 @@ impl Verb {
             Self::Ps(ps) => ("ps", ps.words.first().map(String::as_str)),
             Self::Pause(pause) => ("pause", Some(&pause.id)),
             Self::Resume(resume) => ("resume", Some(&resume.id)),
+            Self::Features => ("features", None),
             Self::Spec(_) => ("spec", None),
             Self::Plan(_) => ("plan", None),
         }

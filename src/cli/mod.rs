@@ -1,6 +1,7 @@
 //! The command line: the grammar, and one small function a verb, from what was typed to what is meant to the container.
 
 mod diagnose;
+mod features;
 mod grammar;
 mod inspect;
 mod lifecycle;
@@ -77,6 +78,7 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::List(list) => inspect::list(arguments, list),
         Verb::Spec(spec) => inspect::spec(spec),
         Verb::Ps(ps) => inspect::ps(arguments, ps),
+        Verb::Features => features::features(),
         Verb::Pause(pause) => resources::pause(arguments, pause),
         Verb::Resume(resume) => resources::resume(arguments, resume),
         Verb::Plan(plan) => diagnose::plan(arguments, plan, log),
