@@ -10,6 +10,7 @@ use crate::container::{Container, delete, pid_file, unix_socket};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::launch;
+use crate::launch::net_devices;
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::Report;
 use crate::launch::spawn::{self, CgroupEntry, Init, Sockets};
@@ -136,7 +137,7 @@ impl Decided {
         let procfs = Procfs::open().context(|| "/proc")?;
         let host = Host::probe(&procfs)?;
         let plan = Plan::new(&loaded.spec, &host, &request.options)
-            .and_then(|plan| plan.namespaces.check_rights(&host).map(|()| plan))
+            .and_then(|plan| plan.check_rights(&host).map(|()| plan))
             .map_err(|error| error.context("config.json"))?;
         for warning in loaded.warnings.iter().chain(&plan.warnings).chain(&plan.cgroup.warnings) {
             request.log.warning(warning)?;
@@ -180,6 +181,11 @@ impl<'a> Creation<'a> {
         self.poststop = true;
         loop {
             match report {
+                Some(Report::NetDevices) => {
+                    net_devices::move_in(&plan.net_devices, init.pid)
+                        .map_err(|error| error.context("config.json"))?;
+                    init.go()?;
+                }
                 Some(Report::Hooks) => {
                     let state = self.state(Some(init.pid.as_raw_nonzero().get()));
                     hooks::run(&plan.runtime_hooks, &state)?;

@@ -2,6 +2,7 @@
 //! between them ([`protocol`]).
 
 pub mod init;
+pub mod net_devices;
 pub mod prepared;
 pub mod protocol;
 pub mod spawn;

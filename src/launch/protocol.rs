@@ -4,7 +4,8 @@
 //!   runtime (create, run)                                  init
 //!     │ clone3                                              │ namespaces, cgroups
 //!     │ ── Go ───────────────────────────────────────────▶  │ only with a new user namespace: its id maps are written
-//!     │                                                     │ root file system, mounts, devices
+//!     │ ◀── NetDevices ───────────────────────────────────  │ only with linux.netDevices: the network namespace is there
+//!     │ ── Go ───────────────────────────────────────────▶  │ root file system, mounts, devices
 //!     │ ◀── Hooks ────────────────────────────────────────  │ only with prestart or createRuntime hooks
 //!     │ ── Go ───────────────────────────────────────────▶  │ createContainer hooks, pivot_root, identity
 //!     │ ◀── Ready ────────────────────────────────────────  │ all is prepared
@@ -31,6 +32,8 @@ use rustix::net::{RecvFlags, SendFlags};
 #[expect(clippy::large_enum_variant, reason = "init has no heap to put the words on")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Report {
+    /// The network namespace is there; network devices can be moved into it.
+    NetDevices,
     /// The tree stands; it is the turn of the hooks in the runtime's namespaces.
     Hooks,
     /// All is prepared.
@@ -173,6 +176,7 @@ const PACKET: usize = HEADER + Detail::CAPACITY;
 pub fn send(socket: BorrowedFd<'_>, report: &Report) {
     let mut packet = [0; PACKET];
     let (kind, step, number, reason, detail) = match report {
+        Report::NetDevices => (b'n', 0, 0, 0, &[][..]),
         Report::Hooks => (b'h', 0, 0, 0, &[][..]),
         Report::Ready => (b'r', 0, 0, 0, &[][..]),
         Report::Accepted => (b'a', 0, 0, 0, &[][..]),
@@ -212,6 +216,7 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Report>, Errno> {
     }
     let number = i32::from_ne_bytes([packet[4], packet[5], packet[6], packet[7]]);
     Ok(Some(match packet[0] {
+        b'n' => Report::NetDevices,
         b'h' => Report::Hooks,
         b'r' => Report::Ready,
         b'a' => Report::Accepted,
@@ -260,7 +265,7 @@ mod tests {
             send(there.as_fd(), &sent);
             assert_eq!(receive(&here).unwrap(), Some(sent));
         }
-        for sent in [Report::Hooks, Report::Ready, Report::Accepted, Report::Born(42)] {
+        for sent in [Report::NetDevices, Report::Hooks, Report::Ready, Report::Accepted, Report::Born(42)] {
             send(there.as_fd(), &sent);
             assert_eq!(receive(&here).unwrap(), Some(sent));
         }

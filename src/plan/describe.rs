@@ -35,6 +35,7 @@ impl Display for Action {
             Self::Hostname(name) => write!(out, "set hostname to \"{}\"", bytes(name)),
             Self::Domainname(name) => write!(out, "set domainname to \"{}\"", bytes(name)),
             Self::Loopback => out.write_str("bring lo up"),
+            Self::NetDevices => out.write_str("wait for the network devices"),
             Self::Home { uid } => write!(out, "look up the home of user {uid}"),
             Self::ResetSignals => out.write_str("reset the signals"),
             Self::CloseDescriptors { from } => write!(out, "close descriptors from {from} on"),

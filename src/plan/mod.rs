@@ -11,6 +11,7 @@ pub mod devices;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
+pub mod net_devices;
 pub mod place;
 pub mod process;
 pub mod rootfs;
@@ -21,12 +22,13 @@ pub mod text;
 
 pub use place::Place;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::seccomp;
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{Spec, Status};
 use namespaces::Namespaces;
+use net_devices::NetDevice;
 use process::{Execution, Identity};
 use std::path::Path;
 use step::{Action, Hook, IdMapped, Step};
@@ -67,6 +69,8 @@ pub struct Plan {
     pub cgroup: cgroup::CgroupPlan,
     /// Bind mounts that the parent maps ids of before the clone.
     pub id_mapped: Vec<IdMapped>,
+    /// Network devices that the parent moves in.
+    pub net_devices: Vec<NetDevice>,
     /// What init does.
     pub steps: Vec<Step>,
     /// `prestart` and `createRuntime`, in order.
@@ -103,6 +107,7 @@ impl Plan {
             namespaces,
             cgroup,
             id_mapped: Vec::new(),
+            net_devices: net_devices::decide(linux),
             steps: Vec::new(),
             runtime_hooks: process::hooks(&spec.hooks.prestart, "hooks.prestart", Status::Creating, None)?,
             poststart: process::hooks(&spec.hooks.poststart, "hooks.poststart", Status::Running, None)?,
@@ -134,6 +139,9 @@ impl Plan {
         self.steps.extend(process::session(spec, options, host)?);
         if self.namespaces.creates(NamespaceKind::Network) {
             self.steps.push(Step::own(Action::Loopback));
+        }
+        if !self.net_devices.is_empty() {
+            self.steps.push(Step::of(Place::property("linux.netDevices"), Action::NetDevices));
         }
         let parts = rootfs::Parts {
             spec,
@@ -207,6 +215,20 @@ impl Plan {
         self.steps.extend(late);
         self.steps.push(Step::of(Place::property("process.args"), Action::Execute));
         Ok(())
+    }
+
+    /// Whether the caller may do what is decided; a plan is printed for everybody.
+    ///
+    /// # Errors
+    /// What an ordinary user cannot do, with its place.
+    pub fn check_rights(&self, host: &Host) -> Result<()> {
+        self.namespaces.check_rights(host)?;
+        match self.net_devices.first() {
+            Some(device) if !host.privileged() => {
+                Err(Error::new(format!("{}: only root can move network devices", device.place)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The place that a step comes from.

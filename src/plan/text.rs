@@ -37,6 +37,11 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
         match &step.action {
             Action::JoinNamespaces => join_lines(plan, &mut lines),
             Action::AwaitIdMaps => id_map_lines(plan, &mut lines),
+            Action::NetDevices => {
+                for device in &plan.net_devices {
+                    lines.runtime(device.to_string(), &device.place);
+                }
+            }
             Action::RuntimeHooks => {
                 for hook in &plan.runtime_hooks {
                     lines.runtime(details::hook(hook), &hook.place);

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod memory;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod own_binary;
 pub mod personality;
 pub mod procfs;

@@ -116,7 +116,9 @@ impl<'a> Init<'a> {
             Action::JoinCgroups => self.join_cgroups(),
             Action::JoinNamespaces => self.join_namespaces(),
             Action::Unshare(flags) => namespaces::unshare(*flags),
-            Action::AwaitIdMaps | Action::RuntimeHooks | Action::Ready => self.meet_runtime(action),
+            Action::AwaitIdMaps | Action::NetDevices | Action::RuntimeHooks | Action::Ready => {
+                self.meet_runtime(action)
+            }
             Action::NamespaceRoot { drop_groups } => self.become_root(*drop_groups),
             Action::NotDumpable => namespaces::not_dumpable(),
             Action::CgroupNamespace => namespaces::unshare(libc::CLONE_NEWCGROUP as u32),
@@ -177,6 +179,7 @@ impl<'a> Init<'a> {
     /// Tells the runtime where we are, if it must know, and waits until it lets us go on. When it is gone, so are we.
     fn meet_runtime(&mut self, action: &Action) -> Result<(), Fault> {
         match action {
+            Action::NetDevices => protocol::send(self.channel.as_fd(), &Report::NetDevices),
             Action::RuntimeHooks => protocol::send(self.channel.as_fd(), &Report::Hooks),
             Action::Ready => {
                 // From here on the socket alone ties us to the runtime: it may end once it has let us go on.

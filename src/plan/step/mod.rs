@@ -72,6 +72,8 @@ pub enum Action {
     Domainname(Vec<u8>),
     /// Brings `lo` up in the new network namespace.
     Loopback,
+    /// Hands over to the parent, which moves the network devices of [`Plan::net_devices`](crate::plan::Plan) in.
+    NetDevices,
     /// Changes the propagation of the whole mount tree that was copied from the host: `MS_*`.
     HostPropagation(u64),
     /// Makes the mount that holds the root file system private, which pivot_root(2) demands.

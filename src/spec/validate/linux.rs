@@ -3,6 +3,7 @@
 use super::{absolute, scheduling, sysctl, wrong};
 use crate::error::Result;
 use crate::spec::linux::{Device, DeviceKind, IntelRdt, Linux, NamespaceKind};
+use std::collections::BTreeMap;
 
 /// Bits of the numbers in the kernel's `dev_t`.
 const MAJORS: i64 = 1 << 12;
@@ -59,12 +60,19 @@ fn net_devices(linux: &Linux) -> Result<()> {
     if !linux.net_devices.is_empty() && linux.namespace(NamespaceKind::Network).is_none() {
         return Err(wrong("linux.netDevices", "needs a network namespace"));
     }
+    let mut names = BTreeMap::new();
     for (name, device) in &linux.net_devices {
         let place = format!("linux.netDevices[{name:?}]");
         if !is_interface_name(name) {
             return Err(wrong(place, "is not the name of a network device"));
         }
-        if let Some(new_name) = device.name.as_ref().filter(|new_name| !is_interface_name(new_name)) {
+        let new_name = device.name.as_ref().unwrap_or(name);
+        if let Some(other) = names.insert(new_name, name).filter(|_| !new_name.contains('%')) {
+            let what =
+                format!("{new_name:?} is also the name of linux.netDevices[{other:?}] in the container");
+            return Err(wrong(format_args!("{place}.name"), what));
+        }
+        if !is_interface_name(new_name) || !is_template(new_name) {
             let what = format!("{new_name:?} is not the name of a network device");
             return Err(wrong(format_args!("{place}.name"), what));
         }
@@ -79,6 +87,11 @@ fn is_interface_name(name: &str) -> bool {
         && name.len() < libc::IFNAMSIZ
         && !matches!(name, "." | "..")
         && !name.contains(forbidden)
+}
+
+/// What `__dev_alloc_name` accepts: `%d` once, and no other `%`.
+fn is_template(name: &str) -> bool {
+    !name.replacen("%d", "", 1).contains('%')
 }
 
 /// The class is a directory of resctrl, and each schema one line of a file there.

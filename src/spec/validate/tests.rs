@@ -406,6 +406,14 @@ fn rules_of_the_rest_of_linux() {
             r#"linux.netDevices["eth0"].name: ".." is not the name of a network device"#,
         ),
         (
+            r#"{"linux": {"netDevices": {"eth0": {"name": "e%d%d"}}}}"#,
+            r#"linux.netDevices["eth0"].name: "e%d%d" is not the name of a network device"#,
+        ),
+        (
+            r#"{"linux": {"netDevices": {"a": {"name": "b"}, "b": {}}}}"#,
+            r#"linux.netDevices["b"].name: "b" is also the name of linux.netDevices["a"] in the container"#,
+        ),
+        (
             r#"{"linux": {"intelRdt": {"closID": ".."}}}"#,
             r#"linux.intelRdt.closID: ".." is not the name of a directory"#,
         ),
