@@ -261,6 +261,25 @@ fn kill_without_a_signal_sends_sigterm() {
     bundle.delete().ok();
 }
 
+#[test]
+fn f2_kill_without_a_signal_sends_the_images_stop_signal() {
+    if skip_on_peer("no peer reads the annotation") {
+        return;
+    }
+    let mut bundle = Bundle::sh("trap 'exit 42' USR1; trap 'exit 15' TERM; echo up; sleep 100 & wait");
+    bundle.set("/annotations", json!({ "org.opencontainers.image.stopSignal": "SIGUSR1" }));
+    let running = bundle.begin(&mut bundle.run_command(&[]));
+    running.await_stdout("up");
+    bundle.call(&["kill", &bundle.id]).ok();
+    assert_eq!(running.finish().code, Some(42));
+    bundle.set("/annotations", json!({ "org.opencontainers.image.stopSignal": "SIGNOPE" }));
+    bundle.create().ok();
+    bundle
+        .call(&["kill", &bundle.id])
+        .fails("annotations[\"org.opencontainers.image.stopSignal\"]: unknown signal \"SIGNOPE\"");
+    bundle.kill_and_delete();
+}
+
 /// Waits until the shell has set its trap: as pid 1 it would be deaf to SIGTERM before.
 fn await_trap(created: &Outcome) {
     runtime::eventually(|| created.later_stdout() == "up\n", || "the payload is up".into());

@@ -187,9 +187,8 @@ pub struct State {
 pub struct Kill {
     /// The container.
     pub id: String,
-    /// The signal, by name or number.
-    #[arg(default_value = "SIGTERM")]
-    pub signal: String,
+    /// The signal, by name or number [default: the image's stop signal, or SIGTERM].
+    pub signal: Option<String>,
     /// Signal every process of the container.
     #[arg(short, long)]
     pub all: bool,

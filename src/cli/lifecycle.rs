@@ -34,11 +34,15 @@ pub fn start(arguments: &Arguments, typed: &Start) -> Result<u8> {
 
 /// Signals a container.
 pub fn kill(arguments: &Arguments, typed: &Kill) -> Result<u8> {
-    let number = signal::parse(&typed.signal)?;
+    let number = typed.signal.as_deref().map(signal::parse).transpose()?;
+    let kill = |container: &Container| {
+        let number = number.map_or_else(|| signal::of_image(container), Ok)?;
+        signal::kill(container, number, typed.all)
+    };
     if typed.regex {
-        return each(arguments, &typed.id, |container| signal::kill(container, number, typed.all));
+        return each(arguments, &typed.id, kill);
     }
-    signal::kill(&open(arguments, &typed.id)?, number, typed.all)?;
+    kill(&open(arguments, &typed.id)?)?;
     Ok(0)
 }
 

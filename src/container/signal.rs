@@ -47,6 +47,20 @@ const NAMES: &[(&str, i32)] = &[
 const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
+/// What an image says its program is to be stopped with (image specification, "Annotations"), as engines pass it on.
+const STOP_SIGNAL: &str = "org.opencontainers.image.stopSignal";
+
+/// The signal that the container's image asks to be stopped with; `SIGTERM` where it does not say.
+///
+/// # Errors
+/// `unknown signal "X"`, with the annotation.
+pub fn of_image(container: &Container) -> Result<i32> {
+    match container.record.annotations.get(STOP_SIGNAL) {
+        Some(text) => parse(text).map_err(|error| error.context(format!("annotations[{STOP_SIGNAL:?}]"))),
+        None => Ok(libc::SIGTERM),
+    }
+}
+
 /// The number of a signal by its name, with or without `SIG`, or by its number.
 ///
 /// # Errors
