@@ -252,6 +252,27 @@ fn later_device_rules_win() {
     assert_eq!(bundle.run().ok().stdout, READ_OF_MISC);
 }
 
+#[test]
+fn d7_annotation_leaves_the_default_device_rules_out() {
+    if skip_on_peer("the annotation is corten's own") {
+        return;
+    }
+    let mut bundle = with_mknod(json!([
+        { "allow": false, "access": "rwm" },
+        { "allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw" }
+    ]));
+    bundle
+        .script("echo x >/dev/null && echo null; (exec 3</dev/zero) 2>&1; mknod /tmp/zero c 1 5 2>&1; true");
+    bundle.set("/annotations", json!({ "run.corten.default-device-rules": "false" }));
+    let output = bundle.run().ok();
+    assert_eq!(output.stdout.matches("Operation not permitted").count(), 2, "{output:#?}");
+    assert!(output.stdout.starts_with("null\n"), "{output:#?}");
+    bundle.set("/annotations", json!({ "run.corten.default-device-rules": "no" }));
+    bundle.create().fails(
+        "config.json: annotations[\"run.corten.default-device-rules\"]: must be \"true\" or \"false\", not \"no\"",
+    );
+}
+
 /// Freezes the container. The v1 freezer may hang in FREEZING where a task was just forking: thaw and try again.
 fn freeze(bundle: &Bundle) {
     let state = cgroups::v1("freezer").unwrap().join(&bundle.id).join("freezer.state");

@@ -3,6 +3,7 @@
 //! What comes out is an ordered list of typed steps with all their C strings, flag words, ids and the seccomp program
 //! ready, and what the parent needs beside them. `corten plan` prints it, tests compare it, init walks it.
 
+pub mod annotations;
 pub mod cgroup;
 mod cgroup_mounts;
 mod describe;
@@ -250,7 +251,7 @@ fn decide_cgroup(spec: &Spec, host: &Host, options: &Options<'_>) -> Result<cgro
         id: options.id,
         systemd_cgroup: options.systemd_cgroup,
         rootless: options.rootless,
-        default_devices: true,
+        default_devices: annotations::default_device_rules(spec)?,
         owner: None,
     };
     cgroup::decide(&request, &host.cgroups)
