@@ -34,6 +34,21 @@ fn v2_cgroup_is_the_configured_one() {
 }
 
 #[test]
+fn l10_user_of_the_process_owns_a_cgroup_that_he_sees_and_may_write() {
+    if skip_on_peer("runc gives it away by systemd alone, crun to the root of the user namespace") {
+        return;
+    }
+    let script = "cd /sys/fs/cgroup; stat -c %u . cgroup.procs cgroup.kill; mkdir below && stat -c %u below";
+    for (option, expected) in [("rw", "1000\n1000\n0\n1000\n"), ("ro", "0\n0\n0\n")] {
+        let mut bundle = Bundle::sh(script);
+        bundle.namespace("cgroup", None).set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
+        bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &[option, "nosuid", "nodev", "noexec"]);
+        assert_eq!(run_on_v2(&bundle).stdout, expected, "{option}");
+        leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
 fn v2_missing_controller_of_unified_is_an_error() {
     let mut bundle = Bundle::new();
     bundle.set("/linux/resources/unified", json!({ "memory.high": "1000000" }));

@@ -6,6 +6,7 @@
 pub mod annotations;
 pub mod cgroup;
 mod cgroup_mounts;
+mod delegation;
 mod describe;
 mod details;
 pub mod devices;
@@ -252,7 +253,7 @@ fn decide_cgroup(spec: &Spec, host: &Host, options: &Options<'_>) -> Result<cgro
         systemd_cgroup: options.systemd_cgroup,
         rootless: options.rootless,
         default_devices: annotations::default_device_rules(spec)?,
-        owner: None,
+        owner: delegation::owner(spec),
     };
     cgroup::decide(&request, &host.cgroups)
 }
