@@ -364,3 +364,114 @@ fn no_pivot_works_for_a_root_that_cannot_be_pivoted_from() {
     bundle.set("/root/readonly", json!(true));
     assert_eq!(bundle.run_with(&["--no-pivot"]).ok().stdout, "/bin\n");
 }
+
+#[test]
+fn a8_mount_on_the_root_becomes_the_root() {
+    // D20: runc refuses it since 1.3.3.
+    let mut bundle = Bundle::new();
+    let source = bundle.rootfs().to_str().unwrap().to_owned();
+    let mounts = bundle.config["mounts"].as_array().unwrap().clone();
+    // First: what follows must land in it, and be there after the pivot.
+    let overlay =
+        json!({ "destination": "/", "type": "none", "source": source, "options": ["rbind", "nosuid"] });
+    bundle.set("/mounts", json!([&[overlay], mounts.as_slice()].concat()));
+    let output = bundle.payload("cat /proc/self/mountinfo");
+    assert!(probe::mount(&output, "/").has("nosuid"), "{output}");
+    for point in ["/proc", "/dev", "/dev/pts", "/sys"] {
+        probe::mount(&output, point);
+    }
+    bundle.set("/root/readonly", json!(true));
+    let output = bundle.payload("touch /x 2>&1; touch /dev/x && echo dev; cat /proc/self/mountinfo");
+    assert!(output.contains("Read-only file system\ndev\n"), "{output}");
+    assert!(probe::mount(&output, "/").has("ro") && probe::mount(&output, "/").has("nosuid"));
+}
+
+#[test]
+fn a8_tmpfs_on_the_root_may_copy_it_up() {
+    if skip_on_peer("runc 1.1 copies nothing on the root") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    let mounts = bundle.config["mounts"].as_array().unwrap().clone();
+    let root = json!({ "destination": "/", "type": "tmpfs", "source": "root", "options": ["tmpcopyup", "mode=755"] });
+    bundle.set("/mounts", json!([&[root], mounts.as_slice()].concat()));
+    let output = bundle.payload("touch /fleeting; cat /proc/self/mountinfo");
+    assert_eq!(probe::mount(&output, "/").kind, "tmpfs");
+    assert!(!bundle.rootfs().join("fleeting").exists(), "the image stays as it is");
+}
+
+#[test]
+fn a9_bind_needs_a_source() {
+    let mut bundle = Bundle::new();
+    bundle.push("/mounts", json!({ "destination": "/m", "type": "bind", "options": ["bind"] }));
+    if !is_peer() {
+        bundle.create().fails("mounts[6].source: a bind mount needs a source");
+    }
+}
+
+#[test]
+fn a12_unknown_option_goes_to_the_file_system_whose_words_are_told() {
+    if skip_on_peer("it tells the errno alone") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.mount("/m", "tmpfs", "tmpfs", &["weather=fair"]);
+    bundle.create().fails("tmpfs: Unknown parameter 'weather': invalid argument");
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn a16_tmpcopyup_follows_a_symlink_inside_the_root() {
+    if skip_on_peer("runc 1.1 mounts over the link") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    let canary = Canary::new(&bundle.dir, "canary");
+    let inside = bundle.rootfs().join(canary.path().trim_start_matches('/'));
+    fs::create_dir_all(inside.join("sub")).unwrap();
+    fs::write(inside.join("sub/file"), "inside\n").unwrap();
+    symlink("sub/file", inside.join("link")).unwrap();
+    symlink(canary.path(), bundle.rootfs().join("data")).unwrap();
+    bundle.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup", "ro"]);
+    let script = "cat /data/sub/file; readlink /data/link; touch /data/x 2>&1; cat /proc/self/mountinfo";
+    let output = bundle.payload(script);
+    assert!(output.starts_with("inside\nsub/file\ntouch: /data/x: Read-only file system\n"), "{output}");
+    assert_eq!(probe::mount(&output, canary.path()).kind, "tmpfs");
+    canary.assert_unchanged();
+}
+
+#[test]
+fn a16_tmpcopyup_keeps_owners_modes_and_links() {
+    if skip_on_peer("runc 1.1 keeps less") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    let data = bundle.rootfs().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("suid"), "x").unwrap();
+    std::os::unix::fs::chown(data.join("suid"), Some(11), Some(12)).unwrap();
+    let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+    fs::set_permissions(data.join("suid"), mode(0o4751)).unwrap();
+    fs::set_permissions(&data, mode(0o1770)).unwrap();
+    symlink("nowhere", data.join("dangling")).unwrap();
+    bundle.mount("/data", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    let output = bundle.payload("stat -c '%a %u:%g' /data /data/suid; readlink /data/dangling");
+    assert_eq!(output, "1770 0:0\n4751 11:12\nnowhere\n");
+}
+
+#[test]
+fn a21_nothing_is_mounted_that_is_not_listed() {
+    let mut bundle = Bundle::new();
+    bundle.set("/mounts", json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]));
+    bundle.set("/linux/maskedPaths", json!([])).set("/linux/readonlyPaths", json!([]));
+    let output = bundle.payload("cat /proc/self/mountinfo");
+    let points: Vec<String> = probe::mounts(&output).into_iter().map(|mount| mount.point).collect();
+    assert_eq!(points, ["/", "/proc"], "{output}");
+}
+
+#[test]
+fn a18_tmpfs_on_a_new_directory_has_its_own_mode() {
+    let mut bundle = Bundle::new();
+    bundle.mount("/new", "tmpfs", "tmpfs", &[]);
+    assert_eq!(bundle.payload("stat -c %a /new"), "1777\n");
+}
