@@ -10,7 +10,7 @@ use crate::plan::cgroup::Directory;
 use crate::plan::mount_options::{Options, attribute};
 use crate::plan::mounts::{Context, c_string, target_of};
 use crate::plan::step::{Action, Step, Symlink};
-use crate::plan::step::{Bind, Filesystem, Kind, Mount, Parameter};
+use crate::plan::step::{Bind, Fallback, Filesystem, Kind, Mount, Parameter};
 use crate::spec;
 use std::ffi::CString;
 
@@ -96,7 +96,9 @@ fn unified(
     let fallback = fallback.map(|path| c_string(&path, place, "source")).transpose()?;
     let new_api = context.host.new_mount_api;
     let mut unified = filesystem(c"cgroup2", c"cgroup", None, options.attributes.set, new_api);
-    unified.fallback = fallback.map(Bind::of_host);
+    // A rootless container may have been made without a cgroup.
+    let or_nothing = namespaced && context.options.rootless;
+    unified.fallback = fallback.map(|source| Fallback::to_host(source, or_nothing));
     Ok(Mount {
         target: c_string(target, place, "destination")?,
         kind: Kind::Filesystem(unified),

@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use crate::plan::process::Execution;
-use crate::plan::step::{Action, Capabilities, Filesystem, Hook, Kind, Mount};
+use crate::plan::step::{Action, Capabilities, Fallback, Filesystem, Hook, Kind, Mount};
 use crate::plan::strings::StringList;
 use crate::seccomp::Program;
 use std::fmt::Write;
@@ -41,7 +41,7 @@ pub(super) fn hook(hook: &Hook) -> String {
 /// What takes the place of a mount that the kernel does not permit.
 fn alternative(mount: &Mount) -> String {
     match &mount.kind {
-        Kind::Filesystem(Filesystem { fallback: Some(bind), .. }) => {
+        Kind::Filesystem(Filesystem { fallback: Some(Fallback { bind, .. }), .. }) => {
             let verb = if bind.recursive { "rbind" } else { "bind" };
             format!(", or {verb} {:?} where that is not permitted", bind.source.to_string_lossy())
         }

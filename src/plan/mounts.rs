@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::cgroup::Location;
 use crate::plan::mount_options::{Attributes, Options, attribute, needs_mount_setattr, old_flags};
-use crate::plan::step::{Bind, Filesystem, IdMapped, Kind, Mount, Parameter};
+use crate::plan::step::{Bind, Fallback, Filesystem, IdMapped, Kind, Mount, Parameter};
 use crate::plan::{Options as PlanOptions, Place};
 use crate::spec::{self, linux::IdMapping};
 use std::ffi::CString;
@@ -211,7 +211,7 @@ fn filesystem(
         inherit_mode: kind == "tmpfs" && !options.data.iter().any(|word| word.starts_with("mode=")),
         copy_up: options.copy_up,
         plain_target: matches!(kind, "proc" | "sysfs"),
-        fallback: (kind == "sysfs").then(|| Bind::of_host(c"/sys".to_owned())),
+        fallback: (kind == "sysfs").then(|| Fallback::to_host(c"/sys".to_owned(), false)),
     };
     if !filesystem.old_call {
         let flags = options.superblock.iter().copied().chain(read_only.then_some("ro"));

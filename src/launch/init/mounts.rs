@@ -4,7 +4,7 @@
 use super::Init;
 use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::mount_options::{Attributes, attribute, old_flags};
-use crate::plan::step::{Bind, Filesystem, Kind, Mount};
+use crate::plan::step::{Bind, Fallback, Filesystem, Kind, Mount};
 use crate::sys::mount::{self, DescriptorPath};
 use crate::sys::rootfs::{Missing, Rootfs, is_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,7 +24,7 @@ impl Init<'_> {
             Kind::Bind(bind) => self.bind(mount, bind)?,
             Kind::Filesystem(filesystem) => match self.mount_filesystem(mount, filesystem) {
                 Err(fault) if may_fall_back(fault) => match &filesystem.fallback {
-                    Some(bind) => self.bind(mount, bind)?,
+                    Some(fallback) => self.fall_back(mount, fallback)?,
                     None => return Err(fault),
                 },
                 answer => answer?,
@@ -111,6 +111,16 @@ impl Init<'_> {
         }
         self.apply(attached.as_fd(), &mount.target, &mount.recursive, true)?;
         Ok(attached)
+    }
+
+    fn fall_back(&mut self, mount: &Mount, fallback: &Fallback) -> Result<OwnedFd, Fault> {
+        match self.bind(mount, &fallback.bind) {
+            Err(fault) if fallback.or_nothing && is_missing_source(fault) => {
+                self.mask(&mount.target)?;
+                self.reopen(&mount.target)
+            }
+            answer => answer,
+        }
     }
 
     fn bind(&mut self, mount: &Mount, bind: &Bind) -> Result<OwnedFd, Fault> {
@@ -296,6 +306,10 @@ fn refuse_proc(mount: &Mount, target: BorrowedFd<'_>) -> Result<(), Fault> {
 fn may_fall_back(fault: Fault) -> bool {
     fault.reason == Reason::Kernel
         && [Errno::PERM, Errno::BUSY].map(Errno::raw_os_error).contains(&fault.errno)
+}
+
+fn is_missing_source(fault: Fault) -> bool {
+    fault.reason == Reason::Source && fault.errno == Errno::NOENT.raw_os_error()
 }
 
 /// The kernel's own words on a parameter: `tmpfs: Unknown parameter 'foo'`.

@@ -8,7 +8,7 @@ mod mount;
 mod process;
 
 pub use device::{Device, Symlink};
-pub use mount::{Bind, Filesystem, IdMapped, Kind, Mount, Parameter};
+pub use mount::{Bind, Fallback, Filesystem, IdMapped, Kind, Mount, Parameter};
 pub use process::{Capabilities, Hook, Rlimit};
 
 use crate::plan::Place;

@@ -50,10 +50,10 @@ pub struct Bind {
     pub must_be_proc: bool,
 }
 
-impl Bind {
-    /// A part of the host's tree with all that is mounted below it, in place of a mount that is not permitted.
-    pub(in crate::plan) fn of_host(source: CString) -> Self {
-        Self { source, recursive: true, id_mapped: None, must_be_proc: false }
+impl Fallback {
+    /// A part of the host's tree with all that is mounted below it.
+    pub(in crate::plan) fn to_host(source: CString, or_nothing: bool) -> Self {
+        Self { bind: Bind { source, recursive: true, id_mapped: None, must_be_proc: false }, or_nothing }
     }
 }
 
@@ -78,8 +78,17 @@ pub struct Filesystem {
     pub copy_up: bool,
     /// Whether the target must be a directory without symlinks on the way: `proc` and `sysfs` (CVE-2019-19921).
     pub plain_target: bool,
-    /// What to bind instead where the kernel does not permit the mount: a cgroup of the host, or `/sys`.
-    pub fallback: Option<Bind>,
+    /// What is mounted instead where the kernel does not permit it.
+    pub fallback: Option<Fallback>,
+}
+
+/// In place of a mount that the kernel does not permit.
+#[derive(Debug, Clone)]
+pub struct Fallback {
+    /// A part of the host's tree: a cgroup, or `/sys`.
+    pub bind: Bind,
+    /// Whether an empty read-only file system is as good, should that not exist: the cgroup of a rootless container.
+    pub or_nothing: bool,
 }
 
 /// A parameter of a file system.
