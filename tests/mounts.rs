@@ -416,7 +416,7 @@ fn a12_unknown_option_goes_to_the_file_system_whose_words_are_told() {
     }
     let mut bundle = Bundle::new();
     bundle.mount("/m", "tmpfs", "tmpfs", &["weather=fair"]);
-    bundle.create().fails("tmpfs: Unknown parameter 'weather': invalid argument");
+    bundle.create().fails("Unknown parameter 'weather': invalid argument");
     leaks::assert_nothing_left(&bundle);
 }
 
