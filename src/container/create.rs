@@ -191,7 +191,10 @@ impl<'a> Creation<'a> {
                     hooks::run(&plan.runtime_hooks, &state)?;
                     init.go()?;
                 }
-                Some(Report::Ready) => return Ok(init),
+                Some(Report::Ready) => {
+                    launch::outside::take(plan, init.pid)?;
+                    return Ok(init);
+                }
                 Some(report) => return Err(unexpected(plan, report)),
                 None => return Err(self.died(&init)),
             }

@@ -3,6 +3,7 @@
 
 pub mod init;
 pub mod net_devices;
+pub mod outside;
 pub mod prepared;
 pub mod protocol;
 pub mod spawn;

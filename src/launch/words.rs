@@ -4,7 +4,8 @@ use crate::errno;
 use crate::error::Error;
 use crate::launch::protocol::{Failure, Fault, Reason};
 use crate::plan::Plan;
-use crate::plan::step::{Action, Kind, Mount};
+use crate::plan::step::{Action, Kind, Mount, Scheduler};
+use crate::spec::scheduling::SchedulerPolicy;
 
 /// The error of a step of the plan that failed in init.
 pub fn failure(plan: &Plan, failure: &Failure) -> Error {
@@ -30,7 +31,7 @@ pub fn failure(plan: &Plan, failure: &Failure) -> Error {
             Some(module) => {
                 Error::new(format!("{module} is not enabled on this machine")).context(plan.place_text(index))
             }
-            None => explain(action, fault).context(plan.step_text(index)),
+            None => explain(plan, action, fault).context(plan.step_text(index)),
         },
         (_, None) => plain(fault),
     }
@@ -70,7 +71,7 @@ fn program_error(name: &str, fault: &Fault, found: bool) -> Error {
 }
 
 /// The reason of a step, with what the action knows of it.
-fn explain(action: &Action, fault: &Fault) -> Error {
+pub(super) fn explain(plan: &Plan, action: &Action, fault: &Fault) -> Error {
     let denied = [libc::EPERM, libc::EACCES].contains(&fault.errno);
     match action {
         Action::Mount(mount) => explain_mount(mount, fault),
@@ -79,6 +80,17 @@ fn explain(action: &Action, fault: &Fault) -> Error {
         }
         Action::Keyring { .. } if fault.errno == libc::EDQUOT => plain(fault)
             .hint("the user has too many keys: raise kernel.keys.maxkeys, or use --no-new-keyring"),
+        Action::Scheduler(scheduler) => match scheduler_hint(plan, scheduler, fault.errno) {
+            Some(hint) => plain(fault).hint(hint),
+            None => plain(fault),
+        },
+        Action::IoPriority(_) if denied => plain(fault).hint("the class IOPRIO_CLASS_RT needs CAP_SYS_NICE"),
+        Action::MemoryPolicy(policy) if policy.nodes.is_some() && fault.errno == libc::EINVAL => {
+            plain(fault).hint("the machine or linux.resources.cpu.mems may not have one of the nodes")
+        }
+        Action::MemoryPolicy(_) if fault.errno == libc::ENOSYS => {
+            plain(fault).hint("the kernel was built without NUMA")
+        }
         Action::Pivot if fault.errno == libc::EINVAL => {
             plain(fault).hint("the host's root may be a ramfs: use --no-pivot")
         }
@@ -120,6 +132,26 @@ fn explain_mount(mount: &Mount, fault: &Fault) -> Error {
             }
         }
         _ => error,
+    }
+}
+
+/// What the errno of sched_setattr(2) means for a policy.
+fn scheduler_hint(plan: &Plan, scheduler: &Scheduler, errno: i32) -> Option<&'static str> {
+    let has_cpuset = || plan.cgroup.writes.iter().any(|write| write.file == "cpuset.cpus");
+    match (errno, scheduler.policy) {
+        (libc::EPERM, SchedulerPolicy::Deadline) if has_cpuset() => Some(
+            "SCHED_DEADLINE can't be used together with linux.resources.cpu.cpus: it wants every processor",
+        ),
+        (libc::EPERM, SchedulerPolicy::Fifo | SchedulerPolicy::Rr) => Some(
+            "needs CAP_SYS_NICE, and where the cgroup has a real-time budget linux.resources.cpu.realtimeRuntime",
+        ),
+        (libc::EPERM, SchedulerPolicy::Deadline) => Some("needs CAP_SYS_NICE"),
+        (libc::EPERM | libc::EACCES, _) => Some("a nice value below the caller's needs CAP_SYS_NICE"),
+        (libc::EBUSY, SchedulerPolicy::Deadline) => {
+            Some("the processors have not so much time left for deadlines: see kernel.sched_rt_runtime_us")
+        }
+        (libc::EOPNOTSUPP, _) => Some("the kernel was built without utilisation clamping"),
+        _ => None,
     }
 }
 

@@ -1,8 +1,12 @@
 //! Steps in words: the lines of `corten plan` and the objects of error messages.
 
 use crate::plan::mount_options::{self, Attributes, attribute};
-use crate::plan::step::{Action, Capabilities, Device, Filesystem, Hook, Kind, Mount, Parameter, Step};
+use crate::plan::step::{
+    Action, Capabilities, Device, Filesystem, Hook, IoPriority, Kind, MemoryPolicy, Mount, Parameter,
+    Scheduler, Step,
+};
 use crate::spec::capabilities;
+use crate::spec::scheduling::SchedulerPolicy;
 use std::ffi::CStr;
 use std::fmt::{self, Display, Formatter};
 
@@ -101,6 +105,9 @@ impl Action {
             }
             Self::Capabilities(sets) => sets.fmt(out),
             Self::ResetAffinity => out.write_str("allow every processor"),
+            Self::Scheduler(scheduler) => scheduler.fmt(out),
+            Self::IoPriority(priority) => priority.fmt(out),
+            Self::MemoryPolicy(policy) => policy.fmt(out),
             Self::Personality(domain) => write!(out, "set personality {domain:#x}"),
             Self::NoNewPrivileges => out.write_str("forbid new privileges"),
             _ => Ok(()),
@@ -234,6 +241,45 @@ impl Display for Capabilities {
         }
         write!(out, ", inheritable {}, ambient {}", Set(self.inheritable), Set(self.ambient))
     }
+}
+
+impl Display for Scheduler {
+    /// `set SCHED_FIFO priority 7 (SCHED_FLAG_RESET_ON_FORK)`.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "set {}", self.policy)?;
+        match self.policy {
+            SchedulerPolicy::Other | SchedulerPolicy::Batch => write!(out, " nice {}", self.nice)?,
+            SchedulerPolicy::Fifo | SchedulerPolicy::Rr => write!(out, " priority {}", self.priority)?,
+            SchedulerPolicy::Deadline => {
+                let (runtime, deadline, period) = (self.runtime_ns, self.deadline_ns, self.period_ns);
+                write!(out, " runtime {runtime} deadline {deadline} period {period} ns")?;
+            }
+            SchedulerPolicy::Iso | SchedulerPolicy::Idle => {}
+        }
+        flags(out, &self.flags)
+    }
+}
+
+impl Display for IoPriority {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "set {} {}", self.class, self.level)
+    }
+}
+
+impl Display for MemoryPolicy {
+    /// `set MPOL_BIND of nodes 0-3 (MPOL_F_STATIC_NODES)`.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "set {}", self.mode)?;
+        if let Some(nodes) = &self.nodes {
+            write!(out, " of nodes {nodes}")?;
+        }
+        flags(out, &self.flags)
+    }
+}
+
+fn flags(out: &mut Formatter<'_>, flags: &[impl Display]) -> fmt::Result {
+    let words: Vec<String> = flags.iter().map(ToString::to_string).collect();
+    if words.is_empty() { Ok(()) } else { write!(out, " ({})", words.join(",")) }
 }
 
 /// A set of capabilities by name: `[chown,kill]`.

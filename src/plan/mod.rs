@@ -17,6 +17,7 @@ pub mod net_devices;
 pub mod place;
 pub mod process;
 pub mod rootfs;
+pub mod scheduling;
 mod security;
 pub mod step;
 pub mod strings;
@@ -75,6 +76,8 @@ pub struct Plan {
     pub net_devices: Vec<NetDevice>,
     /// What init does.
     pub steps: Vec<Step>,
+    /// What the runtime does for init once that is ready, since init in its user namespace has no right to.
+    pub outside: Vec<Step>,
     /// `prestart` and `createRuntime`, in order.
     pub runtime_hooks: Vec<Hook>,
     /// `poststart`.
@@ -111,6 +114,7 @@ impl Plan {
             id_mapped: Vec::new(),
             net_devices: net_devices::decide(linux),
             steps: Vec::new(),
+            outside: Vec::new(),
             runtime_hooks: process::hooks(&spec.hooks.prestart, "hooks.prestart", Status::Creating, None)?,
             poststart: process::hooks(&spec.hooks.poststart, "hooks.poststart", Status::Running, None)?,
             execution: None,
@@ -174,6 +178,10 @@ impl Plan {
     fn hand_over(&mut self, spec: &Spec, host: &Host, options: &Options<'_>) -> Result<()> {
         let mut late = None;
         if let Some(process) = &spec.process {
+            let for_runtime = scheduling::is_for_runtime(&self.namespaces, host);
+            let steps = if for_runtime { &mut self.outside } else { &mut self.steps };
+            steps.extend(scheduling::of_process(process));
+            self.steps.extend(scheduling::of_memory(&spec.linux));
             self.steps.extend(security::labels(process));
             if let Some(personality) = &spec.linux.personality {
                 let action = Action::Personality(process::personality(personality.domain));

@@ -49,6 +49,9 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
             }
             Action::Ready => {
                 lines.init(step.action.to_string(), &Place::NONE);
+                for step in &plan.outside {
+                    lines.runtime(format!("{} for init", step.action), &step.place);
+                }
                 lines.runtime("record that it is created".to_owned(), &Place::NONE);
             }
             action => lines.init(details::action(plan, action), &step.place),

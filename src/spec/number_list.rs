@@ -1,6 +1,7 @@
 //! Lists of CPUs or NUMA nodes as the kernel writes them, `0-3,7` (cpuset(7), "List format").
 
 use serde::{Deserialize, Deserializer, de};
+use std::fmt::{self, Display, Formatter};
 use std::ops::RangeInclusive;
 
 /// The highest CPU or node that a list may name: far above any kernel's limit, and small enough for a mask.
@@ -39,6 +40,20 @@ impl NumberList {
             mask[number as usize / 64] |= 1 << (number % 64);
         }
         mask
+    }
+}
+
+impl Display for NumberList {
+    /// The list as it was read, without blanks: `0-3,7`.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        for (index, range) in self.ranges.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            match (range.start(), range.end()) {
+                (first, last) if first == last => write!(out, "{comma}{first}")?,
+                (first, last) => write!(out, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ pub mod personality;
 pub mod procfs;
 pub mod regex;
 pub mod rootfs;
+pub mod scheduling;
 pub mod signals;
 pub mod terminal;
 

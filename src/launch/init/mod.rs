@@ -10,8 +10,10 @@ mod identity;
 mod mounts;
 mod namespaces;
 mod rootfs;
+mod scheduling;
 
 pub(super) use namespaces::join_all;
+pub(super) use scheduling::{set_io_priority, set_scheduler};
 
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::{self, Failure, Fault, Reason, Report};
@@ -131,6 +133,9 @@ impl<'a> Init<'a> {
             Action::Sysctl { file, value } => self.write_proc(file, value),
             Action::ExecLabel { files, value } => self.write_label(files, value),
             Action::ResetAffinity => namespaces::reset_affinity(),
+            Action::Scheduler(scheduler) => Ok(set_scheduler(None, scheduler)?),
+            Action::IoPriority(priority) => Ok(set_io_priority(None, *priority)?),
+            Action::MemoryPolicy(policy) => Ok(scheduling::set_memory_policy(policy)?),
             Action::Personality(domain) => Ok(crate::sys::personality::set(*domain)?),
             Action::Umask(mask) => identity::set_umask(*mask),
             Action::BoundingSet { keep } => identity::drop_bounding(*keep),

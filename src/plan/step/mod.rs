@@ -6,10 +6,12 @@
 mod device;
 mod mount;
 mod process;
+mod scheduling;
 
 pub use device::{Device, Symlink};
 pub use mount::{Bind, Fallback, Filesystem, IdMapped, Kind, Mount, Parameter};
 pub use process::{Capabilities, Hook, Rlimit};
+pub use scheduling::{IoPriority, MemoryPolicy, Scheduler};
 
 use crate::plan::Place;
 use std::ffi::CString;
@@ -147,6 +149,12 @@ pub enum Action {
     },
     /// Allows every processor again: the caller's affinity is not the container's.
     ResetAffinity,
+    /// sched_setattr(2).
+    Scheduler(Box<Scheduler>),
+    /// ioprio_set(2) on the process group.
+    IoPriority(IoPriority),
+    /// set_mempolicy(2).
+    MemoryPolicy(Box<MemoryPolicy>),
     /// personality(2).
     Personality(u32),
     /// Changes to the working directory; where that is not permitted, `User` tries again as the user.
