@@ -184,6 +184,26 @@ fn calls_newer_than_the_profile_do_not_exist() {
     assert_eq!(answers(filter, &[one(FSYNC, 900), one(5000, 0)]), [EPERM, ENOSYS]);
 }
 
+#[test]
+fn l19_failure_under_the_filter_reaches_the_caller() {
+    if skip_on_peer("runc says nothing") {
+        return;
+    }
+    // NEEDED has no sendto, which is how init reports otherwise.
+    let filter = json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{ "names": NEEDED.split(' ').collect::<Vec<_>>(), "action": "SCMP_ACT_ALLOW" }]
+    });
+    let mut bundle = Bundle::new();
+    bundle.executable("bin/strange", "\u{1}\u{2}strange");
+    bundle.set("/linux/seccomp", filter).set("/process/args", json!(["strange"]));
+    bundle.create().ok();
+    bundle.start().fails("exec format error");
+    bundle.await_death(bundle.pid());
+    bundle.delete().ok();
+}
+
 fn docker() -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/seccomp-docker.json");
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()

@@ -1,6 +1,7 @@
 //! `create` and `run`: the line from `config.json` to a container that waits or runs.
 
 use crate::cgroup::{self, Guard};
+use crate::container::agent::{self, Introduction};
 use crate::container::foreground::{self, Foreground};
 use crate::container::hooks;
 use crate::container::process::Process;
@@ -102,10 +103,15 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     }
     creation.put_on_record(&init, request, Stage::Running)?;
     init.go()?;
-    if let Some(report) = init.report()? {
-        return Err(unexpected(&decided.plan, report));
-    }
     let state = creation.state(Some(init.pid.as_raw_nonzero().get()));
+    let introduction = decided.plan.listener.as_ref().map(|listener| Introduction {
+        listener,
+        init: init.pidfd.as_fd(),
+        state: state.clone(),
+    });
+    if let Some(failure) = agent::attend(init.socket(), introduction)? {
+        return Err(launch::failure(&decided.plan, &failure));
+    }
     hooks::run(&decided.plan.poststart, &state)?;
     init.release();
     creation.commit();
@@ -323,6 +329,7 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
             program: spec.process.as_ref().and_then(|process| process.args.first().cloned()),
             first,
             steps: plan.steps[first..].iter().map(ToString::to_string).collect(),
+            listener: plan.listener.clone(),
         },
     }
 }

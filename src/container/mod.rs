@@ -1,5 +1,6 @@
 //! One container's life: created, started, signalled, deleted.
 
+mod agent;
 pub mod create;
 pub mod delete;
 mod foreground;

@@ -3,6 +3,7 @@
 
 use crate::container::process::Process;
 use crate::plan::cgroup::Location;
+use crate::plan::listener::Listener;
 use crate::spec::Hook;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ pub struct Record {
     pub start: Start,
 }
 
-/// The steps of init after the start, in words, and the program.
+/// The steps of init after the start, in words, the program, and the agent that must hear of it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Start {
     /// `args[0]`; nothing without a process.
@@ -63,6 +64,9 @@ pub struct Start {
     pub first: usize,
     /// A line for each step.
     pub steps: Vec<String>,
+    /// Who answers the system calls that the filter notifies of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Listener>,
 }
 
 impl Record {

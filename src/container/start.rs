@@ -1,10 +1,14 @@
 //! `start`: lets the waiting init execute the program.
 
+use crate::container::agent::{self, Introduction};
+use crate::container::process::Process;
+use crate::container::record::Record;
 use crate::container::{Container, hooks, signal};
 use crate::error::{Error, Result};
 use crate::launch;
 use crate::launch::protocol::{self, Report};
-use crate::spec::Status;
+use crate::spec::{State, Status};
+use rustix::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 /// Starts a created container and waits until its program runs, or cannot.
@@ -23,20 +27,48 @@ pub fn start(container: &Container) -> Result<()> {
         return Err(Error::new("config.json: process: missing, but start needs it"));
     };
     let already = || Error::new("cannot start an already running container");
+    let init = match &start.listener {
+        Some(_) => open_init(container)?,
+        None => None,
+    };
     let connection = container.directory.connect()?.ok_or_else(already)?;
     match protocol::receive(&connection)? {
         Some(Report::Accepted) => {}
         Some(report) => return Err(Error::new(format!("init reports {report:?} out of turn"))),
         None => return Err(already()),
     }
-    match protocol::receive(&connection)? {
-        None => {}
-        Some(Report::Failed(failure)) => {
-            return Err(launch::start_failure(start.first, &start.steps, program, &failure));
+    let introduction = match (&start.listener, &init) {
+        (Some(listener), Some(init)) => {
+            Some(Introduction { listener, init: init.as_fd(), state: creating(&container.record) })
         }
-        Some(report) => return Err(Error::new(format!("init reports {report:?} out of turn"))),
+        _ => None,
+    };
+    let outcome = agent::attend(connection.as_fd(), introduction).inspect_err(|_| end(container));
+    if let Some(failure) = outcome? {
+        // It ends by itself, unless its filter does not let it.
+        end(container);
+        return Err(launch::start_failure(start.first, &start.steps, program, &failure));
     }
     poststart(container)
+}
+
+/// A pidfd of init, while that still waits.
+fn open_init(container: &Container) -> Result<Option<OwnedFd>> {
+    container.record.process.as_ref().map_or(Ok(None), Process::open)
+}
+
+/// The state as the agent is told it. Its status is that of runc, which loads the filter before the end of `create`.
+fn creating(record: &Record) -> State {
+    let pid = record.process.as_ref().map(|process| process.pid);
+    State::new(&record.id, Status::Creating, pid, &record.bundle, record.annotations.clone())
+}
+
+/// Ends a container that may not go on; what is reported is why.
+fn end(container: &Container) {
+    let _reported_is_the_cause = signal::kill_all(container);
+    if let Some(process) = &container.record.process {
+        let _reported_is_the_cause = process.wait(Duration::from_secs(10));
+    }
 }
 
 /// Runs the `poststart` hooks; when one fails the container must not go on (runtime.md, "Lifecycle", step 10).
@@ -48,10 +80,5 @@ fn poststart(container: &Container) -> Result<()> {
     }
     let mut state = container.state()?;
     (state.rootfs, state.created, state.owner) = (None, None, None);
-    hooks::run(&hooks, &state).inspect_err(|_| {
-        let _reported_is_the_hook = signal::kill_all(container);
-        if let Some(process) = &record.process {
-            let _reported_is_the_hook = process.wait(Duration::from_secs(10));
-        }
-    })
+    hooks::run(&hooks, &state).inspect_err(|_| end(container))
 }

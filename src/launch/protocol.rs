@@ -11,6 +11,7 @@
 //!     │ ◀── Ready ────────────────────────────────────────  │ all is prepared
 //!     │ rlimits, the record on disk, the pid file           │
 //!     │ ── Go ───────────────────────────────────────────▶  │ run: execve, and the end of the socket says that it worked
+//!     │ ◀── Listener { descriptor } ──────────────────────  │ run: only with a filter that notifies, see below
 //!     │ end                                                 │ create: waits at start.sock
 //!
 //!   runtime (start)                                        init
@@ -18,8 +19,20 @@
 //!     │ ◀── Accepted ─────────────────────────────────────  │ startContainer hooks, seccomp, execve
 //!     │ ◀── end of the connection: execve worked            │
 //!
+//!   runtime (start, run)              agent                init, with a filter that notifies
+//!     │                                 │                   │ seccomp(NEW_LISTENER); what comes now is under the filter
+//!     │ ◀── Listener { descriptor } ────┼─────────────────  │ write(2)
+//!     │ connects to listenerPath ────▶  │                   │ read(2)
+//!     │ pidfd_getfd                     │                   │
+//!     │ ── state, descriptor ────────▶  │                   │
+//!     │ ── Go ──────────────────────────┼────────────────▶  │ execve
+//!
 //!   at any time:  ◀── Failed { step, reason, errno, detail }, and init is gone
 //! ```
+//!
+//! The descriptor is fetched, not sent: of a process under the filter we ask for write(2) and read(2) and no more, which is
+//! what runc asks for. A filter that notifies of write is refused when it is compiled, since the agent would be asked before
+//! it is there; of read it may, since the agent is there before init can go on, and so may it of execve.
 //!
 //! Both sockets keep packets apart (`SOCK_SEQPACKET`). When the runtime dies, init reads the end of the socket instead of
 //! `Go` and exits: before its record is complete no container outlives its creator.
@@ -42,6 +55,8 @@ pub enum Report {
     Accepted,
     /// The pid of init, from a process in between.
     Born(i32),
+    /// The filter is loaded; the number of the descriptor in init that its notifications come out of.
+    Listener(i32),
     /// A step failed and init is gone.
     Failed(Failure),
 }
@@ -174,6 +189,33 @@ const PACKET: usize = HEADER + Detail::CAPACITY;
 
 /// Sends a report. A runtime that is gone is no error here: whoever waits for an answer finds out.
 pub fn send(socket: BorrowedFd<'_>, report: &Report) {
+    let (packet, length) = packet(report);
+    match rustix::net::send(socket, &packet[..length], SendFlags::NOSIGNAL) {
+        // What a filter answers that does not know sendto(2).
+        Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => drop(rustix::io::write(socket, &packet[..length])),
+        _receiver_may_be_gone => {}
+    }
+}
+
+/// Says from under a filter that notifies where its notifications come out, and waits until the agent has them; false when
+/// the runtime is gone.
+///
+/// # Errors
+/// What the filter answers to write(2) or read(2).
+pub fn hand_over_listener(socket: BorrowedFd<'_>, descriptor: i32) -> Result<bool, Errno> {
+    let (packet, length) = packet(&Report::Listener(descriptor));
+    rustix::io::write(socket, &packet[..length])?;
+    let mut byte = [0; 1];
+    loop {
+        match rustix::io::read(socket, &mut byte) {
+            Err(Errno::INTR) => {}
+            answer => return Ok(answer? == 1),
+        }
+    }
+}
+
+/// A report as it crosses, and its length.
+fn packet(report: &Report) -> ([u8; PACKET], usize) {
     let mut packet = [0; PACKET];
     let (kind, step, number, reason, detail) = match report {
         Report::NetDevices => (b'n', 0, 0, 0, &[][..]),
@@ -181,6 +223,7 @@ pub fn send(socket: BorrowedFd<'_>, report: &Report) {
         Report::Ready => (b'r', 0, 0, 0, &[][..]),
         Report::Accepted => (b'a', 0, 0, 0, &[][..]),
         Report::Born(pid) => (b'b', 0, *pid, 0, &[][..]),
+        Report::Listener(number) => (b'l', 0, *number, 0, &[][..]),
         Report::Failed(Failure { step, fault }) => {
             (b'f', *step, fault.errno, fault.reason as u8, fault.detail.as_bytes())
         }
@@ -191,8 +234,7 @@ pub fn send(socket: BorrowedFd<'_>, report: &Report) {
     packet[4..8].copy_from_slice(&number.to_ne_bytes());
     packet[8] = detail.len() as u8;
     packet[HEADER..HEADER + detail.len()].copy_from_slice(detail);
-    let _receiver_may_be_gone =
-        rustix::net::send(socket, &packet[..HEADER + detail.len()], SendFlags::NOSIGNAL);
+    (packet, HEADER + detail.len())
 }
 
 /// Waits for the next report; nothing at the end of the socket.
@@ -221,6 +263,7 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Report>, Errno> {
         b'r' => Report::Ready,
         b'a' => Report::Accepted,
         b'b' => Report::Born(number),
+        b'l' => Report::Listener(number),
         b'f' => {
             let reason = *Reason::ALL.get(usize::from(packet[1])).ok_or(Errno::PROTO)?;
             let fault = Fault { reason, errno: number, detail: Detail::new(&packet[HEADER..length]) };
@@ -265,7 +308,14 @@ mod tests {
             send(there.as_fd(), &sent);
             assert_eq!(receive(&here).unwrap(), Some(sent));
         }
-        for sent in [Report::NetDevices, Report::Hooks, Report::Ready, Report::Accepted, Report::Born(42)] {
+        for sent in [
+            Report::NetDevices,
+            Report::Hooks,
+            Report::Ready,
+            Report::Accepted,
+            Report::Born(42),
+            Report::Listener(9),
+        ] {
             send(there.as_fd(), &sent);
             assert_eq!(receive(&here).unwrap(), Some(sent));
         }

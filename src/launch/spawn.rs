@@ -84,6 +84,11 @@ impl Init {
         protocol::receive(&self.channel).context(|| "read from init")
     }
 
+    /// The socket to init.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+
     /// Lets init go on.
     ///
     /// # Errors

@@ -84,6 +84,9 @@ pub(super) fn explain(plan: &Plan, action: &Action, fault: &Fault) -> Error {
             Some(hint) => plain(fault).hint(hint),
             None => plain(fault),
         },
+        Action::Seccomp if fault.errno == libc::EBUSY => {
+            plain(fault).hint("the caller is under a filter that notifies, and there can be one alone")
+        }
         Action::IoPriority(_) if denied => plain(fault).hint("the class IOPRIO_CLASS_RT needs CAP_SYS_NICE"),
         Action::MemoryPolicy(policy) if policy.nodes.is_some() && fault.errno == libc::EINVAL => {
             plain(fault).hint("the machine or linux.resources.cpu.mems may not have one of the nodes")

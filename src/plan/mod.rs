@@ -10,6 +10,7 @@ mod delegation;
 mod describe;
 mod details;
 pub mod devices;
+pub mod listener;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
@@ -30,6 +31,7 @@ use crate::host::Host;
 use crate::seccomp;
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{Spec, Status};
+use listener::Listener;
 use namespaces::Namespaces;
 use net_devices::NetDevice;
 use process::{Execution, Identity};
@@ -86,6 +88,8 @@ pub struct Plan {
     pub execution: Option<Execution>,
     /// The compiled filter.
     pub seccomp: Option<seccomp::Program>,
+    /// Who answers the calls that the filter notifies of.
+    pub listener: Option<listener::Listener>,
     /// Whether init needs a pty.
     pub terminal: bool,
     /// What the user should know and what does not stop the container.
@@ -104,6 +108,10 @@ impl Plan {
             Some(profile) => seccomp::compile(profile, seccomp::Arch::NATIVE)?,
             None => None,
         };
+        let listener = match (&linux.seccomp, &seccomp) {
+            (Some(profile), Some(program)) => Listener::decide(profile, program)?,
+            _ => None,
+        };
         options.has_seccomp = seccomp.is_some();
         let namespaces = Namespaces::decide(linux, host)?;
         let cgroup = decide_cgroup(spec, host, &options)?;
@@ -119,6 +127,7 @@ impl Plan {
             poststart: process::hooks(&spec.hooks.poststart, "hooks.poststart", Status::Running, None)?,
             execution: None,
             seccomp,
+            listener,
             terminal: spec.process.as_ref().is_some_and(|process| process.terminal),
             warnings: Vec::new(),
         };

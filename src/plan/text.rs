@@ -54,6 +54,13 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
                 }
                 lines.runtime("record that it is created".to_owned(), &Place::NONE);
             }
+            Action::Seccomp => {
+                lines.init(details::action(plan, &step.action), &step.place);
+                if let Some(listener) = &plan.listener {
+                    let text = format!("send the listener of the filter to {:?}", listener.path);
+                    lines.runtime(text, &Place::property("linux.seccomp.listenerPath"));
+                }
+            }
             action => lines.init(details::action(plan, action), &step.place),
         }
     }

@@ -84,6 +84,42 @@ impl State {
     }
 }
 
+/// What an agent reads that answers system calls (config-linux.md, "The Container Process State"). The order of the keys is
+/// the specification's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessState {
+    /// The version of the specification that the runtime implements.
+    pub oci_version: String,
+    /// The names of the descriptors that come along.
+    pub fds: Vec<&'static str>,
+    /// The pid of the process under the filter, as the runtime sees it.
+    pub pid: i32,
+    /// `listenerMetadata`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub metadata: String,
+    /// The container.
+    pub state: State,
+}
+
+impl ProcessState {
+    /// The state of the container's first process, which is under a filter with a listener.
+    pub fn new(metadata: &str, state: &State) -> Self {
+        Self {
+            oci_version: OCI_VERSION.to_owned(),
+            fds: vec!["seccompFd"],
+            pid: state.pid.unwrap_or_default(),
+            metadata: metadata.to_owned(),
+            state: state.clone(),
+        }
+    }
+
+    /// The document on one line. (Strings and numbers alone cannot fail to serialize.)
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +148,14 @@ mod tests {
 }"#;
         assert_eq!(state.text(), expected);
         assert_eq!(serde_json::from_str::<State>(expected).unwrap(), state);
+    }
+
+    #[test]
+    fn l22_an_agent_is_told_what_the_specification_asks_for() {
+        let state = State::new("web1", Status::Creating, Some(42), "/b", BTreeMap::new());
+        let expected = r#"{"ociVersion":"1.3.0","fds":["seccompFd"],"pid":42,"metadata":"m","state":"#;
+        assert_eq!(ProcessState::new("m", &state).line(), format!("{expected}{}}}", state.line()));
+        assert!(!ProcessState::new("", &state).line().contains("metadata"));
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub fn clear_output_translation(terminal: impl AsFd) -> Result<(), Errno> {
     rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &modes)
 }
 
-/// Sends one message of `payload` with `descriptor` attached, as `--console-socket` promises.
+/// Sends one message of `payload` with `descriptor` attached, as `--console-socket` promises; how many of its bytes were
+/// taken.
 ///
 /// # Errors
 /// Those of sendmsg(2).
@@ -27,15 +28,14 @@ pub fn send_descriptor(
     socket: BorrowedFd<'_>,
     payload: &[u8],
     descriptor: BorrowedFd<'_>,
-) -> Result<(), Errno> {
+) -> Result<usize, Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let descriptors = [descriptor];
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(Errno::NOBUFS);
     }
-    rustix::net::sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
+    rustix::net::sendmsg(socket, &[IoSlice::new(payload)], &mut control, SendFlags::NOSIGNAL)
 }
 
 /// Receives one message and the descriptor attached to it, close-on-exec.

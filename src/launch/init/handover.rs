@@ -1,10 +1,10 @@
 //! The last steps: find the program, wait for the start, put up the filter, execute.
 
 use super::Init;
-use crate::launch::protocol::{self, Fault, Reason, Report};
+use crate::launch::protocol::{self, Detail, Fault, Reason, Report};
 use crate::sys::clone;
 use crate::sys::exec::execve;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, IntoRawFd};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
@@ -90,11 +90,20 @@ impl Init<'_> {
         }
     }
 
-    /// Puts the process under the filter; from here on only what the profile allows can be called.
+    /// Puts the process under the filter; from here on only what the profile allows can be called. What a filter notifies
+    /// of waits for the agent, who must be there before the program.
     pub(super) fn load_filter(&mut self) -> Result<(), Fault> {
         let Some((program, flags)) = &self.prepared.filter else { return Ok(()) };
-        crate::sys::filter::load(program, *flags)?;
-        Ok(())
+        let Some(listener) = crate::sys::filter::load(program, *flags)? else { return Ok(()) };
+        // Left open: execve(2) closes it, and the filter may not allow us to.
+        match protocol::hand_over_listener(self.channel.as_fd(), listener.into_raw_fd()) {
+            Ok(true) => Ok(()),
+            Ok(false) => clone::exit(1),
+            Err(errno) => {
+                let detail = Detail::new(b"hand over the listener");
+                Err(Fault { detail, ..Reason::Kernel.fault(errno) })
+            }
+        }
     }
 
     /// Becomes the program.
