@@ -129,6 +129,10 @@ fn hint(errno: Errno, write: &Write, directory: &OwnedFd) -> Option<String> {
                 .filter(|names| !names.split(' ').any(|name| name == controller))?;
             Some(format!("controller {controller} is not enabled in this cgroup, only \"{enabled}\""))
         }
+        (Errno::INVAL, "memory", "memory.limit_in_bytes") => {
+            let both = read("memory.memsw.limit_in_bytes")?;
+            Some(format!("the limit of memory and swap together is {both}; raise it as well"))
+        }
         (Errno::PERM, "devices", _) => Some("the parent cgroup does not allow the device".to_owned()),
         (Errno::INVAL, "cpu", _) => {
             Some("the cgroup's period, quota and burst, or its parent's quota, forbid it".to_owned())

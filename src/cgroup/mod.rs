@@ -9,6 +9,7 @@ mod directory;
 mod guard;
 mod reclaim;
 mod remove;
+mod update;
 mod v1;
 mod v2;
 
@@ -17,7 +18,7 @@ pub use reclaim::Reclaim;
 
 use crate::error::{Context, Error, Result};
 use crate::host::cgroup::Mode;
-use crate::plan::cgroup::{CgroupPlan, Location, Write};
+use crate::plan::cgroup::{CgroupPlan, Location, Present, Update};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -186,12 +187,18 @@ impl Manager {
         }
     }
 
-    /// Writes limits, as `update` does.
+    /// What it has now of what an update may name by halves.
+    pub fn present(&self) -> Present {
+        update::present(self.location())
+    }
+
+    /// Changes limits, all or none of them.
     ///
     /// # Errors
-    /// A limit that the kernel refuses; it names the property, the file and the value.
-    pub fn apply(&self, writes: &[Write]) -> Result<()> {
-        apply::apply(&self.location().directories, writes)
+    /// A limit that the kernel refuses; it names the property, the file and the value. The former limits are in force
+    /// then, or the error says that they could not all be put back.
+    pub fn update(&self, update: &Update) -> Result<()> {
+        update::update(self.location(), update)
     }
 
     /// Removes the container's directories with all sub-cgroups that it made; waits at most 10 s for processes that are

@@ -34,7 +34,7 @@ pub(super) fn set_up(plan: &CgroupPlan, guard: &Guard) -> Result<()> {
 }
 
 /// Has the ancestors hand down the controllers that the new cgroup does not have yet; mostly there is nothing to do.
-fn enable(enable: &Enable, fd: &OwnedFd, path: &str) -> Result<()> {
+pub(super) fn enable(enable: &Enable, fd: &OwnedFd, path: &str) -> Result<()> {
     if enable.required.is_empty() && enable.wished.is_empty() {
         return Ok(());
     }

@@ -1,5 +1,9 @@
 //! The grammar of the command line: runc's words, and crun's where they add something.
 
+mod update;
+
+pub use update::Update;
+
 use super::quantity;
 use crate::cgroup::Reclaim;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -86,6 +90,8 @@ pub enum Verb {
     Pause(Pause),
     /// Let a paused container go on.
     Resume(Resume),
+    /// Change the limits of a container.
+    Update(Box<Update>),
     /// Print what the runtime knows, as JSON.
     Features,
     /// Write a config.json to begin with.
@@ -116,6 +122,7 @@ impl Verb {
             Self::Ps(ps) => ("ps", ps.words.first().map(String::as_str)),
             Self::Pause(pause) => ("pause", Some(&pause.id)),
             Self::Resume(resume) => ("resume", Some(&resume.id)),
+            Self::Update(update) => ("update", Some(&update.id)),
             Self::Features => ("features", None),
             Self::Spec(_) => ("spec", None),
             Self::Plan(_) => ("plan", None),
@@ -302,6 +309,9 @@ mod tests {
             "corten --root /r ps --format json id",
             "corten ps -f table id -f json -ef --root x",
             "corten --root /r pause id",
+            "corten update --resources - id",
+            "corten update --resources=- id",
+            "corten update --memory -1 --cpu-quota=-1 id --pids-limit -1",
             "corten pause --reclaim id",
             "corten pause --reclaim=50% id",
             "corten resume id",

@@ -78,6 +78,7 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::List(list) => inspect::list(arguments, list),
         Verb::Spec(spec) => inspect::spec(spec),
         Verb::Ps(ps) => inspect::ps(arguments, ps),
+        Verb::Update(update) => resources::update(arguments, update, log),
         Verb::Features => features::features(),
         Verb::Pause(pause) => resources::pause(arguments, pause),
         Verb::Resume(resume) => resources::resume(arguments, resume),

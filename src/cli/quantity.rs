@@ -32,6 +32,17 @@ pub fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads a limit: a size, or -1 for none.
+///
+/// # Errors
+/// What is neither.
+pub fn limit(text: &str) -> Result<i64, String> {
+    if text == "-1" {
+        return Ok(-1);
+    }
+    size(text).and_then(|bytes| bytes.try_into().map_err(|_| format!("{text:?} is too large")))
+}
+
 /// Reads how much memory is reclaimed: a size, or a part such as `50%`.
 ///
 /// # Errors
@@ -65,6 +76,14 @@ mod tests {
         }
         for text in ["", "m", "-1", "1x", ".5g", "1mm", "1 k m", "0x10", "99999999p", "1..5m", "inf", "nan"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_sizes_or_minus_one() {
+        assert_eq!((limit("-1"), limit("1g")), (Ok(-1), Ok(1 << 30)));
+        for text in ["-2", "-1m", "8192p", "18446744073709551615"] {
+            assert!(limit(text).is_err(), "{text}");
         }
     }
 

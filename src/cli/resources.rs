@@ -1,9 +1,13 @@
-//! pause, resume: what a container may use of the machine, now.
+//! update, pause, resume: what a container may use of the machine, now.
 
-use super::grammar::{Arguments, Pause, Resume};
+use super::grammar::{Arguments, Pause, Resume, Update};
 use super::open;
-use crate::container::pause;
-use crate::error::Result;
+use crate::container::{pause, update};
+use crate::error::{Context, Error, Result};
+use crate::log::Log;
+use crate::spec::resources::{BlockIo, Cpu, Memory, Pids, Resources};
+use crate::spec::{self, LoadedResources};
+use std::io::Read;
 
 /// Pauses a container.
 pub fn pause(arguments: &Arguments, typed: &Pause) -> Result<u8> {
@@ -15,4 +19,69 @@ pub fn pause(arguments: &Arguments, typed: &Pause) -> Result<u8> {
 pub fn resume(arguments: &Arguments, typed: &Resume) -> Result<u8> {
     pause::resume(&open(arguments, &typed.id)?)?;
     Ok(0)
+}
+
+/// Changes the limits of a container.
+pub fn update(arguments: &Arguments, typed: &Update, log: &Log) -> Result<u8> {
+    let container = open(arguments, &typed.id)?;
+    let resources = match &typed.resources {
+        Some(file) => {
+            let LoadedResources { resources, warnings } = read(file)?;
+            for warning in &warnings {
+                log.warning(warning)?;
+            }
+            resources
+        }
+        None => meant(typed)?,
+    };
+    update::update(&container, &resources, log)?;
+    Ok(0)
+}
+
+/// Reads the document of `--resources`.
+fn read(file: &str) -> Result<LoadedResources> {
+    let mut bytes = Vec::new();
+    if file == "-" {
+        std::io::stdin().read_to_end(&mut bytes).context(|| "--resources: standard input")?;
+    } else {
+        bytes = std::fs::read(file).context(|| format!("--resources {file}"))?;
+    }
+    spec::load::resources_from(&bytes, "--resources")
+}
+
+/// The resources that the options stand for; those that are not given stay as they are.
+fn meant(typed: &Update) -> Result<Resources> {
+    for (schema, option) in
+        [(&typed.l3_cache_schema, "--l3-cache-schema"), (&typed.mem_bw_schema, "--mem-bw-schema")]
+    {
+        if schema.is_some() {
+            return Err(Error::new("Intel RDT is not supported yet").context(option));
+        }
+    }
+    let memory = Memory {
+        limit: typed.memory,
+        reservation: typed.memory_reservation,
+        swap: typed.memory_swap,
+        kernel: typed.kernel_memory,
+        kernel_tcp: typed.kernel_memory_tcp,
+        ..Memory::default()
+    };
+    let cpu = Cpu {
+        shares: typed.cpu_share,
+        quota: typed.cpu_quota,
+        burst: typed.cpu_burst,
+        period: typed.cpu_period,
+        realtime_runtime: typed.cpu_rt_runtime,
+        realtime_period: typed.cpu_rt_period,
+        cpus: typed.cpuset_cpus.clone().unwrap_or_default(),
+        mems: typed.cpuset_mems.clone().unwrap_or_default(),
+        idle: typed.cpu_idle,
+    };
+    Ok(Resources {
+        memory: Some(memory),
+        cpu: Some(cpu),
+        pids: Some(Pids { limit: typed.pids_limit }),
+        block_io: Some(BlockIo { weight: typed.blkio_weight, ..BlockIo::default() }),
+        ..Resources::default()
+    })
 }

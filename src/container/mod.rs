@@ -14,6 +14,7 @@ pub mod signal;
 pub mod start;
 pub mod state;
 pub mod unix_socket;
+pub mod update;
 
 use crate::cgroup;
 use crate::error::{Error, Result};

@@ -224,6 +224,19 @@ impl Directory {
         }
     }
 
+    /// Keeps other verbs that ask for the same from running meanwhile, for as long as the descriptor is open.
+    ///
+    /// # Errors
+    /// Those of open(2) and flock(2).
+    pub fn lock(&self) -> Result<OwnedFd> {
+        let context = || self.path.display().to_string();
+        // A descriptor of its own: the lock of one that is shared would be shared, too.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let lock = rustix::fs::openat(&self.fd, ".", flags, Mode::empty()).context(context)?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive).context(context)?;
+        Ok(lock)
+    }
+
     /// The user who made the container; root where the directory is gone.
     pub fn owner(&self) -> u32 {
         rustix::fs::fstat(&self.fd).map_or(0, |stat| stat.st_uid)

@@ -3,7 +3,7 @@
 
 use super::explain::{explain, push_key};
 use super::keys::{Findings, Lenient};
-use super::{Process, Spec, validate};
+use super::{Process, Resources, Spec, validate};
 use crate::error::{Context, Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Deserializer as Json, Value};
@@ -27,6 +27,15 @@ pub struct Loaded {
 pub struct LoadedProcess {
     /// What the document says.
     pub process: Process,
+    /// What is odd about it, a line each, beginning with the file and the place.
+    pub warnings: Vec<String>,
+}
+
+/// Limits that `update --resources` may set.
+#[derive(Debug, Clone)]
+pub struct LoadedResources {
+    /// What the document says.
+    pub resources: Resources,
     /// What is odd about it, a line each, beginning with the file and the place.
     pub warnings: Vec<String>,
 }
@@ -82,6 +91,16 @@ pub fn process_from(bytes: &[u8], name: &str) -> Result<LoadedProcess> {
         Ok(warnings)
     })?;
     Ok(LoadedProcess { process, warnings })
+}
+
+/// Judges the bytes of a document of `update --resources`: `linux.resources` alone. What its numbers mean is judged when
+/// they are converted for the machine.
+///
+/// # Errors
+/// The first thing that is wrong; places begin at the resources: `memory.limit: …`.
+pub fn resources_from(bytes: &[u8], name: &str) -> Result<LoadedResources> {
+    let (resources, warnings) = judge(bytes, name, |_: &Resources| Ok(Vec::new()))?;
+    Ok(LoadedResources { resources, warnings })
 }
 
 /// Parses and validates a document; what is said about it begins with the name of its file.

@@ -10,6 +10,7 @@ mod v2;
 use corten::cgroup::{self, Guard, Manager};
 use corten::error::Error;
 use corten::host::cgroup::{Cgroups, Mode};
+use corten::plan;
 use corten::plan::cgroup::{CgroupPlan, Request, decide};
 use corten::spec::resources::Resources;
 use rustix::process::Pid;
@@ -90,6 +91,14 @@ fn create(plan: &CgroupPlan) -> Cleanup {
         Ok(guard) => Cleanup(guard.commit()),
         Err(error) => panic!("{error}: {:?}", error.hint_text()),
     }
+}
+
+/// What `update` does with a cgroup.
+fn update(manager: &Manager, resources: &str) -> Result<(), Error> {
+    let resources: Resources = serde_json::from_str(resources).expect("resources");
+    let host = Cgroups::probe().expect("probe");
+    let update = plan::cgroup::update(&resources, manager.location(), &host, &manager.present())?;
+    manager.update(&update)
 }
 
 fn refusal(result: Result<Guard, Error>) -> (String, String) {

@@ -1,7 +1,6 @@
 //! Cgroup v1, also beside a unified tree.
 
 use super::*;
-use corten::plan::cgroup::limits;
 use std::process::Stdio;
 
 #[test]
@@ -202,9 +201,7 @@ fn an_update_may_need_the_other_order() {
         let text = format!(
             r#"{{"memory": {{"limit": {limit}, "swap": {swap}}}, "cpu": {{"quota": {quota}, "burst": {burst}}}}}"#
         );
-        let resources: Resources = serde_json::from_str(&text).expect("resources");
-        let update = limits(&resources, &plan.location).expect("limits");
-        cleanup.0.apply(&update.writes).expect("update");
+        update(&cleanup.0, &text).expect("update");
         assert_eq!(content(&plan, "memory.limit_in_bytes"), limit.to_string());
         assert_eq!(content(&plan, "memory.memsw.limit_in_bytes"), swap.to_string());
         assert_eq!(content(&plan, "cpu.cfs_quota_us"), quota.to_string());

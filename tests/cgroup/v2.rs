@@ -1,7 +1,6 @@
 //! Cgroup v2 alone.
 
 use super::*;
-use corten::plan::cgroup::limits;
 use corten::plan::devices;
 use corten::spec::resources::DeviceRule;
 use corten::sys::bpf;
@@ -188,9 +187,7 @@ fn limits_are_in_the_files() {
     }
     for (quota, burst) in [(100_000, 60_000), (20_000, 0), (30_000, 20_000)] {
         let text = format!(r#"{{"cpu": {{"quota": {quota}, "burst": {burst}}}}}"#);
-        let update =
-            limits(&serde_json::from_str(&text).expect("resources"), &plan.location).expect("limits");
-        cleanup.0.apply(&update.writes).expect("update");
+        update(&cleanup.0, &text).expect("update");
         assert_eq!(content(&plan, "cpu.max"), format!("{quota} 100000"));
         assert_eq!(content(&plan, "cpu.max.burst"), burst.to_string());
     }
@@ -203,8 +200,7 @@ fn limits_are_in_the_files() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let text = r#"{"memory": {"limit": 1, "checkBeforeUpdate": true}}"#;
-    let update = limits(&serde_json::from_str(text).expect("resources"), &plan.location).expect("limits");
-    let message = cleanup.0.apply(&update.writes).expect_err("below the usage").to_string();
+    let message = update(&cleanup.0, text).expect_err("below the usage").to_string();
     assert!(message.contains("unable to set memory limit to 1 (current usage: "), "{message}");
     drop(cleanup);
     fs::remove_dir(format!("/sys/fs/cgroup{top}")).expect("the ancestor stays");

@@ -1,18 +1,21 @@
 //! The cgroup of a container: where it is, which controllers it needs and what is written to its files. Pure.
 //!
 //! Serves config-linux.md, section "Control groups", and the kernel's `admin-guide/cgroup-v1/` and `cgroup-v2.rst`.
-//! `location` places it, `convert` with `v1` and `v2` converts the resources, `step` is what a user reads of it.
+//! `location` places it, `convert` with `v1` and `v2` converts the resources, `step` is what a user reads of it,
+//! `update` changes what is there.
 
 mod convert;
 mod location;
 mod step;
 #[cfg(test)]
 mod tests;
+mod update;
 mod v1;
 mod v2;
 
 pub use location::{Directory, Location};
 pub use step::Step;
+pub use update::{Present, Update, update};
 
 use crate::error::{Error, Result};
 use crate::host::cgroup::{Cgroups, Mode};
@@ -143,13 +146,13 @@ impl Write {
     }
 }
 
-/// The writes of an `update`, or of the limits of a `create`.
+/// What resources become.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Limits {
+struct Limits {
     /// What is written, in order.
-    pub writes: Vec<Write>,
+    writes: Vec<Write>,
     /// What is asked for and cannot be done.
-    pub warnings: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Decides everything about the cgroup of a new container.
@@ -180,14 +183,6 @@ pub fn decide(request: &Request, host: &Cgroups) -> Result<CgroupPlan> {
         tolerate_permission,
         warnings: limits.warnings,
     })
-}
-
-/// Converts resources for a container that exists, as `update` does; devices are never updated.
-///
-/// # Errors
-/// As [`decide`].
-pub fn limits(resources: &Resources, location: &Location) -> Result<Limits> {
-    convert(resources, location, None)
 }
 
 /// Which controllers the cgroup needs: those of its limits (`cgroup.*` files need none), and as far as possible those
