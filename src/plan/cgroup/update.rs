@@ -127,7 +127,7 @@ fn no_entry(file: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    
 
     #[test]
     fn what_was_read_is_written_back_in_the_form_that_the_kernel_takes() {
