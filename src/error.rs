@@ -5,7 +5,7 @@
 //! printed once, by `main`.
 
 use crate::errno;
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// What `main` prints: a chain of contexts, the cause, and perhaps a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = OneLine(out);
         for context in self.contexts.iter().rev() {
             write!(out, "{context}: ")?;
         }
@@ -73,6 +74,26 @@ impl fmt::Display for Error {
             Cause::Errno(errno) => out.write_str(&errno::text(*errno)),
             Cause::Message(message) => out.write_str(message),
         }
+    }
+}
+
+/// Writes text on one line: what would end it or steer a terminal is written as an escape, since names and values of
+/// others stand in our sentences.
+struct OneLine<'a, 'b>(&'a mut fmt::Formatter<'b>);
+
+impl Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(position) = rest.find(char::is_control) {
+            let (plain, control) = rest.split_at(position);
+            self.0.write_str(plain)?;
+            let mut letters = control.chars();
+            if let Some(letter) = letters.next() {
+                write!(self.0, "{}", letter.escape_default())?;
+            }
+            rest = letters.as_str();
+        }
+        self.0.write_str(rest)
     }
 }
 
@@ -117,6 +138,12 @@ mod tests {
         let error = Error::from_errno(libc::EACCES).context("mounts[3]").context("create web1");
         assert_eq!(error.to_string(), "create web1: mounts[3]: permission denied");
         assert_eq!(error.errno(), Some(libc::EACCES));
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_stands_in_it() {
+        let error = Error::new("b\u{1b}[31mc").context("a\nb");
+        assert_eq!(error.to_string(), "a\\nb: b\\u{1b}[31mc");
     }
 
     #[test]

@@ -84,7 +84,9 @@ impl Log {
 /// Opens a log file for appending. Who may write in its directory could have put a symlink in its place, to have what we
 /// say appended to a file of his choice (CVE-2026-53489): none is followed, but those to our own descriptors.
 fn open(path: &Path) -> Result<File> {
-    let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let mut flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+    // A pipe that nobody reads is an error, not a wait.
+    flags |= OFlags::NOCTTY | OFlags::NONBLOCK;
     if !leads_to_descriptor(path) {
         flags |= OFlags::NOFOLLOW;
     }

@@ -32,10 +32,10 @@ pub fn list(arguments: &Arguments, typed: &List) -> Result<u8> {
     }
     match typed.format.as_str() {
         "table" => print(&table(&states))?,
-        _ if states.is_empty() => print("null")?,
+        _ if states.is_empty() => print("null\n")?,
         _ => {
             let text = serde_json::to_string(&states).map_err(|error| Error::new(error.to_string()))?;
-            print(&text)?;
+            print(&(text + "\n"))?;
         }
     }
     Ok(0)

@@ -10,7 +10,7 @@ use crate::log::Log;
 use crate::plan::Options;
 use crate::sys::regex::Regex;
 use std::ffi::CString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Creates a container.
 pub fn create(arguments: &Arguments, typed: &Create, log: &Log) -> Result<u8> {
@@ -97,7 +97,7 @@ impl Meant {
             |path: &Option<PathBuf>, flag| path.as_deref().map(|path| absolute(path, flag)).transpose();
         Ok(Self {
             root: Root::choose(arguments.root.as_deref())?,
-            bundle: absolute(&typed.bundle, "--bundle")?,
+            bundle: bundle(&typed.bundle)?,
             pid_file: optional(&typed.pid_file, "--pid-file")?,
             console_socket: optional(&typed.console_socket, "--console-socket")?,
             sockets: passed_sockets(),
@@ -136,6 +136,19 @@ impl Meant {
             console_socket: self.console_socket.as_deref(),
             log,
         })
+    }
+}
+
+/// The bundle by its real path, as hooks and `state` tell it.
+pub(super) fn bundle(typed: &Path) -> Result<PathBuf> {
+    let context = || format!("--bundle {}", typed.display());
+    let dotted = |path: &Path| path.components().any(|part| matches!(part, Component::ParentDir));
+    let path = std::path::absolute(typed).context(context)?;
+    #[expect(clippy::disallowed_methods, reason = "the caller's directory, and no part of a container's")]
+    let path = if dotted(&path) { path.canonicalize().context(context)? } else { path };
+    match path.to_str() {
+        Some(_) => Ok(path),
+        None => Err(Error::new("is not UTF-8, which a state document must be").context(context())),
     }
 }
 

@@ -32,10 +32,7 @@ pub fn main(typed: Vec<OsString>) -> u8 {
     }
     let arguments = match Arguments::try_parse_from(&typed) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            let _nobody_may_listen = error.print();
-            return u8::from(error.use_stderr());
-        }
+        Err(error) => return misunderstood(&error, &typed),
     };
     let log = Log {
         file: arguments.log.clone(),
@@ -52,6 +49,30 @@ pub fn main(typed: Vec<OsString>) -> u8 {
         Ok(code) => code,
         Err(error) => report(&arguments.verb, &error, &log),
     }
+}
+
+/// Tells of a command line that cannot be understood; or prints the help or the version that it asks for. An engine looks
+/// into its log also then, so that is found without the grammar.
+fn misunderstood(error: &clap::Error, typed: &[OsString]) -> u8 {
+    let _nobody_may_listen = error.print();
+    if !error.use_stderr() {
+        return 0;
+    }
+    let value = |name: &str| {
+        let flag = format!("--{name}");
+        let position =
+            typed.iter().position(|word| word.to_string_lossy().split('=').next() == Some(&flag))?;
+        match typed[position].to_string_lossy().split_once('=') {
+            Some((_, value)) => Some(value.to_owned()),
+            None => typed.get(position + 1).map(|value| value.to_string_lossy().into_owned()),
+        }
+    };
+    let format = if value("log-format").as_deref() == Some("json") { Format::Json } else { Format::Text };
+    let log = Log { file: value("log").map(Into::into), format, debug: false };
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let _stderr_has_it = log.error(line);
+    1
 }
 
 /// Puts the binary out of the container's reach. The verb is not known yet: a word that reads like one is enough.

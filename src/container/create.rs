@@ -97,7 +97,7 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
         console => (console, None),
     };
     let sockets = Sockets { console, ..Sockets::default() };
-    let mut init = creation.launch(&decided, sockets)?;
+    let mut init = creation.launch(&decided, sockets).map_err(|error| oom_hint(error, &decided.plan))?;
     if let (Some(foreground), Some(master)) = (foreground.as_mut(), &master) {
         foreground.attach(master)?;
     }

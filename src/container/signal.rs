@@ -61,14 +61,14 @@ pub fn of_image(container: &Container) -> Result<i32> {
     }
 }
 
-/// The number of a signal by its name, with or without `SIG`, or by its number.
+/// The number of a signal by its name, with or without `SIG`, or by its number; 0 asks whether there is a process.
 ///
 /// # Errors
 /// `unknown signal "X"`.
 pub fn parse(text: &str) -> Result<i32> {
     let unknown = || Error::new(format!("unknown signal {text:?}"));
     if let Ok(number) = text.parse::<i32>() {
-        return (1..=crate::sys::signals::LAST).contains(&number).then_some(number).ok_or_else(unknown);
+        return (0..=crate::sys::signals::LAST).contains(&number).then_some(number).ok_or_else(unknown);
     }
     let upper = text.to_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -150,6 +150,7 @@ mod tests {
     fn signals_are_known_by_name_and_number() {
         for (text, number) in [
             ("15", 15),
+            ("0", 0),
             ("TERM", 15),
             ("SIGTERM", 15),
             ("sigkill", 9),
@@ -160,7 +161,7 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap(), number, "{text}");
         }
-        for text in ["", "0", "65", "-9", "NOPE", "RTMIN+31", "RTMIN3", "9x"] {
+        for text in ["", "65", "-9", "NOPE", "RTMIN+31", "RTMIN3", "9x"] {
             assert_eq!(parse(text).unwrap_err().to_string(), format!("unknown signal {text:?}"));
         }
     }

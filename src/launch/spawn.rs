@@ -204,9 +204,22 @@ fn open_namespace(join: &Join) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::openat(CWD, &join.path, flags, Mode::empty()).context(path)?;
     match namespace::kind(file.as_fd()) {
-        Ok(kind) if u64::from(kind) == clone_flag(join.kind) => Ok(file),
-        _ => Err(Error::new(format!("{}: is not a namespace of type {}", path(), join.kind))),
+        Ok(kind) if u64::from(kind) == clone_flag(join.kind) => {}
+        _ => return Err(Error::new(format!("{}: is not a namespace of type {}", path(), join.kind))),
     }
+    if join.not_own && is_own(join.kind, &file)? {
+        return Err(Error::new(format!("{}: is the runtime's own, which linux.sysctl would change", path())));
+    }
+    Ok(file)
+}
+
+/// Whether the file stands for the namespace that the runtime itself is in.
+fn is_own(kind: NamespaceKind, file: &OwnedFd) -> Result<bool> {
+    let name = if kind == NamespaceKind::Network { "net" } else { kind.word() };
+    let path = format!("/proc/self/ns/{name}");
+    let own = rustix::fs::stat(path.as_str()).context(|| path.as_str())?;
+    let theirs = rustix::fs::fstat(file).context(|| path.as_str())?;
+    Ok((own.st_dev, own.st_ino) == (theirs.st_dev, theirs.st_ino))
 }
 
 /// Namespaces that show only in children: entered for the clone, left after it.

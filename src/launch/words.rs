@@ -94,6 +94,10 @@ pub(super) fn explain(plan: &Plan, action: &Action, fault: &Fault) -> Error {
         Action::MemoryPolicy(_) if fault.errno == libc::ENOSYS => {
             plain(fault).hint("the kernel was built without NUMA")
         }
+        // Its errno would be taken for a missing program.
+        Action::Console { .. } if fault.errno == libc::ENOENT => {
+            Error::new("a terminal needs a devpts mounted on /dev/pts")
+        }
         Action::Pivot if fault.errno == libc::EINVAL => {
             plain(fault).hint("the host's root may be a ramfs: use --no-pivot")
         }

@@ -139,6 +139,9 @@ impl Plan {
         )?);
         plan.prepare(spec, host, &options)?;
         plan.hand_over(spec, host, &options)?;
+        if plan.steps.len() > usize::from(u16::MAX) {
+            return Err(Error::new(format!("{} steps are more than a plan can hold", plan.steps.len())));
+        }
         Ok(plan)
     }
 

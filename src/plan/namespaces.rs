@@ -33,6 +33,8 @@ pub struct Join {
     pub kind: NamespaceKind,
     /// A file such as `/proc/PID/ns/net`.
     pub path: CString,
+    /// Whether it must not be the runtime's own namespace: a sysctl would change the host (CVE-2022-0532).
+    pub not_own: bool,
     /// Where the path stands.
     pub place: Place,
 }
@@ -72,7 +74,12 @@ impl Namespaces {
                     let place = Place::element("linux.namespaces", index);
                     let path = CString::new(path.as_str())
                         .map_err(|_| Error::new(format!("{place}.path: {path:?} holds a NUL byte")))?;
-                    namespaces.join.push(Join { kind: namespace.kind, path, place });
+                    namespaces.join.push(Join {
+                        kind: namespace.kind,
+                        path,
+                        not_own: changed_by_sysctl(namespace.kind, linux),
+                        place,
+                    });
                 }
                 None if namespace.kind == NamespaceKind::Cgroup => {}
                 None => namespaces.create |= clone_flag(namespace.kind),
@@ -170,6 +177,18 @@ impl Namespaces {
         }
         steps
     }
+}
+
+/// Whether one of the sysctls belongs to namespaces of that kind.
+fn changed_by_sysctl(kind: NamespaceKind, linux: &Linux) -> bool {
+    let belongs = |name: &String| match kind {
+        NamespaceKind::Network => name.starts_with("net"),
+        NamespaceKind::Uts => name.ends_with("domainname"),
+        NamespaceKind::Ipc => name.starts_with("kernel") || name.starts_with("fs"),
+        NamespaceKind::User => name.starts_with("user"),
+        _ => false,
+    };
+    linux.sysctl.keys().any(belongs)
 }
 
 /// The `CLONE_NEW*` flag of a kind of namespace.

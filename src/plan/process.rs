@@ -3,7 +3,7 @@
 //! config.md, "Process"; credentials(7), capabilities(7), execve(2). The order of the steps is that of least damage: what
 //! needs privileges first, then the identity, then what ends privileges.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::mounts::c_string;
 use crate::plan::namespaces::Namespaces;
@@ -73,6 +73,11 @@ impl Identity {
         steps.push(Step::of(place.clone(), Action::BoundingSet { keep }));
         steps.push(Step::of(Place::property("process.cwd"), Action::WorkingDirectory(cwd.clone())));
         let groups = namespaces.groups_allowed(host).then(|| user.additional_gids.clone());
+        if groups.is_none() && !user.additional_gids.is_empty() {
+            return Err(Error::new(
+                "process.user.additionalGids: cannot be set, since setgroups(2) is denied in the user namespace",
+            ));
+        }
         let action = Action::User { uid: user.uid, gid: user.gid, groups, cwd };
         steps.push(Step::of(Place::property("process.user"), action));
         let wanted = Capabilities {
@@ -206,7 +211,9 @@ pub fn personality(domain: PersonalityDomain) -> u32 {
 
 /// Every capability of any set but the bounding one, which only takes away.
 fn all_sets(sets: &spec::Capabilities) -> u64 {
-    [&sets.effective, &sets.permitted, &sets.inheritable].iter().fold(0, |all, names| all | set_of(names))
+    [&sets.effective, &sets.permitted, &sets.inheritable, &sets.ambient]
+        .iter()
+        .fold(0, |all, names| all | set_of(names))
 }
 
 fn names_of(set: u64) -> Vec<&'static str> {

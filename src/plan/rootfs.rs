@@ -97,11 +97,16 @@ impl Parts<'_> {
         for (index, path) in linux.readonly_paths.iter().enumerate() {
             let place = Place::element("linux.readonlyPaths", index);
             let target = mounts::c_string(&mounts::target_of(path), &place, "")?;
-            steps.push(Step::of(place, Action::ReadonlyPath(target)));
+            // What covers the root is not what is entered: there the root itself is made read-only.
+            let action = if target.is_empty() { Action::ReadonlyRoot } else { Action::ReadonlyPath(target) };
+            steps.push(Step::of(place, action));
         }
         for (index, path) in linux.masked_paths.iter().enumerate() {
             let place = Place::element("linux.maskedPaths", index);
             let target = mounts::c_string(&mounts::target_of(path), &place, "")?;
+            if target.is_empty() {
+                return Err(Error::new(format!("{place}: the root itself cannot be masked")));
+            }
             steps.push(Step::of(place, Action::Mask(target)));
         }
         if self.spec.root.readonly {

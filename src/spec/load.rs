@@ -8,10 +8,15 @@ use crate::error::{Context, Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Deserializer as Json, Value};
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The name that a bundle's configuration has (bundle.md).
 const CONFIG: &str = "config.json";
+
+/// The largest configuration that is read, in bytes: what engines write is a thousandth of it.
+const SIZE_LIMIT: u64 = 16 << 20;
 
 /// A configuration that may be used.
 #[derive(Debug, Clone)]
@@ -46,7 +51,7 @@ pub struct LoadedResources {
 /// The file cannot be read, or the first thing that is wrong in it: `config.json: linux.namespaces[2].type: unknown
 /// namespace "foo"`.
 pub fn load(bundle: &Path) -> Result<Loaded> {
-    let bytes = fs::read(bundle.join(CONFIG))
+    let bytes = read(&bundle.join(CONFIG))
         .map_err(|error| Error::from(error).context(CONFIG).context(format!("bundle {bundle:?}")))?;
     spec_from(&bytes, CONFIG)
 }
@@ -57,7 +62,7 @@ pub fn load(bundle: &Path) -> Result<Loaded> {
 /// As [`load`], with the path as it was given.
 pub fn load_file(path: &Path) -> Result<Loaded> {
     let name = path.display().to_string();
-    let bytes = fs::read(path).context(|| name.as_str())?;
+    let bytes = read(path).context(|| name.as_str())?;
     spec_from(&bytes, &name)
 }
 
@@ -69,6 +74,26 @@ pub fn load_process(path: &Path) -> Result<LoadedProcess> {
     let name = path.display().to_string();
     let bytes = fs::read(path).context(|| name.as_str())?;
     process_from(&bytes, &name)
+}
+
+/// Reads a configuration: a file, since a pipe could keep us waiting for ever, and of a size that one may have.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut file =
+        fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() { "is a directory" } else { "is not a regular file" };
+        return Err(Error::new(kind));
+    }
+    if metadata.len() > SIZE_LIMIT {
+        return Err(Error::new(format!(
+            "{} bytes are more than the {SIZE_LIMIT} that are read",
+            metadata.len()
+        )));
+    }
+    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Judges the bytes of a `config.json`; `name` is how messages call the file.

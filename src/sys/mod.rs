@@ -12,6 +12,7 @@ pub mod domainname;
 pub mod entry;
 pub mod exec;
 pub mod filter;
+pub mod groups;
 pub mod interface;
 pub mod keyring;
 pub mod limits;

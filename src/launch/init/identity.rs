@@ -10,9 +10,6 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::ffi::CStr;
 
-/// No supplementary groups list is longer: `NGROUPS_MAX` is 65536, but a stack has its limits and nobody has so many.
-const MAX_GROUPS: usize = 4096;
-
 impl Init<'_> {
     /// Changes to the working directory, and makes sure that it is one of the container's.
     pub(super) fn change_directory(&mut self, cwd: &CStr) -> Result<(), Fault> {
@@ -139,12 +136,7 @@ fn give_stdio_to(uid: u32) {
 }
 
 fn set_groups(groups: &[u32]) -> Result<(), Fault> {
-    let mut list = [Gid::ROOT; MAX_GROUPS];
-    let list = list.get_mut(..groups.len()).ok_or(Errno::INVAL)?;
-    for (slot, group) in list.iter_mut().zip(groups) {
-        *slot = Gid::from_raw(*group);
-    }
-    rustix::thread::set_thread_groups(list).map_err(unmapped("one of the groups"))
+    crate::sys::groups::set(groups).map_err(unmapped("one of the groups"))
 }
 
 fn verify_inside() -> Result<(), Fault> {

@@ -12,6 +12,8 @@ use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, UnmountFlags};
 use std::ffi::CStr;
 
 const MOUNT_ATTR_RDONLY: u64 = 1;
+const MOUNT_ATTR_NOSUID: u64 = 2;
+const MOUNT_ATTR_NOEXEC: u64 = 8;
 
 /// `/dev/null`.
 const NULL_DEVICE: (u32, u32) = (1, 3);
@@ -104,12 +106,17 @@ impl<'a> Init<'a> {
         };
         verify_null(null.as_fd())?;
         if self.prepared.new_mount_api {
+            // It is the host's file: a device can be written to on a read-only mount, but not given another mode or owner.
+            let set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+            mount::set_attributes(null.as_fd(), &Attributes { set, ..Attributes::default() }, false)?;
             return Ok(mount::attach(null.as_fd(), place)?);
         }
         let (from, to) = (DescriptorPath::new(&null), DescriptorPath::new(place));
         mount::mount_old(Some(from.as_c_str()), to.as_c_str(), c"", libc::MS_BIND, None)?;
         let covered = self.rootfs()?.resolve(target).map_err(|errno| Reason::Target.fault(errno))?;
-        verify_null(covered.as_fd())
+        verify_null(covered.as_fd())?;
+        let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NOEXEC;
+        Ok(mount::remount_bind(DescriptorPath::new(&covered).as_c_str(), flags)?)
     }
 
     /// Makes a path read-only; what is mounted below it comes along as it is.

@@ -127,7 +127,6 @@ fn no_entry(file: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    
 
     #[test]
     fn what_was_read_is_written_back_in_the_form_that_the_kernel_takes() {

@@ -18,6 +18,7 @@ pub fn process(at: &str, process: &Process, warnings: &mut Vec<String>) -> Resul
     args(at, &process.args)?;
     env(at, &process.env)?;
     terminal(at, process)?;
+    ids(at, process)?;
     if let Some(umask) = process.user.umask.filter(|umask| *umask > UMASK) {
         return Err(wrong(
             format_args!("{at}user.umask"),
@@ -41,6 +42,20 @@ pub fn process(at: &str, process: &Process, warnings: &mut Vec<String>) -> Resul
         scheduling::io_priority(at, *priority)?;
     }
     Ok(())
+}
+
+/// The kernel takes the highest id for "leave it as it is", and callers know runc's range.
+fn ids(at: &str, process: &Process) -> Result<()> {
+    let user = &process.user;
+    let named = [("user.uid", user.uid), ("user.gid", user.gid)].into_iter();
+    let groups = user.additional_gids.iter().map(|gid| ("user.additionalGids", *gid));
+    match named.chain(groups).find(|(_, id)| i32::try_from(*id).is_err()) {
+        Some((property, id)) => Err(wrong(
+            format_args!("{at}{property}"),
+            format_args!("{id}: uids and gids must be in range 0-2147483647"),
+        )),
+        None => Ok(()),
+    }
 }
 
 fn args(at: &str, args: &[String]) -> Result<()> {
