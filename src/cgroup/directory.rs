@@ -66,6 +66,18 @@ pub(super) fn children(directory: impl AsFd) -> rustix::io::Result<Vec<CString>>
     Ok(names)
 }
 
+/// The names of the files.
+pub(super) fn files(directory: impl AsFd) -> rustix::io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        if entry.file_type() == FileType::RegularFile {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(names)
+}
+
 /// The processes in a cgroup and all below; none when it is gone.
 pub(super) fn pids(path: &str) -> Result<Vec<Pid>> {
     let mut pids = Vec::new();

@@ -7,14 +7,18 @@
 mod apply;
 mod directory;
 mod guard;
+mod oom;
 mod reclaim;
 mod remove;
+mod stats;
 mod update;
 mod v1;
 mod v2;
 
 pub use guard::Guard;
+pub use oom::OomWatch;
 pub use reclaim::Reclaim;
+pub use stats::Stats;
 
 use crate::error::{Context, Error, Result};
 use crate::host::cgroup::Mode;
@@ -185,6 +189,19 @@ impl Manager {
             (_, _, Some(directory)) => reclaim::unified(directory, amount),
             _ => Err(Error::new("this machine has no cgroup controller memory")),
         }
+    }
+
+    /// What it has used; zeros for what is not counted here.
+    pub fn stats(&self) -> Stats {
+        stats::read(self.location())
+    }
+
+    /// Begins to watch for memory that runs out; nothing where no memory controller tells.
+    ///
+    /// # Errors
+    /// When the cgroup is gone or the kernel refuses.
+    pub fn watch_oom(&self) -> Result<Option<OomWatch>> {
+        OomWatch::new(self.location())
     }
 
     /// What it has now of what an update may name by halves.

@@ -8,6 +8,7 @@ use super::quantity;
 use crate::cgroup::Reclaim;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The three lines that callers read: the name and version, the commit, the specification.
 const VERSION: &str =
@@ -86,6 +87,8 @@ pub enum Verb {
     List(List),
     /// Show the processes of a container.
     Ps(Ps),
+    /// Tell what a container uses, and when its memory runs out.
+    Events(Events),
     /// Stop every process of a container.
     Pause(Pause),
     /// Let a paused container go on.
@@ -120,6 +123,7 @@ impl Verb {
             Self::Delete(delete) => ("delete", Some(&delete.id)),
             Self::List(_) => ("list", None),
             Self::Ps(ps) => ("ps", ps.words.first().map(String::as_str)),
+            Self::Events(events) => ("events", Some(&events.id)),
             Self::Pause(pause) => ("pause", Some(&pause.id)),
             Self::Resume(resume) => ("resume", Some(&resume.id)),
             Self::Update(update) => ("update", Some(&update.id)),
@@ -244,6 +248,19 @@ pub struct Ps {
     pub words: Vec<String>,
 }
 
+/// `events`.
+#[derive(Debug, Args)]
+pub struct Events {
+    /// The container.
+    pub id: String,
+    /// Tell what it uses now, and end.
+    #[arg(long)]
+    pub stats: bool,
+    /// How often to tell what it uses.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = quantity::duration)]
+    pub interval: Duration,
+}
+
 /// `pause`.
 #[derive(Debug, Args)]
 pub struct Pause {
@@ -308,6 +325,8 @@ mod tests {
             "corten list -f json -q",
             "corten --root /r ps --format json id",
             "corten ps -f table id -f json -ef --root x",
+            "corten events --stats id",
+            "corten events --interval=5s id",
             "corten --root /r pause id",
             "corten update --resources - id",
             "corten update --resources=- id",

@@ -1,9 +1,9 @@
-//! state, list, ps, spec: what there is, and what one begins with.
+//! state, list, ps, events, spec: what there is, and what one begins with.
 
-use super::grammar::{Arguments, List, Ps, Spec, State};
-use super::{open, print};
+use super::grammar::{Arguments, Events, List, Ps, Spec, State};
+use super::{open, print, print_for_reader};
 use crate::container::state::Root;
-use crate::container::{Container, ps};
+use crate::container::{Container, events, ps};
 use crate::error::{Context, Error, Result};
 use crate::spec::default;
 use std::fmt::Write;
@@ -54,6 +54,18 @@ pub fn ps(arguments: &Arguments, typed: &Ps) -> Result<u8> {
             print(&(text + "\n"))?;
         }
         other => return Err(Error::new("invalid format option").context(format!("--format {other:?}"))),
+    }
+    Ok(0)
+}
+
+/// Tells what a container uses: once, or for as long as it runs.
+pub fn events(arguments: &Arguments, typed: &Events) -> Result<u8> {
+    let container = open(arguments, &typed.id)?;
+    if typed.stats {
+        print(&events::stats(&container)?)?;
+    } else {
+        crate::sys::memory::live_long();
+        events::stream(&container, typed.interval, print_for_reader)?;
     }
     Ok(0)
 }

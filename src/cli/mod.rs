@@ -101,6 +101,7 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::Ps(ps) => inspect::ps(arguments, ps),
         Verb::Update(update) => resources::update(arguments, update, log),
         Verb::Features => features::features(),
+        Verb::Events(events) => inspect::events(arguments, events),
         Verb::Pause(pause) => resources::pause(arguments, pause),
         Verb::Resume(resume) => resources::resume(arguments, resume),
         Verb::Plan(plan) => diagnose::plan(arguments, plan, log),
@@ -128,14 +129,19 @@ fn report(verb: &Verb, error: &Error, log: &Log) -> u8 {
 
 /// Writes the output of a command, unbuffered; a reader that went away is no error.
 fn print(text: &str) -> Result<()> {
+    print_for_reader(text).map(drop)
+}
+
+/// As [`print`]; false when nobody reads any more.
+fn print_for_reader(text: &str) -> Result<bool> {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
         match rustix::io::write(rustix::stdio::stdout(), rest) {
             Ok(written) => rest = &rest[written..],
             Err(Errno::INTR) => {}
-            Err(Errno::PIPE) => return Ok(()),
+            Err(Errno::PIPE) => return Ok(false),
             Err(errno) => return Err(Error::from(errno).context("write to stdout")),
         }
     }
-    Ok(())
+    Ok(true)
 }

@@ -1,6 +1,7 @@
-//! Quantities as people type them: `512m`, `1.5g`, `50%`.
+//! Quantities as people type them: `512m`, `1.5g`, `50%`, `1m30s`.
 
 use crate::cgroup::Reclaim;
+use std::time::Duration;
 
 /// Reads a size in bytes, with a unit of powers of 1024 as docker and runc read it: `512m`, `1.5 GiB`, `64kb`.
 ///
@@ -55,6 +56,34 @@ pub fn reclaim(text: &str) -> Result<Reclaim, String> {
     }
 }
 
+/// Reads a span of time as Go does, since callers of runc write it so: `5s`, `1m30s`, `500ms`.
+///
+/// # Errors
+/// What is none, and none at all.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let invalid = || format!("{text:?} is no duration; write 5s, 1m30s or 500ms");
+    let (mut seconds, mut rest) = (0.0, text);
+    while !rest.is_empty() {
+        let unit = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.').ok_or_else(invalid)?;
+        let (number, tail) = rest.split_at(unit);
+        let end = tail.find(|letter: char| letter.is_ascii_digit() || letter == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        let factor = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return Err(invalid()),
+        };
+        seconds += number.parse::<f64>().map_err(|_| invalid())? * factor;
+        rest = tail;
+    }
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|_| invalid())?;
+    if duration.is_zero() { Err("duration interval must be greater than 0".to_owned()) } else { Ok(duration) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +113,18 @@ mod tests {
         assert_eq!((limit("-1"), limit("1g")), (Ok(-1), Ok(1 << 30)));
         for text in ["-2", "-1m", "8192p", "18446744073709551615"] {
             assert!(limit(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        for (text, millis) in
+            [("5s", 5000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000), ("2000us", 2)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "0s", "5", "5 s", "-5s", "s", "1.2.3s", "5d", "99999999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 

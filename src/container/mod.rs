@@ -3,8 +3,10 @@
 mod agent;
 pub mod create;
 pub mod delete;
+pub mod events;
 mod foreground;
 mod hooks;
+mod network;
 pub mod pause;
 mod pid_file;
 pub mod process;
