@@ -40,6 +40,7 @@ const CASES: &[Case] = &[
     ("joined-between", "plan-v1.txt", v1, as_typed),
     ("user-namespace", "plan.txt", v2, as_typed),
     ("user-namespace", "plan-user.txt", ordinary_user, rootless),
+    ("shares", "plan.txt", v2, as_typed),
     ("time-offsets", "plan.txt", v2, as_typed),
     ("idmap", "plan.txt", v2, as_typed),
     ("mounts-200", "plan.txt", v2, as_typed),

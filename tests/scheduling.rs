@@ -1,4 +1,5 @@
-//! When the process gets the CPU and the disk, and where its memory comes from: `scheduler`, `ioPriority`, `memoryPolicy`.
+//! When the process gets the CPU and the disk, where its memory comes from and what of the caches is its own: `scheduler`,
+//! `ioPriority`, `memoryPolicy`, `intelRdt`.
 
 mod support;
 
@@ -147,6 +148,20 @@ fn l17_memory_policy_is_set() {
         let shown = shown.split_once(' ').unwrap().1;
         assert!(shown.starts_with(seen.trim_end()), "{policy}: {shown}");
     }
+}
+
+#[test]
+fn l18_without_resctrl_the_reason_is_said() {
+    // All else of intelRdt is tested against a fake tree (src/container/resctrl.rs): no processor here has it.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    if skip_on_peer("runc has other words") || mounts.contains(" - resctrl ") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/intelRdt", json!({ "closID": "gold" }));
+    let outcome = bundle.create().fails("linux.intelRdt: no resctrl is mounted");
+    assert!(outcome.stderr.contains("hint: mount -t resctrl resctrl /sys/fs/resctrl"), "{outcome:#?}");
+    leaks::assert_nothing_left(&bundle);
 }
 
 #[test]

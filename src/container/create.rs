@@ -6,6 +6,7 @@ use crate::container::foreground::{self, Foreground};
 use crate::container::hooks;
 use crate::container::process::Process;
 use crate::container::record::{Record, Stage, Start};
+use crate::container::resctrl::Group;
 use crate::container::state::{Directory, Root};
 use crate::container::{Container, delete, pid_file, unix_socket};
 use crate::error::{Context, Error, Result};
@@ -158,25 +159,36 @@ impl Decided {
 struct Creation<'a> {
     container: Container,
     cgroup: Option<Guard>,
+    resctrl: Option<Group>,
     log: &'a Log,
     poststop: bool,
     committed: bool,
 }
 
 impl<'a> Creation<'a> {
-    /// Writes the first record, then makes the cgroup.
+    /// Writes the first record, then makes the cgroup and the class of service.
     fn begin(decided: &Decided, request: &Request<'a>, directory: Directory) -> Result<Self> {
         let mut creation = Self {
             container: Container { directory, record: first_record(decided, request) },
             cgroup: None,
+            resctrl: None,
             log: request.log,
             poststop: false,
             committed: false,
         };
+        if let Some(resctrl) = &decided.plan.resctrl {
+            let group = Group::find(resctrl)?;
+            creation.container.record.resctrl = group.removed_with_container();
+            creation.resctrl = Some(group);
+        }
         creation.container.directory.write(&creation.container.record)?;
         let guard = cgroup::create(&decided.plan.cgroup)?;
         creation.container.record.cgroup = guard.manager().location().clone();
         creation.cgroup = Some(guard);
+        if let Some(group) = &mut creation.resctrl {
+            group.make()?;
+            group.write_schemata()?;
+        }
         Ok(creation)
     }
 
@@ -199,6 +211,9 @@ impl<'a> Creation<'a> {
                 }
                 Some(Report::Ready) => {
                     launch::outside::take(plan, init.pid)?;
+                    if let Some(group) = &self.resctrl {
+                        group.attach(init.pid)?;
+                    }
                     return Ok(init);
                 }
                 Some(report) => return Err(unexpected(plan, report)),
@@ -288,6 +303,9 @@ impl<'a> Creation<'a> {
         if let Some(guard) = self.cgroup.take() {
             let _kept = guard.commit();
         }
+        if let Some(group) = self.resctrl.take() {
+            group.commit();
+        }
     }
 }
 
@@ -297,6 +315,7 @@ impl Drop for Creation<'_> {
             return;
         }
         drop(self.cgroup.take());
+        drop(self.resctrl.take());
         let undone = self.container.directory.remove();
         let told = match undone {
             Ok(()) => Ok(()),
@@ -321,6 +340,7 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
         rootfs: decided.rootfs.clone(),
         created: now(),
         cgroup: plan.cgroup.location.clone(),
+        resctrl: Vec::new(),
         own_pids: plan.namespaces.creates(NamespaceKind::Pid),
         annotations: spec.annotations.clone(),
         poststart: spec.hooks.poststart.clone(),

@@ -2,7 +2,7 @@
 
 use crate::cgroup;
 use crate::container::record::Record;
-use crate::container::{Container, hooks, signal};
+use crate::container::{Container, hooks, resctrl, signal};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::plan::process;
@@ -48,6 +48,7 @@ pub fn remove(container: &Container, log: &Log) -> Result<()> {
         cgroup.kill_all()?;
     }
     cgroup.remove()?;
+    resctrl::remove(&container.record.resctrl)?;
     container.directory.remove()?;
     run_poststop(&container.record, log);
     Ok(())

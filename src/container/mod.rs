@@ -12,6 +12,7 @@ mod pid_file;
 pub mod process;
 pub mod ps;
 pub mod record;
+mod resctrl;
 pub mod signal;
 pub mod start;
 pub mod state;

@@ -38,6 +38,9 @@ pub struct Record {
     pub created: String,
     /// Its cgroup.
     pub cgroup: Location,
+    /// Directories of resctrl that are removed with it, inner ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resctrl: Vec<String>,
     /// Whether it has a pid namespace of its own: then all its processes die with init.
     pub own_pids: bool,
     /// `annotations`.
@@ -80,6 +83,7 @@ impl Record {
             rootfs: String::new(),
             created: String::new(),
             cgroup: Location { mode: crate::host::cgroup::Mode::None, directories: Vec::new() },
+            resctrl: Vec::new(),
             own_pids: true,
             annotations: BTreeMap::new(),
             poststart: Vec::new(),

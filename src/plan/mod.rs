@@ -17,6 +17,7 @@ pub mod namespaces;
 pub mod net_devices;
 pub mod place;
 pub mod process;
+pub mod resctrl;
 pub mod rootfs;
 pub mod scheduling;
 mod security;
@@ -35,6 +36,7 @@ use listener::Listener;
 use namespaces::Namespaces;
 use net_devices::NetDevice;
 use process::{Execution, Identity};
+use resctrl::Resctrl;
 use std::path::Path;
 use step::{Action, Hook, IdMapped, Step};
 
@@ -72,6 +74,8 @@ pub struct Plan {
     pub namespaces: Namespaces,
     /// Where it lives in the cgroup trees and what is written there.
     pub cgroup: cgroup::CgroupPlan,
+    /// Its class of service below resctrl.
+    pub resctrl: Option<resctrl::Resctrl>,
     /// Bind mounts that the parent maps ids of before the clone.
     pub id_mapped: Vec<IdMapped>,
     /// Network devices that the parent moves in.
@@ -119,6 +123,7 @@ impl Plan {
             id: options.id.to_owned(),
             namespaces,
             cgroup,
+            resctrl: linux.intel_rdt.as_ref().map(|rdt| Resctrl::decide(rdt, options.id)),
             id_mapped: Vec::new(),
             net_devices: net_devices::decide(linux),
             steps: Vec::new(),

@@ -1,6 +1,7 @@
 //! The plan as `corten plan` prints it: every step in order, who takes it, and the place in `config.json` it comes from.
 
 use crate::plan::namespaces::{Join, MapWriter, clone_flag};
+use crate::plan::resctrl::{self, Resctrl};
 use crate::plan::step::Action;
 use crate::plan::{Place, Plan, cgroup, details};
 use crate::spec::linux::NamespaceKind;
@@ -26,6 +27,9 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
     let mut lines = Lines(Vec::new());
     lines.runtime(format!("record container {:?}", plan.id), &Place::NONE);
     cgroup_lines(plan, &mut lines);
+    for (words, place) in plan.resctrl.iter().flat_map(Resctrl::lines) {
+        lines.runtime(words, &place);
+    }
     for mount in &plan.id_mapped {
         let below = if mount.map_recursive { " and all below it" } else { "" };
         let (uids, gids) = (one_line(&mount.uid_map), one_line(&mount.gid_map));
@@ -51,6 +55,9 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
                 lines.init(step.action.to_string(), &Place::NONE);
                 for step in &plan.outside {
                     lines.runtime(format!("{} for init", step.action), &step.place);
+                }
+                if let Some(resctrl) = &plan.resctrl {
+                    lines.runtime(format!("put init into {resctrl}"), &resctrl::PLACE);
                 }
                 lines.runtime("record that it is created".to_owned(), &Place::NONE);
             }
