@@ -8,7 +8,8 @@ use crate::plan::namespaces::Namespaces;
 use crate::plan::step::{Action, Device, Step, Symlink};
 use crate::plan::step::{IdMapped, Mount};
 use crate::plan::{Options, Place, cgroup_mounts};
-use crate::spec::linux::{DeviceKind, NamespaceKind, Propagation};
+use crate::spec::linux::Propagation::{self, Private, RPrivate};
+use crate::spec::linux::{DeviceKind, NamespaceKind};
 use crate::spec::{self, Spec};
 use std::ffi::CString;
 
@@ -116,6 +117,11 @@ impl Parts<'_> {
             // To pivot would take the root away from everybody else in that namespace.
             steps.push(Step::own(Action::Chroot));
             return Ok(steps);
+        }
+        if self.options.no_pivot && matches!(linux.rootfs_propagation, Some(Private | RPrivate)) {
+            // The old root stays reachable below; private, it would keep the host's file systems busy for ever.
+            let problem = "private is not safe without pivot_root, leave --no-pivot out";
+            return Err(Error::new(problem).context("linux.rootfsPropagation"));
         }
         steps.push(Step::own(if self.options.no_pivot { Action::MoveRoot } else { Action::Pivot }));
         // Slave and private were given to the whole tree before; these two cannot be had before the pivot. The mounts
