@@ -70,6 +70,36 @@ fn masked_directories_share_one_file_system() {
 }
 
 #[test]
+fn l13_masks_share_one_file_system_on_old_kernels_too() {
+    if skip_on_peer("its calls are others") {
+        return;
+    }
+    let mut bundle =
+        Bundle::sh("stat -c %d /etc/private /etc/other /sys/firmware; touch /etc/other/x 2>&1; true");
+    for path in ["/etc/private", "/etc/other"] {
+        fs::create_dir_all(bundle.rootfs().join(&path[1..])).unwrap();
+        bundle.push("/linux/maskedPaths", json!(path));
+    }
+    bundle.write_config();
+    let wrapper = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "trace",
+        "-e",
+        "trace=mount_setattr",
+        "-e",
+        "inject=mount_setattr:error=ENOSYS",
+    ];
+    let words = ["run", "--bundle", "bundle", &bundle.id];
+    let output = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok().stdout;
+    let lines: Vec<&str> = output.lines().collect();
+    assert!(lines[0] == lines[1] && lines[1] == lines[2], "{output}");
+    assert_eq!(lines[3], "touch: /etc/other/x: Read-only file system");
+}
+
+#[test]
 fn masked_and_read_only_paths_that_do_not_exist_are_ignored() {
     let mut bundle = Bundle::new();
     bundle.push("/linux/maskedPaths", json!("/no/such")).push("/linux/readonlyPaths", json!("/nor/this"));

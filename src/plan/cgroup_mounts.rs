@@ -31,8 +31,9 @@ pub(super) fn expand(
     }
     let flags = attribute::NOSUID | attribute::NODEV | attribute::NOEXEC;
     let new_api = context.host.new_mount_api;
-    let own =
-        Mount::own(&target, filesystem(c"tmpfs", c"tmpfs", Some(("mode", "755")), flags, new_api), flags);
+    let mut tmpfs = filesystem(c"tmpfs", c"tmpfs", Some(("mode", "755")), flags, new_api);
+    tmpfs.set_context(context.label, place)?;
+    let own = Mount::own(&target, tmpfs, flags);
     steps.push(Step::of(place.clone(), Action::Mount(Box::new(own))));
     let mut attributes = options.attributes;
     attributes.set |= flags;
@@ -143,6 +144,7 @@ fn filesystem(
         inherit_mode: false,
         copy_up: false,
         plain_target: false,
+        label: None,
         fallback: None,
     }
 }

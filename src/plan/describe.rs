@@ -172,6 +172,7 @@ impl Filesystem {
             .collect();
         words.extend((!self.data.is_empty()).then(|| text(&self.data)));
         words.extend(self.copy_up.then(|| "tmpcopyup".to_owned()));
+        words.extend(self.label.iter().map(|label| format!("label={}", text(label))));
         words
     }
 }

@@ -38,7 +38,7 @@ use net_devices::NetDevice;
 use process::{Execution, Identity};
 use resctrl::Resctrl;
 use std::path::Path;
-use step::{Action, Hook, IdMapped, Step};
+use step::{Action, Cover, Hook, IdMapped, Step};
 
 /// What the caller typed, as far as it changes the plan.
 #[derive(Debug, Clone)]
@@ -78,6 +78,8 @@ pub struct Plan {
     pub resctrl: Option<resctrl::Resctrl>,
     /// Bind mounts that the parent maps ids of before the clone.
     pub id_mapped: Vec<IdMapped>,
+    /// What is mounted over masked directories.
+    pub cover: Cover,
     /// Network devices that the parent moves in.
     pub net_devices: Vec<NetDevice>,
     /// What init does.
@@ -125,6 +127,7 @@ impl Plan {
             cgroup,
             resctrl: linux.intel_rdt.as_ref().map(|rdt| Resctrl::decide(rdt, options.id)),
             id_mapped: Vec::new(),
+            cover: Cover::new(linux.mount_label.as_deref())?,
             net_devices: net_devices::decide(linux),
             steps: Vec::new(),
             outside: Vec::new(),

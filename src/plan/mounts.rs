@@ -211,6 +211,11 @@ fn filesystem(
         inherit_mode: kind == "tmpfs" && !options.data.iter().any(|word| word.starts_with("mode=")),
         copy_up: options.copy_up,
         plain_target: matches!(kind, "proc" | "sysfs"),
+        label: context
+            .label
+            .filter(|_| kind == "mqueue")
+            .map(|label| c_string(label, place, "mountLabel"))
+            .transpose()?,
         fallback: (kind == "sysfs").then(|| Fallback::to_host(c"/sys".to_owned(), false)),
     };
     if !filesystem.old_call {
@@ -219,21 +224,32 @@ fn filesystem(
         for word in &options.data {
             filesystem.parameters.push(parameter(word, place)?);
         }
-        if let Some(label) = label {
-            filesystem.parameters.push(parameter(&format!("context={label}"), place)?);
-        }
     } else {
         let mut attributes = options.attributes.set;
         if options.copy_up {
             attributes &= !attribute::RDONLY;
         }
         filesystem.flags = options.superblock_flags | old_flags(attributes);
-        // Labels hold commas: quoted, or mount(2) would cut them.
-        let label = label.map(|label| format!("context=\"{label}\""));
-        let words: Vec<&str> = options.data.iter().copied().chain(label.as_deref()).collect();
-        filesystem.data = c_string(&words.join(","), place, "options")?;
+        filesystem.data = c_string(&options.data.join(","), place, "options")?;
     }
+    filesystem.set_context(label, place)?;
     Ok(filesystem)
+}
+
+impl Filesystem {
+    /// Adds the SELinux context of all files in it, if there is a label.
+    pub(super) fn set_context(&mut self, label: Option<&str>, place: &Place) -> Result<()> {
+        let Some(label) = label else { return Ok(()) };
+        if !self.old_call {
+            self.parameters.push(parameter(&format!("context={label}"), place)?);
+            return Ok(());
+        }
+        // Labels hold commas: quoted, or mount(2) would cut them.
+        let data = self.data.to_string_lossy();
+        let comma = if data.is_empty() { "" } else { "," };
+        self.data = c_string(&format!("{data}{comma}context=\"{label}\""), place, "options")?;
+        Ok(())
+    }
 }
 
 /// A parameter from a word: `size=64k`, or `noswap`, which has no value.

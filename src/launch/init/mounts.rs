@@ -8,7 +8,7 @@ use crate::plan::step::{Bind, Fallback, Filesystem, Kind, Mount};
 use crate::sys::mount::{self, DescriptorPath};
 use crate::sys::rootfs::{Missing, Rootfs, is_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
 use std::ffi::CStr;
@@ -81,6 +81,7 @@ impl Init<'_> {
         }
         self.apply(detached.as_fd(), c"", &mount.recursive, true)?;
         mount::attach(detached.as_fd(), target.as_fd())?;
+        set_label(filesystem, detached.as_fd())?;
         Ok(detached)
     }
 
@@ -104,6 +105,7 @@ impl Init<'_> {
         let source = Some(filesystem.source.as_c_str());
         mount::mount_old(source, path.as_c_str(), &filesystem.kind, filesystem.flags, Some(data))?;
         let attached = self.reopen(&mount.target)?;
+        set_label(filesystem, attached.as_fd())?;
         if filesystem.copy_up {
             crate::sys::copy_up::copy(target.as_fd(), attached.as_fd())?;
             let set = mount.attributes.set;
@@ -292,6 +294,13 @@ pub(super) fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, recursive: bool
     flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
     flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.is_empty());
     rustix::mount::open_tree(directory, path, flags)
+}
+
+/// The label of a file system that takes it as an extended attribute. Descriptors of paths alone have none: hence the path.
+fn set_label(filesystem: &Filesystem, mounted: BorrowedFd<'_>) -> Result<(), Errno> {
+    let Some(label) = &filesystem.label else { return Ok(()) };
+    let (path, name) = (DescriptorPath::new(mounted), c"security.selinux");
+    rustix::fs::setxattr(path.as_c_str(), name, label.to_bytes(), XattrFlags::empty())
 }
 
 /// Nothing but the files that lxcfs replaces may cover a part of a procfs, whatever path led there.

@@ -3,6 +3,7 @@
 use super::Init;
 use super::mounts::clone_tree;
 use crate::launch::protocol::{Fault, Reason};
+use crate::plan::step::Cover;
 use crate::sys::mount::{self, Attributes, DescriptorPath};
 use crate::sys::rootfs::{Missing, Rootfs, is_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -82,18 +83,27 @@ impl<'a> Init<'a> {
         if !is_directory(place.as_fd())? {
             return self.cover_with_null(place.as_fd(), target);
         }
-        if !self.prepared.new_mount_api {
-            let path = DescriptorPath::new(&place);
-            let data = Some(c"nr_blocks=1,nr_inodes=1");
-            return Ok(mount::mount_old(Some(c"tmpfs"), path.as_c_str(), c"tmpfs", libc::MS_RDONLY, data)?);
-        }
         // One file system for all: each superblock costs the kernel milliseconds when it goes.
         let cover = match &self.mask {
+            _ if !self.prepared.new_mount_api => return self.mask_old(place.as_fd(), target),
             Some(mask) => clone_tree(mask.as_fd(), c"", false)?,
-            None => empty_filesystem()?,
+            None => empty_filesystem(&self.plan.cover)?,
         };
         mount::attach(cover.as_fd(), place.as_fd())?;
         self.mask.get_or_insert(cover);
+        Ok(())
+    }
+
+    /// The same by mount(2).
+    fn mask_old(&mut self, place: BorrowedFd<'_>, target: &CStr) -> Result<(), Fault> {
+        let path = DescriptorPath::new(place);
+        if let Some(mask) = &self.mask {
+            let from = DescriptorPath::new(mask);
+            return Ok(mount::mount_old(Some(from.as_c_str()), path.as_c_str(), c"", libc::MS_BIND, None)?);
+        }
+        let data = Some(self.plan.cover.data.as_c_str());
+        mount::mount_old(Some(c"tmpfs"), path.as_c_str(), c"tmpfs", libc::MS_RDONLY, data)?;
+        self.mask = self.existing(target)?;
         Ok(())
     }
 
@@ -192,11 +202,14 @@ impl<'a> Init<'a> {
 }
 
 /// A read-only tmpfs with room for nothing.
-fn empty_filesystem() -> Result<OwnedFd, Errno> {
+fn empty_filesystem(cover: &Cover) -> Result<OwnedFd, Errno> {
     let context = rustix::mount::fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_set_string(&context, c"source", c"tmpfs")?;
     rustix::mount::fsconfig_set_string(&context, c"nr_blocks", c"1")?;
     rustix::mount::fsconfig_set_string(&context, c"nr_inodes", c"1")?;
+    if let Some(label) = &cover.context {
+        rustix::mount::fsconfig_set_string(&context, c"context", label)?;
+    }
     rustix::mount::fsconfig_set_flag(&context, c"ro")?;
     rustix::mount::fsconfig_create(&context)?;
     rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)

@@ -1,7 +1,9 @@
 //! A mount as a step: what the calls of the mount API need, and nothing left to decide.
 
+use crate::error::Result;
 use crate::plan::Place;
 use crate::plan::mount_options::Attributes;
+use crate::plan::mounts::c_string;
 use std::ffi::CString;
 
 /// One mount, decided.
@@ -78,6 +80,8 @@ pub struct Filesystem {
     pub copy_up: bool,
     /// Whether the target must be a directory without symlinks on the way: `proc` and `sysfs` (CVE-2019-19921).
     pub plain_target: bool,
+    /// The SELinux context of a file system that takes it as an extended attribute alone: mqueue.
+    pub label: Option<CString>,
     /// What is mounted instead where the kernel does not permit it.
     pub fallback: Option<Fallback>,
 }
@@ -89,6 +93,26 @@ pub struct Fallback {
     pub bind: Bind,
     /// Whether an empty read-only file system is as good, should that not exist: the cgroup of a rootless container.
     pub or_nothing: bool,
+}
+
+/// The one empty, read-only file system over all masked directories.
+#[derive(Debug, Clone, Default)]
+pub struct Cover {
+    /// Its SELinux context, for fsconfig(2).
+    pub context: Option<CString>,
+    /// All its parameters, for mount(2).
+    pub data: CString,
+}
+
+impl Cover {
+    pub(in crate::plan) fn new(label: Option<&str>) -> Result<Self> {
+        let place = Place::property("linux");
+        let quoted = label.map_or_else(String::new, |label| format!(",context=\"{label}\""));
+        Ok(Self {
+            context: label.map(|label| c_string(label, &place, "mountLabel")).transpose()?,
+            data: c_string(&format!("nr_blocks=1,nr_inodes=1{quoted}"), &place, "mountLabel")?,
+        })
+    }
 }
 
 /// A parameter of a file system.
@@ -115,4 +139,18 @@ pub struct IdMapped {
     pub gid_map: String,
     /// Where it stands.
     pub place: Place,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l15_cover_of_masked_directories_has_the_mount_label() {
+        let cover = Cover::new(Some("system_u:object_r:c_t:s0:c1,c2")).unwrap();
+        assert_eq!(cover.context.as_deref(), Some(c"system_u:object_r:c_t:s0:c1,c2"));
+        let data = c"nr_blocks=1,nr_inodes=1,context=\"system_u:object_r:c_t:s0:c1,c2\"";
+        assert_eq!(cover.data.as_c_str(), data);
+        assert_eq!(Cover::new(None).unwrap().data.as_c_str(), c"nr_blocks=1,nr_inodes=1");
+    }
 }
