@@ -152,6 +152,25 @@ fn user_namespace_with_a_path_and_the_same_maps_is_joined() {
 }
 
 #[test]
+fn d22_user_namespace_with_a_path_and_other_maps_is_refused() {
+    if skip_on_peer("runc 1.1 refuses a path with mappings") {
+        return;
+    }
+    let holder = Holder::of("user", "--user");
+    let map = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 1 }]);
+    for (uids, gids, words) in [
+        (map(5), map(0), "linux.uidMappings: the joined user namespace has the map \"0 0 1\", not \"0 5 1\""),
+        (map(0), map(6), "linux.gidMappings: the joined user namespace has the map \"0 0 1\", not \"0 6 1\""),
+    ] {
+        let mut bundle = Bundle::new();
+        bundle.set("/linux/uidMappings", uids).set("/linux/gidMappings", gids);
+        bundle.namespace("user", Some(&holder.path("user")));
+        bundle.create().fails(words);
+        support::leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
 fn id_maps_are_those_of_the_configuration() {
     let mut bundle = Bundle::new();
     bundle.user_namespace(100_000, 1000);

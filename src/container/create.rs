@@ -12,10 +12,10 @@ use crate::container::{Container, delete, pid_file, unix_socket};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::launch;
-use crate::launch::net_devices;
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::Report;
 use crate::launch::spawn::{self, CgroupEntry, Init, Sockets};
+use crate::launch::{id_maps, net_devices};
 use crate::log::Log;
 use crate::plan::step::Action;
 use crate::plan::step::Hook;
@@ -197,6 +197,10 @@ impl<'a> Creation<'a> {
         let plan = &decided.plan;
         let (init, mut report) = self.clone_init(decided, sockets)?;
         self.poststop = true;
+        if !matches!(report, None | Some(Report::Failed(_))) {
+            id_maps::check(&plan.namespaces, init.pid, &decided.procfs)
+                .map_err(|error| error.context("config.json"))?;
+        }
         loop {
             match report {
                 Some(Report::NetDevices) => {

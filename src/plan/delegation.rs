@@ -7,7 +7,7 @@ use crate::spec::{self, Spec};
 
 /// The host uid of the container's user, when the container sees its own cgroup alone and may write to it.
 ///
-/// Nothing for a user namespace that is joined, whose maps are not known here, and for host root, who owns it anyway.
+/// Nothing for a user namespace that is joined and whose maps are not given, and for host root, who owns it anyway.
 pub(super) fn owner(spec: &Spec) -> Option<u32> {
     let is_new = |namespace: &spec::linux::Namespace| namespace.path.is_none();
     let own_namespace = spec.linux.namespace(NamespaceKind::Cgroup).is_some_and(is_new);
@@ -29,7 +29,6 @@ fn is_writable_tree(mount: &spec::Mount) -> bool {
 fn host_id(linux: &Linux, uid: u32) -> Option<u32> {
     match linux.namespace(NamespaceKind::User) {
         None => Some(uid),
-        Some(namespace) if namespace.path.is_some() => None,
         Some(_) => linux.uid_mappings.iter().find_map(|mapping| mapped(mapping, uid)),
     }
 }

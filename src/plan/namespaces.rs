@@ -20,6 +20,8 @@ pub struct Namespaces {
     pub join: Vec<Join>,
     /// The id maps of a new user namespace.
     pub id_maps: Option<IdMaps>,
+    /// The `uid_map` and the `gid_map` that a user namespace which is joined must have, where the configuration gives them.
+    pub expected_maps: Option<(String, String)>,
     /// The text for `/proc/self/timens_offsets`, in a new time namespace.
     pub time_offsets: Option<String>,
     /// Whether a process in between must join a user namespace before it can make what init needs.
@@ -88,6 +90,9 @@ impl Namespaces {
 
         if namespaces.creates(NamespaceKind::User) {
             namespaces.id_maps = Some(IdMaps::decide(linux, host));
+        }
+        if namespaces.joins(NamespaceKind::User) && !linux.uid_mappings.is_empty() {
+            namespaces.expected_maps = Some((map_text(&linux.uid_mappings), map_text(&linux.gid_mappings)));
         }
         if namespaces.creates(NamespaceKind::Time) && !linux.time_offsets.is_empty() {
             namespaces.time_offsets = Some(time_offsets(linux));

@@ -39,7 +39,7 @@ fn user(linux: &Linux, warnings: &mut Vec<String>) -> Result<()> {
     }
     if given && !is_new {
         warnings.push(
-            "linux.uidMappings, linux.gidMappings: the user namespace is joined by its path, which has its own maps"
+            "linux.uidMappings, linux.gidMappings: the user namespace is joined by its path, and must have these maps"
                 .to_owned(),
         );
     }

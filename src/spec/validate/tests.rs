@@ -270,7 +270,7 @@ fn namespace_rules() {
         (
             r#"{"linux": {"namespaces": [{"type": "user", "path": "/proc/9/ns/user"}]}}"#,
             &[
-                "linux.uidMappings, linux.gidMappings: the user namespace is joined by its path, which has its own maps",
+                "linux.uidMappings, linux.gidMappings: the user namespace is joined by its path, and must have these maps",
             ],
         ),
         (
