@@ -197,6 +197,23 @@ fn a17_idmap_with_the_maps_of_the_container() {
 }
 
 #[test]
+fn a17_idmap_with_the_maps_of_a_joined_user_namespace() {
+    if skip_on_peer("runc 1.1 and crun 1.8 know an older form") {
+        return;
+    }
+    let mut bundle = owners(&["bind", "idmap"], None);
+    let path = bundle.dir.join("user").to_str().unwrap().to_owned();
+    bundle.namespace("user", Some(&path));
+    bundle.chown_rootfs(4321);
+    // The namespace is kept by a file; its map is not in the configuration.
+    let prepare = "touch user; unshare --user sleep 100 & holder=$!; \
+        until [ \"$(readlink /proc/$holder/ns/user)\" != \"$(readlink /proc/self/ns/user)\" ]; do sleep 0.01; done; \
+        echo 0 4321 10 > /proc/$holder/uid_map; echo 0 4321 10 > /proc/$holder/gid_map; \
+        mount --bind /proc/$holder/ns/user user; kill $holder";
+    assert_eq!(run_in_private_mounts(&bundle, prepare).stdout, "0:0\n");
+}
+
+#[test]
 fn a17_idmap_writes_back_through_the_map() {
     if skip_on_peer("runc 1.1 and crun 1.8 know an older form") {
         return;

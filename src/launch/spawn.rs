@@ -7,7 +7,7 @@ use crate::launch::protocol::{self, Failure, Report};
 use crate::plan::Plan;
 use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
 use crate::plan::step::Action;
-use crate::plan::step::IdMapped;
+use crate::plan::step::{IdMapped, MapTexts};
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{self, Request, Side};
 use crate::sys::limits;
@@ -154,7 +154,11 @@ pub fn spawn(
         return Err(Error::new("the runtime has several threads and cannot clone itself"));
     }
     let joins = plan.namespaces.join.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
-    let id_mapped = plan.id_mapped.iter().map(|mount| map_ids(mount, &procfs)).collect::<Result<Vec<_>>>()?;
+    let id_mapped = plan
+        .id_mapped
+        .iter()
+        .map(|mount| map_ids(mount, plan, &joins, &procfs))
+        .collect::<Result<Vec<_>>>()?;
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .context(|| "socketpair")?;
     let detour = Detour::enter(plan, &joins, &procfs)?;
@@ -389,9 +393,15 @@ fn one_line(map: &str) -> String {
 }
 
 /// An id-mapped clone of a bind mount's source: made here, since only the owner of the superblock may.
-fn map_ids(mount: &IdMapped, procfs: &Procfs) -> Result<OwnedFd> {
+fn map_ids(mount: &IdMapped, plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) -> Result<OwnedFd> {
     let context = || format!("{}: map the ids of {}", mount.place, mount.source.to_string_lossy());
-    let user_namespace = user_namespace(mount, procfs).map_err(|error| error.context(context()))?;
+    let joined = plan.namespaces.join.iter().position(|join| join.kind == NamespaceKind::User);
+    let user_namespace = match (&mount.maps, joined.and_then(|index| joins.get(index))) {
+        (Some(maps), _) => user_namespace(maps, procfs),
+        (None, Some(joined)) => joined.try_clone().context(|| "dup"),
+        (None, None) => Err(Error::new("there is no map")),
+    }
+    .map_err(|error| error.context(context()))?;
     let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     flags.set(OpenTreeFlags::AT_RECURSIVE, mount.recursive);
     let tree = rustix::mount::open_tree(CWD, &mount.source, flags).context(context)?;
@@ -412,10 +422,11 @@ fn map_ids(mount: &IdMapped, procfs: &Procfs) -> Result<OwnedFd> {
 }
 
 /// A user namespace with the given maps: that of a process that does nothing and is gone when the file is open.
-fn user_namespace(mount: &IdMapped, procfs: &Procfs) -> Result<OwnedFd> {
+fn user_namespace(maps: &MapTexts, procfs: &Procfs) -> Result<OwnedFd> {
     let request = Request { flags: libc::CLONE_NEWUSER as u64, cgroup: None };
     let (pid, pidfd) = match clone::clone3(&request).context(|| "make a user namespace")? {
         Side::Child => loop {
+            let _best_effort = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
             rustix::event::pause();
         },
         Side::Parent { pid, pidfd } => (pid, pidfd),
@@ -426,11 +437,10 @@ fn user_namespace(mount: &IdMapped, procfs: &Procfs) -> Result<OwnedFd> {
         procfs.write(&path, map.as_bytes()).context(|| format!("{file} {}", one_line(map)))
     };
     let path = CString::new(format!("/proc/{number}/ns/user")).unwrap_or_default();
-    let opened =
-        write("uid_map", &mount.uid_map).and_then(|()| write("gid_map", &mount.gid_map)).and_then(|()| {
-            rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-                .context(|| path.to_string_lossy().into_owned())
-        });
+    let opened = write("uid_map", &maps.uid).and_then(|()| write("gid_map", &maps.gid)).and_then(|()| {
+        rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .context(|| path.to_string_lossy().into_owned())
+    });
     let _is_our_child = signals::send_to_child(pidfd.as_fd(), number.get(), libc::SIGKILL);
     wait(pidfd.as_fd());
     opened

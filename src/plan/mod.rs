@@ -178,6 +178,7 @@ impl Plan {
                 options,
                 label: linux.mount_label.as_deref(),
                 id_maps: (&linux.uid_mappings, &linux.gid_mappings),
+                joins_user_namespace: self.namespaces.joins(NamespaceKind::User),
                 cgroups: &self.cgroup.location,
                 cgroup_namespace: linux.namespace(NamespaceKind::Cgroup).is_some(),
             },

@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::cgroup::Location;
 use crate::plan::mount_options::{Attributes, Options, attribute, needs_mount_setattr, old_flags};
-use crate::plan::step::{Bind, Fallback, Filesystem, IdMapped, Kind, Mount, Parameter};
+use crate::plan::namespaces::map_text;
+use crate::plan::step::{Bind, Fallback, Filesystem, IdMapped, Kind, MapTexts, Mount, Parameter};
 use crate::plan::{Options as PlanOptions, Place};
 use crate::spec::{self, linux::IdMapping};
 use std::ffi::CString;
@@ -99,6 +100,8 @@ pub struct Context<'a> {
     pub label: Option<&'a str>,
     /// The container's own id maps, for `idmap` without maps.
     pub id_maps: (&'a [IdMapping], &'a [IdMapping]),
+    /// Whether it joins a user namespace, whose maps need not be given.
+    pub joins_user_namespace: bool,
     /// The container's cgroup in each hierarchy.
     pub cgroups: &'a Location,
     /// Whether the container has a cgroup namespace of its own.
@@ -162,7 +165,8 @@ fn bind(
         } else {
             (mount.uid_mappings.as_slice(), mount.gid_mappings.as_slice())
         };
-        if maps.0.is_empty() || maps.1.is_empty() {
+        let given = !maps.0.is_empty() && !maps.1.is_empty();
+        if !given && !context.joins_user_namespace {
             return Err(Error::new(format!(
                 "{place}.options: idmap needs uidMappings and gidMappings, its own or the container's"
             )));
@@ -172,8 +176,7 @@ fn bind(
             source: bind.source.clone(),
             recursive,
             map_recursive: options.id_map == Some(true),
-            uid_map: super::namespaces::map_text(maps.0),
-            gid_map: super::namespaces::map_text(maps.1),
+            maps: given.then(|| MapTexts { uid: map_text(maps.0), gid: map_text(maps.1) }),
             place: place.clone(),
         });
     }

@@ -9,7 +9,7 @@ mod process;
 mod scheduling;
 
 pub use device::{Device, Symlink};
-pub use mount::{Bind, Cover, Fallback, Filesystem, IdMapped, Kind, Mount, Parameter};
+pub use mount::{Bind, Cover, Fallback, Filesystem, IdMapped, Kind, MapTexts, Mount, Parameter};
 pub use process::{Capabilities, Hook, Rlimit};
 pub use scheduling::{IoPriority, MemoryPolicy, Scheduler};
 

@@ -124,6 +124,15 @@ pub struct Parameter {
     pub value: Option<CString>,
 }
 
+/// A mapping of ids as user_namespaces(7) wants it written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapTexts {
+    /// The `uid_map`.
+    pub uid: String,
+    /// The `gid_map`.
+    pub gid: String,
+}
+
 /// A bind mount whose ids the parent maps before the clone, since only the owner of a superblock may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdMapped {
@@ -133,10 +142,8 @@ pub struct IdMapped {
     pub recursive: bool,
     /// Whether those are mapped too.
     pub map_recursive: bool,
-    /// The `uid_map` of the mapping.
-    pub uid_map: String,
-    /// The `gid_map` of the mapping.
-    pub gid_map: String,
+    /// The mapping; nothing for that of the user namespace that init joins.
+    pub maps: Option<MapTexts>,
     /// Where it stands.
     pub place: Place,
 }
