@@ -223,6 +223,41 @@ fn listed_device_replaces_the_default_of_the_same_path() {
 }
 
 #[test]
+fn d9_another_file_in_the_place_of_a_device_stays_and_is_told_of() {
+    let mut bundle = Bundle::new();
+    bundle.unmount("/dev");
+    fs::write(bundle.rootfs().join("dev/zero"), "file\n").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", bundle.rootfs().join("dev/full")).unwrap();
+    // The right device, and a pipe that is one, are no surprise.
+    mknodat(
+        CWD,
+        bundle.rootfs().join("dev/null"),
+        FileType::CharacterDevice,
+        Mode::RUSR | Mode::WUSR,
+        makedev(1, 3),
+    )
+    .unwrap();
+    mknodat(CWD, bundle.rootfs().join("dev/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    bundle.push("/linux/devices", json!({ "path": "/dev/pipe", "type": "p" }));
+    bundle.script("cat /dev/zero; readlink /dev/full; stat -c %t:%T /dev/random");
+    bundle.write_config();
+    let log = bundle.dir.join("log").to_str().unwrap().to_owned();
+    let words = ["--debug", "--log", &log, "run", "--bundle", "bundle", &bundle.id];
+    assert_eq!(bundle.call(&words).ok().stdout, "file\n/etc/passwd\n1:8\n");
+    if !is_peer() {
+        let log = fs::read_to_string(&log).unwrap();
+        assert!(
+            log.contains("make device \\\"/dev/zero\\\" c 1:5 0666: another file is there already"),
+            "{log}"
+        );
+        assert!(
+            log.contains("/dev/full") && !log.contains("/dev/null") && !log.contains("/dev/pipe"),
+            "{log}"
+        );
+    }
+}
+
+#[test]
 fn umask_of_the_caller_does_not_take_modes_away() {
     let bundle = Bundle::sh("stat -c %a /dev/null /made /dev/shm");
     let mut config = bundle.config.clone();

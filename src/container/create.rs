@@ -213,6 +213,10 @@ impl<'a> Creation<'a> {
                     hooks::run(&plan.runtime_hooks, &state)?;
                     init.go()?;
                 }
+                Some(Report::Occupied(step)) => {
+                    let step = plan.step_text(step.into());
+                    self.log.warning(&format!("{step}: another file is there already"))?;
+                }
                 Some(Report::Ready) => {
                     launch::outside::take(plan, init.pid)?;
                     if let Some(group) = &self.resctrl {

@@ -27,7 +27,8 @@
 //!     │ ── state, descriptor ────────▶  │                   │
 //!     │ ── Go ──────────────────────────┼────────────────▶  │ execve
 //!
-//!   at any time:  ◀── Failed { step, reason, errno, detail }, and init is gone
+//!   at any time:  ◀── Occupied { step }, nobody waits
+//!                 ◀── Failed { step, reason, errno, detail }, and init is gone
 //! ```
 //!
 //! The descriptor is fetched, not sent: of a process under the filter we ask for write(2) and read(2) and no more, which is
@@ -57,6 +58,8 @@ pub enum Report {
     Born(i32),
     /// The filter is loaded; the number of the descriptor in init that its notifications come out of.
     Listener(i32),
+    /// A step found another file in the place of its own and left it there; init goes on.
+    Occupied(u16),
     /// A step failed and init is gone.
     Failed(Failure),
 }
@@ -224,6 +227,7 @@ fn packet(report: &Report) -> ([u8; PACKET], usize) {
         Report::Accepted => (b'a', 0, 0, 0, &[][..]),
         Report::Born(pid) => (b'b', 0, *pid, 0, &[][..]),
         Report::Listener(number) => (b'l', 0, *number, 0, &[][..]),
+        Report::Occupied(step) => (b'o', *step, 0, 0, &[][..]),
         Report::Failed(Failure { step, fault }) => {
             (b'f', *step, fault.errno, fault.reason as u8, fault.detail.as_bytes())
         }
@@ -256,6 +260,7 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Report>, Errno> {
     if length < HEADER {
         return Err(Errno::PROTO);
     }
+    let step = u16::from_ne_bytes([packet[2], packet[3]]);
     let number = i32::from_ne_bytes([packet[4], packet[5], packet[6], packet[7]]);
     Ok(Some(match packet[0] {
         b'n' => Report::NetDevices,
@@ -264,10 +269,11 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Report>, Errno> {
         b'a' => Report::Accepted,
         b'b' => Report::Born(number),
         b'l' => Report::Listener(number),
+        b'o' => Report::Occupied(step),
         b'f' => {
             let reason = *Reason::ALL.get(usize::from(packet[1])).ok_or(Errno::PROTO)?;
             let fault = Fault { reason, errno: number, detail: Detail::new(&packet[HEADER..length]) };
-            Report::Failed(Failure { step: u16::from_ne_bytes([packet[2], packet[3]]), fault })
+            Report::Failed(Failure { step, fault })
         }
         _ => return Err(Errno::PROTO),
     }))
@@ -315,6 +321,7 @@ mod tests {
             Report::Accepted,
             Report::Born(42),
             Report::Listener(9),
+            Report::Occupied(7),
         ] {
             send(there.as_fd(), &sent);
             assert_eq!(receive(&here).unwrap(), Some(sent));

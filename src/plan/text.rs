@@ -32,9 +32,12 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
     }
     for mount in &plan.id_mapped {
         let below = if mount.map_recursive { " and all below it" } else { "" };
-        let (uids, gids) = (one_line(&mount.uid_map), one_line(&mount.gid_map));
+        let as_told = match &mount.maps {
+            Some(maps) => format!("uids {}; gids {}", one_line(&maps.uid), one_line(&maps.gid)),
+            None => "as in the user namespace that is joined".to_owned(),
+        };
         let source = mount.source.to_string_lossy();
-        lines.runtime(format!("map the ids of {source:?}{below}: uids {uids}; gids {gids}"), &mount.place);
+        lines.runtime(format!("map the ids of {source:?}{below}: {as_told}"), &mount.place);
     }
     clone_lines(plan, &mut lines);
     for step in &plan.steps {

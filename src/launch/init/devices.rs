@@ -2,7 +2,7 @@
 
 use super::Init;
 use super::mounts::clone_tree;
-use crate::launch::protocol::{Fault, Reason};
+use crate::launch::protocol::{self, Fault, Reason, Report};
 use crate::plan::step::{Device, Symlink};
 use crate::sys::mount::{self, DescriptorPath};
 use rustix::fd::{AsFd, BorrowedFd};
@@ -10,12 +10,19 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 impl<'a> Init<'a> {
-    /// Makes a node, or binds the host's where that is not permitted. A node that exists already is taken as it is.
+    /// Makes a node, or binds the host's where that is not permitted. What exists already is taken as it is, and told of
+    /// when it is something else: images bring such files, and runc says nothing.
     pub(super) fn make_device(&mut self, device: &'a Device) -> Result<(), Fault> {
         let directory = self.directory(&device.parent)?;
         if !device.bind {
             match make_node(directory, device) {
                 Err(Errno::PERM) => {}
+                Err(Errno::EXIST) => {
+                    if !is_same(directory, device)? {
+                        protocol::send(self.channel.as_fd(), &Report::Occupied(self.step));
+                    }
+                    return Ok(());
+                }
                 answer => return Ok(answer?),
             }
         }
@@ -42,16 +49,21 @@ fn make_node(directory: BorrowedFd<'_>, device: &Device) -> Result<(), Errno> {
     let (major, minor) = device.device;
     let kind = FileType::from_raw_mode(device.mode);
     let mode = Mode::from_raw_mode(device.mode);
-    match rustix::fs::mknodat(directory, &device.name, kind, mode, rustix::fs::makedev(major, minor)) {
-        Ok(()) => {}
-        Err(Errno::EXIST) => return Ok(()),
-        Err(errno) => return Err(errno),
-    }
+    rustix::fs::mknodat(directory, &device.name, kind, mode, rustix::fs::makedev(major, minor))?;
     if device.owner == (0, 0) {
         return Ok(());
     }
     let (user, group) = (Uid::from_raw(device.owner.0), Gid::from_raw(device.owner.1));
     rustix::fs::chownat(directory, &device.name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Whether what has the node's name is that node.
+fn is_same(directory: BorrowedFd<'_>, device: &Device) -> Result<bool, Errno> {
+    let stat = rustix::fs::statat(directory, &device.name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let kind = FileType::from_raw_mode(device.mode);
+    let number = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+    let is_pipe = kind == FileType::Fifo;
+    Ok(crate::sys::rootfs::file_type(&stat) == kind && (is_pipe || number == device.device))
 }
 
 /// Binds the host's node of the same path on a file of the container.

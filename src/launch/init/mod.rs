@@ -72,6 +72,8 @@ struct Init<'a> {
     program: usize,
     /// How many hooks have run.
     hooks_run: usize,
+    /// Which step is being taken.
+    step: u16,
 }
 
 /// Becomes the container's first process; never returns to the caller's code.
@@ -91,6 +93,7 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, mut descriptors: Descriptors, c
         retry_cwd: false,
         program: 0,
         hooks_run: 0,
+        step: 0,
     };
     init.walk();
     clone::exit(1)
@@ -103,8 +106,9 @@ impl<'a> Init<'a> {
         let _best_effort = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
         let steps = &self.plan.steps;
         for (index, step) in steps.iter().enumerate() {
+            self.step = index as u16;
             if let Err(fault) = self.act(&step.action) {
-                let failure = Failure { step: index as u16, fault };
+                let failure = Failure { step: self.step, fault };
                 protocol::send(self.channel.as_fd(), &Report::Failed(failure));
                 return;
             }
