@@ -5,8 +5,9 @@ use super::mounts::clone_tree;
 use crate::launch::protocol::{self, Fault, Reason, Report};
 use crate::plan::step::{Device, Symlink};
 use crate::sys::mount::{self, DescriptorPath};
+use crate::sys::rootfs::file_type;
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
 impl<'a> Init<'a> {
@@ -18,7 +19,8 @@ impl<'a> Init<'a> {
             match make_node(directory, device) {
                 Err(Errno::PERM) => {}
                 Err(Errno::EXIST) => {
-                    if !is_same(directory, device)? {
+                    let flags = AtFlags::SYMLINK_NOFOLLOW;
+                    if !is_node(&rustix::fs::statat(directory, &device.name, flags)?, device) {
                         protocol::send(self.channel.as_fd(), &Report::Occupied(self.step));
                     }
                     return Ok(());
@@ -57,13 +59,11 @@ fn make_node(directory: BorrowedFd<'_>, device: &Device) -> Result<(), Errno> {
     rustix::fs::chownat(directory, &device.name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// Whether what has the node's name is that node.
-fn is_same(directory: BorrowedFd<'_>, device: &Device) -> Result<bool, Errno> {
-    let stat = rustix::fs::statat(directory, &device.name, AtFlags::SYMLINK_NOFOLLOW)?;
+/// Whether a file is a node of that kind and number.
+fn is_node(stat: &Stat, device: &Device) -> bool {
     let kind = FileType::from_raw_mode(device.mode);
     let number = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-    let is_pipe = kind == FileType::Fifo;
-    Ok(crate::sys::rootfs::file_type(&stat) == kind && (is_pipe || number == device.device))
+    file_type(stat) == kind && (kind == FileType::Fifo || number == device.device)
 }
 
 /// Binds the host's node of the same path on a file of the container.
@@ -75,13 +75,21 @@ fn bind_node(directory: BorrowedFd<'_>, device: &Device, new_mount_api: bool) ->
     }
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let place = rustix::fs::openat(directory, &device.name, flags, Mode::empty())?;
-    if crate::sys::rootfs::file_type(&rustix::fs::fstat(&place)?) == FileType::Symlink {
+    if file_type(&rustix::fs::fstat(&place)?) == FileType::Symlink {
         return Err(Reason::TargetIsLink.fault(Errno::LOOP));
     }
-    if new_mount_api {
-        let clone = clone_tree(CWD, &device.host_path, false).map_err(|errno| Reason::Source.fault(errno))?;
-        return Ok(mount::attach(clone.as_fd(), place.as_fd())?);
+    let source = if new_mount_api {
+        clone_tree(CWD, &device.host_path, false)
+    } else {
+        rustix::fs::open(&device.host_path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+    };
+    let source = source.map_err(|errno| Reason::Source.fault(errno))?;
+    if !is_node(&rustix::fs::fstat(&source)?, device) {
+        return Err(Reason::WrongDevice.fault(Errno::NODEV));
     }
-    let to = DescriptorPath::new(&place);
-    Ok(mount::mount_old(Some(&device.host_path), to.as_c_str(), c"", libc::MS_BIND, None)?)
+    if new_mount_api {
+        return Ok(mount::attach(source.as_fd(), place.as_fd())?);
+    }
+    let (from, to) = (DescriptorPath::new(&source), DescriptorPath::new(&place));
+    Ok(mount::mount_old(Some(from.as_c_str()), to.as_c_str(), c"", libc::MS_BIND, None)?)
 }
