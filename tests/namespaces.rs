@@ -233,6 +233,48 @@ fn hostname_and_domainname_are_the_containers_own() {
 }
 
 #[test]
+fn a6_names_are_set_in_a_joined_uts_namespace_too() {
+    let holder = Holder::of("uts", "--uts");
+    let mut bundle = Bundle::new();
+    bundle.set("/hostname", json!("joined")).namespace("uts", Some(&holder.path("uts")));
+    assert_eq!(bundle.payload("hostname"), "joined\n");
+}
+
+#[test]
+fn l4_listed_devices_are_bound_from_the_host_in_a_user_namespace() {
+    let mut bundle = Bundle::new();
+    bundle.user_namespace(100_000, 65536);
+    bundle.set(
+        "/linux/devices",
+        json!([
+            // Owner and mode are the host's: there is no node to give them to.
+            { "path": "/dev/full", "type": "c", "major": 1, "minor": 7, "fileMode": 0o600, "uid": 5 },
+            { "path": "/dev/pipe", "type": "p", "fileMode": 0o622 }
+        ]),
+    );
+    let output = bundle.payload("stat -c '%n %F %t:%T' /dev/full /dev/pipe");
+    assert_eq!(output, "/dev/full character special file 1:7\n/dev/pipe fifo 0:0\n");
+    if skip_on_peer("it binds whatever has the path") {
+        return;
+    }
+    let device = |path: &str| json!([{ "path": path, "type": "c", "major": 1, "minor": 7 }]);
+    for (path, words) in [
+        (
+            "/dev/zero",
+            "linux.devices[0]: bind \"/dev/zero\" on \"/dev/zero\": is not the device that it should be",
+        ),
+        (
+            "/dev/absent",
+            "linux.devices[0]: bind \"/dev/absent\" on \"/dev/absent\": no such file or directory",
+        ),
+    ] {
+        bundle.set("/linux/devices", device(path));
+        bundle.create().fails(words);
+        support::leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
 fn loopback_is_up_in_a_new_network_namespace() {
     let mut bundle = Bundle::new();
     let output = bundle.payload("ip addr show lo");
@@ -286,6 +328,34 @@ fn sysctls_of_the_namespaces_are_set() {
     );
     assert_eq!(output, "1234\n1\n1\n11\n");
     assert_eq!(fs::read_to_string("/proc/sys/kernel/shmmni").unwrap(), host);
+}
+
+#[test]
+fn l11_sysctl_of_the_hosts_own_namespace_is_refused() {
+    for (kind, name, file) in [("network", "net.ipv4.ip_forward", "net"), ("ipc", "kernel.shmmni", "ipc")] {
+        let mut bundle = Bundle::new();
+        bundle
+            .namespace(kind, Some(&format!("/proc/self/ns/{file}")))
+            .set("/linux/sysctl", json!({ name: "1" }));
+        let words = format!(
+            "the {kind} namespace /proc/self/ns/{file} is the runtime's own, it would change the host"
+        );
+        if !support::is_peer() {
+            bundle.create().fails(&format!("config.json: linux.sysctl[\"{name}\"]: {words}"));
+        }
+        bundle.without_namespace(kind);
+        bundle.create().fails("");
+        support::leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
+fn l11_sysctl_of_a_joined_namespace_is_set_there() {
+    let holder = Holder::of("net", "--net");
+    let mut bundle = Bundle::new();
+    bundle.namespace("network", Some(&holder.path("net")));
+    bundle.set("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" }));
+    assert_eq!(bundle.payload("cat /proc/sys/net/ipv4/ip_forward"), "1\n");
 }
 
 #[test]

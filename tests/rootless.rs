@@ -151,6 +151,18 @@ fn without_a_user_namespace_an_ordinary_user_is_refused() {
 }
 
 #[test]
+fn d34_time_offsets_of_an_ordinary_user_are_refused() {
+    let mut bundle = rootless("true");
+    bundle.namespace("time", None).set("/linux/timeOffsets", json!({ "boottime": { "secs": 5 } }));
+    let outcome = run_as_user(&bundle);
+    assert_eq!(outcome.code, Some(1), "{outcome:#?}");
+    if !is_peer() {
+        assert!(outcome.stderr.contains("linux.timeOffsets: only root can set them"), "{outcome:#?}");
+    }
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
 fn root_of_a_user_namespace_runs_a_container() {
     // As podman does it: euid 0 in a user namespace, no cgroup to write to, XDG_RUNTIME_DIR set.
     let mut bundle = Bundle::sh("id -u");
