@@ -52,7 +52,7 @@ pub struct LoadedResources {
 /// namespace "foo"`.
 pub fn load(bundle: &Path) -> Result<Loaded> {
     let bytes = read(&bundle.join(CONFIG))
-        .map_err(|error| Error::from(error).context(CONFIG).context(format!("bundle {bundle:?}")))?;
+        .map_err(|error| error.context(CONFIG).context(format!("bundle {bundle:?}")))?;
     spec_from(&bytes, CONFIG)
 }
 
