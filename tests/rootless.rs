@@ -69,6 +69,28 @@ fn ordinary_user_has_the_whole_life_cycle() {
 }
 
 #[test]
+fn ordinary_user_brings_another_process_in() {
+    // He cannot enter the pid namespace and return: a process in between does it.
+    let mut bundle = rootless("exec sleep 100");
+    bundle.set("/process/oomScoreAdj", json!(555));
+    let call = |words: &[&str]| as_user(&bundle, "true", words);
+    call(&["run", "--detach", "--bundle", "bundle", "--pid-file", "pid", &bundle.id]).ok();
+    let script = "id -u; cat /proc/self/uid_map; cat /proc/self/oom_score_adj; \
+        for n in ipc mnt net pid user uts; do readlink /proc/self/ns/$n; done; exit 7";
+    let outcome = call(&["exec", &bundle.id, "sh", "-c", script]);
+    assert_eq!(outcome.code, Some(7), "{outcome:#?}");
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    let map: Vec<&str> = lines[1].split_whitespace().collect();
+    assert_eq!((lines[0], map, lines[2]), ("0", vec!["0", "4711", "1"], "555"));
+    for (kind, seen) in ["ipc", "mnt", "net", "pid", "user", "uts"].iter().zip(&lines[3..]) {
+        let link = fs::read_link(format!("/proc/{}/ns/{kind}", bundle.pid())).unwrap();
+        assert_eq!(link.to_str(), Some(*seen));
+    }
+    call(&["exec", &bundle.id, "nosuch"]).fails_with(255, "executable file not found in $PATH");
+    call(&["delete", "--force", &bundle.id]).ok();
+}
+
+#[test]
 fn default_devices_are_there_and_work() {
     let bundle =
         rootless("echo x >/dev/null; head -c 4 /dev/zero | wc -c; stat -c '%t:%T' /dev/null /dev/urandom");

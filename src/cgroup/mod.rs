@@ -73,6 +73,25 @@ pub fn open(location: &Location) -> Manager {
     Manager::at(location.clone())
 }
 
+/// Where a process of `exec` belongs: in the container's cgroup, or in that of its init where the container's only holds
+/// sub-cgroups by now. A systemd or a docker in the container does that, and v2 lets no process in there.
+///
+/// # Errors
+/// The kernel refuses to tell.
+pub fn for_exec(location: &Location, init: i32) -> Result<Location> {
+    let Some(unified) = location.unified() else { return Ok(location.clone()) };
+    let file = format!("{}/cgroup.subtree_control", unified.path);
+    match directory::read_value(CWD, &file) {
+        Ok(controllers) if !controllers.trim().is_empty() => {
+            let table = format!("/proc/{init}/cgroup");
+            let text = directory::read(CWD, &table).context(|| table)?;
+            Ok(location.clone().of_process(&text))
+        }
+        Ok(_) | Err(Errno::NOENT | Errno::NODEV) => Ok(location.clone()),
+        Err(errno) => Err(Error::from(errno).context(file)),
+    }
+}
+
 impl Manager {
     /// The only chooser.
     fn at(location: Location) -> Self {

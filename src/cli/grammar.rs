@@ -76,6 +76,8 @@ pub enum Verb {
     Start(Start),
     /// Create a container and run its program.
     Run(Run),
+    /// Run another program in a container.
+    Exec(Exec),
     /// Print the state of a container as JSON.
     State(State),
     /// Send a signal to a container.
@@ -113,11 +115,20 @@ impl Verb {
         }
     }
 
+    /// The exit code when it fails. Those of `exec` below 255 are the program's.
+    pub fn failure_code(&self) -> u8 {
+        match self {
+            Self::Exec(_) => 255,
+            _ => 1,
+        }
+    }
+
     fn parts(&self) -> (&'static str, Option<&str>) {
         match self {
             Self::Create(create) => ("create", Some(&create.id)),
             Self::Start(start) => ("start", Some(&start.id)),
             Self::Run(run) => ("run", Some(&run.create.id)),
+            Self::Exec(exec) => ("exec", Some(exec.id())),
             Self::State(state) => ("state", Some(&state.id)),
             Self::Kill(kill) => ("kill", Some(&kill.id)),
             Self::Delete(delete) => ("delete", Some(&delete.id)),
@@ -184,6 +195,77 @@ pub struct Run {
 pub struct Start {
     /// The container.
     pub id: String,
+}
+
+/// `exec`. Flags end at the id, so that those of the command are its own.
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The container, then the program and its arguments.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["ID", "COMMAND"])]
+    words: Vec<String>,
+    /// A JSON file with the process; what else is typed goes over it.
+    #[arg(short, long, value_name = "FILE")]
+    pub process: Option<PathBuf>,
+    /// Give it a terminal.
+    #[arg(short, long)]
+    pub tty: bool,
+    /// A socket that gets the terminal's master.
+    #[arg(long, value_name = "SOCKET")]
+    pub console_socket: Option<PathBuf>,
+    /// Leave the process alone once its program runs.
+    #[arg(short, long)]
+    pub detach: bool,
+    /// A file that gets the pid.
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// The working directory.
+    #[arg(long, value_name = "DIR")]
+    pub cwd: Option<String>,
+    /// Add a variable to the environment.
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+    /// Run as this user, in numbers.
+    #[arg(short, long, value_name = "UID[:GID]", allow_hyphen_values = true)]
+    pub user: Option<String>,
+    /// Add a supplementary group.
+    #[arg(short = 'g', long, value_name = "GID", allow_hyphen_values = true)]
+    pub additional_gids: Vec<String>,
+    /// Add a capability to the bounding, effective and permitted sets.
+    #[arg(short, long, value_name = "CAPABILITY")]
+    pub cap: Vec<String>,
+    /// The process can never gain privileges.
+    #[arg(long)]
+    pub no_new_privs: bool,
+    /// Enter this AppArmor profile.
+    #[arg(long, value_name = "PROFILE")]
+    pub apparmor: Option<String>,
+    /// Run with this SELinux label.
+    #[arg(long, value_name = "LABEL")]
+    pub process_label: Option<String>,
+    /// Run in a sub-cgroup of the container's that exists.
+    #[arg(long, value_name = "[CONTROLLER:]PATH")]
+    pub cgroup: Vec<String>,
+    /// Do it in a paused container, too.
+    #[arg(long)]
+    pub ignore_paused: bool,
+    /// Pass so many descriptors after stderr on to the program.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub preserve_fds: u32,
+    /// Accepted for callers of old runtimes.
+    #[arg(long, hide = true)]
+    no_subreaper: bool,
+}
+
+impl Exec {
+    /// The container.
+    pub fn id(&self) -> &str {
+        self.words.first().map_or("", String::as_str)
+    }
+
+    /// The program and its arguments.
+    pub fn command(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
 }
 
 /// `state`.
@@ -335,8 +417,30 @@ mod tests {
             "corten pause --reclaim=50% id",
             "corten resume id",
             "corten run -d --keep --no-subreaper --preserve-fds 2 id",
+            "corten --root /r exec --process /p --detach --pid-file /f id",
+            "corten exec -t -u 1000:1000 -e A=b -e C=d -g 5 -c CAP_KILL --cwd / id sh",
+            "corten exec --cgroup memory:a --cgroup cpu:b --ignore-paused --no-new-privs id sh",
         ] {
             assert!(Arguments::try_parse_from(words.split(' ')).is_ok(), "{words}");
+        }
+    }
+
+    #[test]
+    fn flags_of_exec_end_at_the_id() {
+        for (words, id, command) in [
+            ("corten exec -t id sh -c x --foo", "id", vec!["sh", "-c", "x", "--foo"]),
+            ("corten exec id -t --root /x", "id", vec!["-t", "--root", "/x"]),
+            ("corten exec id -- sh", "id", vec!["--", "sh"]),
+            ("corten exec --env A=1 id", "id", vec![]),
+        ] {
+            let arguments = Arguments::try_parse_from(words.split(' ')).unwrap();
+            let Verb::Exec(exec) = arguments.verb else { panic!("{words}") };
+            assert_eq!(
+                (exec.id(), exec.command()),
+                (id, command.iter().map(|word| word.to_string()).collect::<Vec<_>>().as_slice()),
+                "{words}"
+            );
+            assert!(arguments.root.is_none(), "{words}");
         }
     }
 }

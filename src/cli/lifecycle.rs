@@ -90,9 +90,6 @@ struct Meant {
 
 impl Meant {
     fn new(arguments: &Arguments, typed: &Create) -> Result<Self> {
-        let absolute = |path: &Path, flag: &str| {
-            std::path::absolute(path).context(|| format!("{flag} {}", path.display()))
-        };
         let optional =
             |path: &Option<PathBuf>, flag| path.as_deref().map(|path| absolute(path, flag)).transpose();
         Ok(Self {
@@ -152,6 +149,11 @@ pub(super) fn bundle(typed: &Path) -> Result<PathBuf> {
     }
 }
 
+/// A path in the caller's directory, which is not the container's.
+pub(super) fn absolute(path: &Path, flag: &str) -> Result<PathBuf> {
+    std::path::absolute(path).context(|| format!("{flag} {}", path.display()))
+}
+
 /// Whether missing cgroup permissions are tolerated.
 pub(super) fn rootless(wanted: Rootless) -> bool {
     match wanted {
@@ -173,7 +175,7 @@ fn passed_sockets() -> u32 {
 }
 
 /// Every descriptor that the program is promised must be open: another one of ours would take its place.
-fn check_descriptors(count: u32) -> Result<()> {
+pub(super) fn check_descriptors(count: u32) -> Result<()> {
     for number in 3..3 + u64::from(count) {
         if !crate::sys::directory::is_open(number) {
             return Err(Error::new(format!("--preserve-fds: descriptor {number} is not open")));

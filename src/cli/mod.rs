@@ -1,6 +1,7 @@
 //! The command line: the grammar, and one small function a verb, from what was typed to what is meant to the container.
 
 mod diagnose;
+mod exec;
 mod features;
 mod grammar;
 mod inspect;
@@ -21,7 +22,7 @@ use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Verbs whose process a container could reach, so that the binary is put out of its reach first.
-const ENTERING: [&str; 2] = ["create", "run"];
+const ENTERING: [&str; 3] = ["create", "run", "exec"];
 
 /// Runs the command line; the exit code of the process.
 pub fn main(typed: Vec<OsString>) -> u8 {
@@ -92,6 +93,7 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
     match &arguments.verb {
         Verb::Create(create) => lifecycle::create(arguments, create, log),
         Verb::Run(run) => lifecycle::run(arguments, run, log),
+        Verb::Exec(exec) => exec::exec(arguments, exec, log),
         Verb::Start(start) => lifecycle::start(arguments, start),
         Verb::Kill(kill) => lifecycle::kill(arguments, kill),
         Verb::Delete(delete) => lifecycle::delete(arguments, delete, log),
@@ -124,7 +126,7 @@ fn report(verb: &Verb, error: &Error, log: &Log) -> u8 {
     if let Err(failed) = log.error(&error.to_string()) {
         let _nobody_may_listen = writeln!(stderr, "{failed}");
     }
-    1
+    verb.failure_code()
 }
 
 /// Writes the output of a command, unbuffered; a reader that went away is no error.

@@ -21,8 +21,10 @@ use std::path::Path;
 pub struct Introduction<'a> {
     /// Where the agent is, and its metadata.
     pub listener: &'a Listener,
-    /// The pidfd of init.
-    pub init: BorrowedFd<'a>,
+    /// The pidfd of the process under the filter.
+    pub process: BorrowedFd<'a>,
+    /// Its pid.
+    pub pid: i32,
     /// The state of the container.
     pub state: State,
 }
@@ -60,8 +62,8 @@ impl Introduction<'_> {
         let context = || format!("linux.seccomp.listenerPath: {path}");
         let socket =
             unix_socket::connect_stream(Path::new(path)).map_err(|error| error.context(context()))?;
-        let descriptor = fetch(self.init, number).map_err(|error| error.context("linux.seccomp"))?;
-        let line = ProcessState::new(&self.listener.metadata, &self.state).line();
+        let descriptor = fetch(self.process, number).map_err(|error| error.context("linux.seccomp"))?;
+        let line = ProcessState::new(&self.listener.metadata, self.pid, &self.state).line();
         send(&socket, line.as_bytes(), descriptor.as_fd()).context(context)
     }
 }

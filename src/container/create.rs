@@ -2,28 +2,31 @@
 
 use crate::cgroup::{self, Guard};
 use crate::container::agent::{self, Introduction};
+use crate::container::birth::{self, Birth};
+use crate::container::console_socket;
 use crate::container::foreground::{self, Foreground};
 use crate::container::hooks;
 use crate::container::process::Process;
 use crate::container::record::{Record, Stage, Start};
 use crate::container::resctrl::Group;
 use crate::container::state::{Directory, Root};
-use crate::container::{Container, delete, pid_file, unix_socket};
+use crate::container::{Container, delete, pid_file};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::launch;
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::Report;
-use crate::launch::spawn::{self, CgroupEntry, Init, Sockets};
+use crate::launch::spawn::{Init, Sockets};
 use crate::launch::{id_maps, net_devices};
 use crate::log::Log;
+use crate::plan::exec::Template;
 use crate::plan::step::Action;
 use crate::plan::step::Hook;
 use crate::plan::{Options, Plan};
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{self, Spec, State, Status};
 use crate::sys::procfs::Procfs;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use std::path::Path;
 
 /// What the caller asks for.
@@ -60,11 +63,12 @@ pub struct RunMode {
 /// The first thing that failed, with its place; nothing is left behind.
 pub fn create(request: &Request<'_>) -> Result<()> {
     let decided = Decided::new(request)?;
-    check_console(&decided.plan, request, true)?;
+    console_socket::check(decided.plan.terminal, request.console_socket, true)?;
     let directory = request.root.make(request.options.id)?;
     let outcome = Creation::begin(&decided, request, directory).and_then(|mut creation| {
         let sockets = Sockets {
-            console: console(request)?,
+            target: None,
+            console: console_socket::connect(request.console_socket)?,
             listener: Some(creation.container.directory.listen()?),
             marker: Some(creation.container.directory.lock_marker()?),
         };
@@ -87,11 +91,11 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     if decided.plan.execution.is_none() {
         return Err(Error::new("config.json: process: missing, but run needs it"));
     }
-    check_console(&decided.plan, request, mode.detach)?;
+    console_socket::check(decided.plan.terminal, request.console_socket, mode.detach)?;
     let mut foreground = if mode.detach { None } else { Some(Foreground::prepare(mode.subreaper)?) };
     let directory = request.root.make(request.options.id)?;
     let mut creation = Creation::begin(&decided, request, directory)?;
-    let (console, master) = match console(request)? {
+    let (console, master) = match console_socket::connect(request.console_socket)? {
         None if decided.plan.terminal => {
             foreground::console_pair().map(|(here, there)| (Some(there), Some(here)))?
         }
@@ -107,7 +111,8 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     let state = creation.state(Some(init.pid.as_raw_nonzero().get()));
     let introduction = decided.plan.listener.as_ref().map(|listener| Introduction {
         listener,
-        init: init.pidfd.as_fd(),
+        process: init.pidfd.as_fd(),
+        pid: init.pid.as_raw_nonzero().get(),
         state: state.clone(),
     });
     if let Some(failure) = agent::attend(init.socket(), introduction)? {
@@ -132,6 +137,7 @@ struct Decided {
     host: Host,
     procfs: Procfs,
     rootfs: String,
+    no_new_keyring: bool,
 }
 
 impl Decided {
@@ -151,7 +157,8 @@ impl Decided {
         }
         let rootfs = crate::plan::mounts::rootfs_path(request.options.bundle, &loaded.spec.root.path);
         let rootfs = rootfs.to_string_lossy().into_owned();
-        Ok(Self { spec: loaded.spec, plan, host, procfs, rootfs })
+        let no_new_keyring = request.options.no_new_keyring;
+        Ok(Self { spec: loaded.spec, plan, host, procfs, rootfs, no_new_keyring })
     }
 }
 
@@ -195,8 +202,9 @@ impl<'a> Creation<'a> {
     /// Makes init and goes with it to the point where all is prepared.
     fn launch(&mut self, decided: &Decided, sockets: Sockets) -> Result<Init> {
         let plan = &decided.plan;
-        let (init, mut report) = self.clone_init(decided, sockets)?;
+        let (init, mut report) = self.birth(decided, sockets)?;
         self.poststop = true;
+        self.write_template(decided)?;
         if !matches!(report, None | Some(Report::Failed(_))) {
             id_maps::check(&plan.namespaces, init.pid, &decided.procfs)
                 .map_err(|error| error.context("config.json"))?;
@@ -224,59 +232,27 @@ impl<'a> Creation<'a> {
                     }
                     return Ok(init);
                 }
-                Some(report) => return Err(unexpected(plan, report)),
-                None => return Err(self.died(&init)),
+                Some(report) => return Err(birth::unexpected(plan, report)),
+                None => return Err(birth::died(&init, "init")),
             }
             report = init.report()?;
         }
     }
 
-    /// Makes init and hears its first report. Kernels up to 7.2 kill a child at birth whose creator's cgroup and its own
-    /// have seen a different number of kills; then it is made again, and moved into its cgroup the slow way.
-    fn clone_init(&self, decided: &Decided, sockets: Sockets) -> Result<(Init, Option<Report>)> {
+    fn birth(&self, decided: &Decided, sockets: Sockets) -> Result<(Init, Option<Report>)> {
         let Some(guard) = &self.cgroup else { return Err(Error::new("no cgroup was made")) };
+        let (plan, host) = (&decided.plan, &decided.host);
         let state = |hook: &Hook| self.state_around_pid(hook.status);
-        let mut prepared =
-            Prepared::new(&decided.plan, decided.host.ignored_signals, decided.host.new_mount_api, state);
-        let mut spawn = |entry: CgroupEntry<'_>, sockets| {
-            let procfs = decided.procfs.try_clone().context(|| "/proc")?;
-            spawn::spawn(&decided.plan, &mut prepared, entry, sockets, procfs)
-                .map_err(|error| error.context("config.json"))
-        };
-        let join = guard.manager().join()?;
-        let Some(into) = join.into else {
-            let init = spawn(CgroupEntry { tasks: join.tasks, ..CgroupEntry::default() }, sockets)?;
-            let report = init.report()?;
-            return Ok((init, report));
-        };
-        let again = sockets.try_clone().context(|| "dup")?;
-        let entry = CgroupEntry { directory: Some(into.as_fd()), tasks: join.tasks, wait: false };
-        match spawn(entry, sockets) {
-            // Linux 5.3 to 5.6 do not know CLONE_INTO_CGROUP.
-            Err(error) if matches!(error.errno(), Some(libc::EINVAL | libc::E2BIG)) => {}
-            born => {
-                let init = born?;
-                let report = init.report()?;
-                if report.is_some() || !init.was_killed() {
-                    return Ok((init, report));
-                }
-            }
-        }
-        let tasks = guard.manager().join()?.tasks;
-        let init = spawn(CgroupEntry { directory: None, tasks, wait: true }, again)?;
-        guard.manager().attach_pid(init.pid)?;
-        init.go()?;
-        let report = init.report()?;
-        Ok((init, report))
+        let mut prepared = Prepared::new(plan, host.ignored_signals, host.new_mount_api, state);
+        let (cgroup, procfs) = (guard.manager(), &decided.procfs);
+        Birth { plan, cgroup, procfs, document: Some("config.json") }.give(&mut prepared, sockets)
     }
 
-    /// What is known of an init that ended without a word.
-    fn died(&self, init: &Init) -> Error {
-        let signal = init.wait().and_then(|status| status.terminating_signal());
-        match signal {
-            Some(signal) => Error::new(format!("init was ended by signal {signal} before it was ready")),
-            None => Error::new("init ended before it was ready"),
-        }
+    /// Leaves what `exec` will need.
+    fn write_template(&self, decided: &Decided) -> Result<()> {
+        let resctrl = self.resctrl.as_ref().map_or_else(Vec::new, Group::directories);
+        let template = Template::new(&decided.spec, &decided.plan, decided.no_new_keyring, resctrl);
+        self.container.directory.write_template(&template)
     }
 
     /// Makes the container known.
@@ -365,41 +341,6 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
 fn now() -> String {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     crate::log::timestamp(now.tv_sec as u64, Some(now.tv_nsec as u32))
-}
-
-/// A terminal must end somewhere, and a console socket must have something to send.
-fn check_console(plan: &Plan, request: &Request<'_>, detached: bool) -> Result<()> {
-    match (plan.terminal, request.console_socket) {
-        (true, None) if detached => {
-            Err(Error::new("cannot allocate tty if corten will detach without setting console socket"))
-        }
-        (false, Some(_)) => {
-            Err(Error::new("cannot use console socket if corten will not detach or allocate tty"))
-        }
-        (true, Some(_)) if !detached => {
-            Err(Error::new("cannot use console socket if corten will not detach or allocate tty"))
-        }
-        (true, None) if !rustix::termios::isatty(rustix::stdio::stdin()) => {
-            Err(Error::new("process.terminal: standard input is not a terminal")
-                .hint("use --detach with --console-socket"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn console(request: &Request<'_>) -> Result<Option<OwnedFd>> {
-    let connect = |path: &Path| {
-        unix_socket::connect_stream(path)
-            .map_err(|error| error.context(format!("--console-socket {}", path.display())))
-    };
-    request.console_socket.map(connect).transpose()
-}
-
-fn unexpected(plan: &Plan, report: Report) -> Error {
-    match report {
-        Report::Failed(failure) => launch::failure(plan, &failure),
-        report => Error::new(format!("init reports {report:?} out of turn")),
-    }
 }
 
 /// A memory limit that init itself cannot live under looks like a crash.

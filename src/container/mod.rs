@@ -1,9 +1,12 @@
-//! One container's life: created, started, signalled, deleted.
+//! One container's life: created, started, joined by `exec`, signalled, deleted.
 
 mod agent;
+mod birth;
+mod console_socket;
 pub mod create;
 pub mod delete;
 pub mod events;
+pub mod exec;
 mod foreground;
 mod hooks;
 mod network;

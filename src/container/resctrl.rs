@@ -63,6 +63,12 @@ impl Group {
         self.monitoring.iter().chain(own).map(|path| path.to_string_lossy().into_owned()).collect()
     }
 
+    /// The directories that the container's processes are in.
+    pub fn directories(&self) -> Vec<String> {
+        let all = std::iter::once(&self.class).chain(&self.monitoring);
+        all.map(|path| path.to_string_lossy().into_owned()).collect()
+    }
+
     /// Makes the directories.
     ///
     /// # Errors
@@ -103,18 +109,7 @@ impl Group {
     /// # Errors
     /// What the kernel refuses.
     pub fn attach(&self, init: Pid) -> Result<()> {
-        for directory in std::iter::once(&self.class).chain(&self.monitoring) {
-            let path = directory.join("tasks");
-            let write = || -> rustix::io::Result<()> {
-                let file = open(&path)?;
-                let pid = init.as_raw_nonzero().to_string();
-                rustix::io::retry_on_intr(|| rustix::io::write(&file, pid.as_bytes())).map(drop)
-            };
-            write()
-                .context(|| format!("{PLACE}: put init into {}", path.display()))
-                .map_err(|error| self.explained(error))?;
-        }
-        Ok(())
+        attach(&self.directories(), init).map_err(|error| self.explained(error))
     }
 
     /// Keeps what was made.
@@ -151,6 +146,23 @@ impl Group {
             words => error.hint(format!("resctrl: {words}")),
         }
     }
+}
+
+/// Puts a process into a class and its monitoring group, by their directories.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn attach(directories: &[String], pid: Pid) -> Result<()> {
+    for directory in directories {
+        let path = Path::new(directory).join("tasks");
+        let write = || -> rustix::io::Result<()> {
+            let file = open(&path)?;
+            let pid = pid.as_raw_nonzero().to_string();
+            rustix::io::retry_on_intr(|| rustix::io::write(&file, pid.as_bytes())).map(drop)
+        };
+        write().context(|| format!("{PLACE}: put the process into {}", path.display()))?;
+    }
+    Ok(())
 }
 
 impl Drop for Group {

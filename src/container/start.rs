@@ -39,7 +39,9 @@ pub fn start(container: &Container) -> Result<()> {
     }
     let introduction = match (&start.listener, &init) {
         (Some(listener), Some(init)) => {
-            Some(Introduction { listener, init: init.as_fd(), state: creating(&container.record) })
+            let state = creating(&container.record);
+            let pid = state.pid.unwrap_or_default();
+            Some(Introduction { listener, process: init.as_fd(), pid, state })
         }
         _ => None,
     };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ROOT/ID/state.json   the record
+//!         exec.json    what `exec` needs
 //!         start.sock   where init awaits `start`
 //!         init.lock    locked by init until it executes the program: the kernel tells `created` from `running`
 //! ```
@@ -9,15 +10,19 @@
 use crate::container::record::Record;
 use crate::container::unix_socket;
 use crate::error::{Context, Error, Result};
+use crate::plan::exec::Template;
+use crate::spec;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SocketType;
+use serde::Serialize;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const RECORD: &str = "state.json";
 const NEW_RECORD: &str = ".state.json";
+const TEMPLATE: &str = "exec.json";
 const SOCKET: &str = "start.sock";
 const MARKER: &str = "init.lock";
 
@@ -147,16 +152,9 @@ impl Directory {
     /// # Errors
     /// It cannot be read.
     pub fn read(&self) -> Result<Option<Record>> {
-        let context = || self.path.join(RECORD).display().to_string();
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&self.fd, RECORD, flags, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(None),
-            answer => answer.context(context)?,
-        };
-        let mut bytes = Vec::with_capacity(2048);
-        std::fs::File::from(file).read_to_end(&mut bytes).context(context)?;
-        let record = serde_json::from_slice(&bytes);
-        record.map(Some).map_err(|error| Error::new(error.to_string()).context(context()))
+        let Some(bytes) = self.read_file(RECORD)? else { return Ok(None) };
+        let record = serde_json::from_slice(&bytes).map_err(|error| Error::new(error.to_string()));
+        record.map(Some).context(|| self.path.join(RECORD).display().to_string())
     }
 
     /// Writes the record: a reader sees the old one or the new one, whole.
@@ -164,14 +162,48 @@ impl Directory {
     /// # Errors
     /// It cannot be written, or the directory was removed meanwhile.
     pub fn write(&self, record: &Record) -> Result<()> {
-        let context = || self.path.join(RECORD).display().to_string();
+        self.write_json(NEW_RECORD, record)?;
+        rustix::fs::renameat(&self.fd, NEW_RECORD, &self.fd, RECORD)
+            .context(|| self.path.join(RECORD).display().to_string())
+    }
+
+    /// What `exec` needs. It is there before the record says that the container is created.
+    ///
+    /// # Errors
+    /// It cannot be read, or its creator wrote none.
+    pub fn read_template(&self) -> Result<Template<'static>> {
+        let missing = || Error::new("the container was created by a version of corten without exec");
+        let bytes = self.read_file(TEMPLATE)?.ok_or_else(missing)?;
+        spec::own_document(&bytes).context(|| self.path.join(TEMPLATE).display().to_string())
+    }
+
+    /// Writes what `exec` needs, once.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_template(&self, template: &Template<'_>) -> Result<()> {
+        self.write_json(TEMPLATE, template)
+    }
+
+    fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let context = || self.path.join(name).display().to_string();
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            answer => answer.context(context)?,
+        };
+        let mut bytes = Vec::with_capacity(2048);
+        std::fs::File::from(file).read_to_end(&mut bytes).context(context)?;
+        Ok(Some(bytes))
+    }
+
+    fn write_json(&self, name: &str, document: &impl Serialize) -> Result<()> {
+        let context = || self.path.join(name).display().to_string();
         let text =
-            serde_json::to_vec(record).map_err(|error| Error::new(error.to_string()).context(context()))?;
+            serde_json::to_vec(document).map_err(|error| Error::new(error.to_string()).context(context()))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file =
-            rustix::fs::openat(&self.fd, NEW_RECORD, flags, Mode::from_raw_mode(0o600)).context(context)?;
-        write_all(file.as_fd(), &text).context(context)?;
-        rustix::fs::renameat(&self.fd, NEW_RECORD, &self.fd, RECORD).context(context)
+        let file = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(0o600)).context(context)?;
+        write_all(file.as_fd(), &text).context(context)
     }
 
     /// The socket on which init awaits `start`.
@@ -247,7 +279,7 @@ impl Directory {
     /// # Errors
     /// What remains cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        for name in [SOCKET, MARKER, NEW_RECORD, RECORD] {
+        for name in [SOCKET, MARKER, TEMPLATE, NEW_RECORD, RECORD] {
             match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => {

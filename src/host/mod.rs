@@ -4,7 +4,7 @@ pub mod cgroup;
 
 use crate::error::{Context, Result};
 use crate::sys::procfs::Procfs;
-use cgroup::Cgroups;
+use cgroup::{Cgroups, Mode};
 use rustix::fs::OFlags;
 
 /// The inode of the initial user namespace (`PROC_USER_INIT_INO` of linux/proc_ns.h).
@@ -42,6 +42,16 @@ impl Host {
     /// # Errors
     /// A `/proc` that is none, or that hides what every process may read of itself.
     pub fn probe(procfs: &Procfs) -> Result<Self> {
+        let has_kcore = rustix::fs::stat(c"/proc/kcore").is_ok();
+        Ok(Self { has_kcore, cgroups: Cgroups::probe()?, ..Self::probe_caller(procfs)? })
+    }
+
+    /// Asks only what the caller may do, for a container whose cgroup and root file system exist: as if there were no
+    /// cgroups.
+    ///
+    /// # Errors
+    /// As [`Host::probe`].
+    pub fn probe_caller(procfs: &Procfs) -> Result<Self> {
         let status = Status::read(procfs)?;
         let in_user_namespace = in_user_namespace();
         Ok(Self {
@@ -52,8 +62,8 @@ impl Host {
             in_user_namespace,
             groups_denied: in_user_namespace && groups_denied(procfs),
             new_mount_api: crate::sys::mount::new_api_available(),
-            has_kcore: rustix::fs::stat(c"/proc/kcore").is_ok(),
-            cgroups: Cgroups::probe()?,
+            has_kcore: false,
+            cgroups: Cgroups { mode: Mode::None, hierarchies: Vec::new() },
         })
     }
 

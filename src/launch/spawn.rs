@@ -3,7 +3,7 @@
 use crate::error::{Context, Error, Result};
 use crate::launch::init::{self, Descriptors};
 use crate::launch::prepared::Prepared;
-use crate::launch::protocol::{self, Failure, Report};
+use crate::launch::protocol::{self, Failure, Fault, Report};
 use crate::plan::Plan;
 use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
 use crate::plan::step::Action;
@@ -30,6 +30,8 @@ const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 /// What the caller of [`spawn`] has opened for init.
 #[derive(Debug, Default)]
 pub struct Sockets {
+    /// The pidfd of the process whose namespaces it joins.
+    pub target: Option<OwnedFd>,
     /// Where the pty's master goes.
     pub console: Option<OwnedFd>,
     /// The socket on which init awaits `start`.
@@ -57,6 +59,7 @@ impl Sockets {
     pub fn try_clone(&self) -> std::io::Result<Self> {
         let clone = |socket: &Option<OwnedFd>| socket.as_ref().map(OwnedFd::try_clone).transpose();
         Ok(Self {
+            target: clone(&self.target)?,
             console: clone(&self.console)?,
             listener: clone(&self.listener)?,
             marker: clone(&self.marker)?,
@@ -154,6 +157,10 @@ pub fn spawn(
         return Err(Error::new("the runtime has several threads and cannot clone itself"));
     }
     let joins = plan.namespaces.join.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
+    if let Some(target) = sockets.target.as_ref().filter(|_| !joins.is_empty()) {
+        // Its pid was its own to the end, so the files that were opened by it are those of the process.
+        signals::send(target.as_fd(), 0).context(|| "the process whose namespaces are joined")?;
+    }
     let id_mapped = plan
         .id_mapped
         .iter()
@@ -161,12 +168,13 @@ pub fn spawn(
         .collect::<Result<Vec<_>>>()?;
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .context(|| "socketpair")?;
-    let detour = Detour::enter(plan, &joins, &procfs)?;
+    let detour = Detour::enter(plan, &joins, sockets.target.as_ref(), &procfs)?;
     let mut descriptors = Descriptors {
         runtime_end: Some(here),
         procfs: Some(procfs),
         tasks: cgroup.tasks,
         joins,
+        target: sockets.target,
         console: sockets.console,
         id_mapped,
         listener: sockets.listener,
@@ -233,10 +241,16 @@ struct Detour {
 }
 
 impl Detour {
-    fn enter(plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) -> Result<Self> {
+    fn enter(plan: &Plan, joins: &[OwnedFd], target: Option<&OwnedFd>, procfs: &Procfs) -> Result<Self> {
         let mut detour = Self::default();
         if plan.namespaces.middle {
             return Ok(detour);
+        }
+        // By pidfd the child itself enters a time namespace.
+        let pid_namespace = clone_flag(NamespaceKind::Pid);
+        if let Some(target) = target.filter(|_| plan.namespaces.of_process & pid_namespace != 0) {
+            detour.own.push((pid_namespace as u32, open_own(c"self/ns/pid")?));
+            namespace::enter(target.as_fd(), pid_namespace as u32).context(|| "join the pid namespace")?;
         }
         for (join, file) in plan.namespaces.join.iter().zip(joins) {
             let own = match join.kind {
@@ -286,12 +300,7 @@ fn between(
     channel: OwnedFd,
     cgroup: Option<BorrowedFd<'_>>,
 ) -> ! {
-    let kinds = plan.namespaces.join.iter().map(|join| clone_flag(join.kind));
-    let joined = init::join_all(kinds, &descriptors.joins, 0).and_then(|()| {
-        let flags = plan.namespaces.create | libc::CLONE_PARENT as u64;
-        Ok(clone::clone3(&Request { flags, cgroup })?)
-    });
-    match joined {
+    match join_between(plan, &descriptors, cgroup) {
         // Not a word before the process in between has said who we are.
         Ok(Side::Child) if !protocol::await_go(channel.as_fd()) => clone::exit(1),
         Ok(Side::Child) => init::run(plan, prepared, descriptors, channel),
@@ -309,6 +318,29 @@ fn between(
             clone::exit(1)
         }
     }
+}
+
+/// Goes into the namespaces and makes init there.
+fn join_between(
+    plan: &Plan,
+    descriptors: &Descriptors,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> std::result::Result<Side, Fault> {
+    // Init inherits both: the score, which a process that may not be looked at cannot set, and that nobody inside may look
+    // at it from its birth on.
+    if let (Some(Action::OomScoreAdj(value)), Some(procfs)) =
+        (plan.steps.first().map(|step| &step.action), &descriptors.procfs)
+    {
+        procfs.write(c"self/oom_score_adj", value)?;
+    }
+    init::not_dumpable()?;
+    if let Some(target) = &descriptors.target {
+        init::join_process(plan.namespaces.of_process, target.as_fd())?;
+    }
+    let kinds = plan.namespaces.join.iter().map(|join| clone_flag(join.kind));
+    init::join_all(kinds, &descriptors.joins, 0)?;
+    let flags = plan.namespaces.create | libc::CLONE_PARENT as u64;
+    Ok(clone::clone3(&Request { flags, cgroup })?)
 }
 
 /// Takes init over from the process in between, which is reaped.

@@ -75,8 +75,8 @@ impl Action {
             Self::Symlink(link) => {
                 write!(out, "link {} to {}", below(&link.parent, &link.name), path(&link.target))
             }
-            Self::Console { size: None } => out.write_str("open the console"),
-            Self::Console { size: Some((rows, columns)) } => {
+            Self::Console { size: None, .. } => out.write_str("open the console"),
+            Self::Console { size: Some((rows, columns)), .. } => {
                 write!(out, "open the console, {rows} rows and {columns} columns")
             }
             Self::Directory(directory) => write!(out, "make directory {}", inside(directory)),
@@ -108,6 +108,7 @@ impl Action {
             Self::Scheduler(scheduler) => scheduler.fmt(out),
             Self::IoPriority(priority) => priority.fmt(out),
             Self::MemoryPolicy(policy) => policy.fmt(out),
+            Self::Affinity { list, .. } => write!(out, "allow the processors {list}"),
             Self::Personality(domain) => write!(out, "set personality {domain:#x}"),
             Self::NoNewPrivileges => out.write_str("forbid new privileges"),
             _ => Ok(()),

@@ -10,6 +10,7 @@ mod delegation;
 mod describe;
 mod details;
 pub mod devices;
+pub mod exec;
 pub mod listener;
 pub mod mount_options;
 pub mod mounts;
@@ -30,8 +31,9 @@ pub use place::Place;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::seccomp;
-use crate::spec::linux::NamespaceKind;
-use crate::spec::{Spec, Status};
+use crate::spec::linux::{NamespaceKind, PersonalityDomain};
+use crate::spec::scheduling::MemoryPolicy;
+use crate::spec::{Process, Spec, Status};
 use listener::Listener;
 use namespaces::Namespaces;
 use net_devices::NetDevice;
@@ -156,12 +158,8 @@ impl Plan {
     /// The steps of a container that is being created, up to the point where all is prepared.
     fn prepare(&mut self, spec: &Spec, host: &Host, options: &Options<'_>) -> Result<()> {
         let linux = &spec.linux;
-        let process = spec.process.as_ref();
-        if let Some(value) = process.and_then(|process| process.oom_score_adj) {
-            let action = Action::OomScoreAdj(value.to_string().into_bytes());
-            self.steps.push(Step::of(Place::property("process.oomScoreAdj"), action));
-        }
-        self.steps.extend(self.namespaces.steps(linux, self.cgroup.location.has_v1(), host.groups_denied));
+        self.join_cgroup(spec.process.as_ref(), Some(Step::own(Action::ResetAffinity)));
+        self.steps.extend(self.namespaces.steps(linux, host.groups_denied));
         self.steps.extend(process::session(spec, options, host)?);
         if self.namespaces.creates(NamespaceKind::Network) {
             self.steps.push(Step::own(Action::Loopback));
@@ -195,57 +193,94 @@ impl Plan {
         Ok(())
     }
 
+    /// The first steps of a process, with the caller's rights: into the cgroup, and on which processors.
+    fn join_cgroup(&mut self, process: Option<&Process>, affinity: Option<Step>) {
+        if let Some(value) = process.and_then(|process| process.oom_score_adj) {
+            let action = Action::OomScoreAdj(value.to_string().into_bytes());
+            self.steps.push(Step::of(Place::property("process.oomScoreAdj"), action));
+        }
+        if self.cgroup.location.has_v1() {
+            self.steps.push(Step::own(Action::JoinCgroups));
+        }
+        self.steps.extend(affinity);
+    }
+
     /// The last steps: the identity, the wait for the start, the program.
     fn hand_over(&mut self, spec: &Spec, host: &Host, options: &Options<'_>) -> Result<()> {
-        let mut late = None;
-        if let Some(process) = &spec.process {
-            let for_runtime = scheduling::is_for_runtime(&self.namespaces, host);
-            let steps = if for_runtime { &mut self.outside } else { &mut self.steps };
-            steps.extend(scheduling::of_process(process));
-            self.steps.extend(scheduling::of_memory(&spec.linux));
-            self.steps.extend(security::labels(process));
-            if let Some(personality) = &spec.linux.personality {
-                let action = Action::Personality(process::personality(personality.domain));
-                self.steps.push(Step::of(Place::property("linux.personality"), action));
-            }
-            self.steps.push(Step::own(Action::CloseDescriptors { from: 3 + options.extra_descriptors }));
-            let identity = Identity::decide(process, &self.namespaces, host, options)?;
-            if !identity.missing.is_empty() {
-                let names = identity.missing.join(", ");
-                self.warnings.push(format!("process.capabilities: the caller does not have {names}"));
-            }
-            self.steps.extend(identity.become_user);
-            late = identity.late;
-            let execution = Execution::decide(process, &options.extra_environment)?;
-            if execution.find_home {
-                self.steps.push(Step::own(Action::Home { uid: process.user.uid }));
-            }
-            self.execution = Some(execution);
-            self.steps.push(Step::of(Place::property("process.args"), Action::FindProgram));
-            if process.no_new_privileges {
-                let place = Place::property("process.noNewPrivileges");
-                self.steps.push(Step::of(place, Action::NoNewPrivileges));
-            }
-        }
-        if spec.process.is_none() {
+        let Some(process) = &spec.process else {
             self.steps.push(Step::own(Action::CloseDescriptors { from: 3 }));
+            self.report_ready(options);
+            return Ok(());
+        };
+        let personality = spec.linux.personality.as_ref().map(|personality| personality.domain);
+        self.schedule(process, spec.linux.memory_policy.as_ref(), host);
+        let late = self.become_process(process, personality, host, options)?;
+        self.report_ready(options);
+        let hooks = &spec.hooks.start_container;
+        let hooks = process::hooks(hooks, "hooks.startContainer", Status::Created, Some(&process.env))?;
+        self.steps.extend(hooks.into_iter().map(hook_step));
+        self.execute(process, late);
+        Ok(())
+    }
+
+    /// When the process gets the CPU and the disk, and where its memory comes from.
+    fn schedule(&mut self, process: &Process, memory: Option<&MemoryPolicy>, host: &Host) {
+        let for_runtime = scheduling::is_for_runtime(&self.namespaces, host);
+        let steps = if for_runtime { &mut self.outside } else { &mut self.steps };
+        steps.extend(scheduling::of_process(process));
+        self.steps.extend(memory.map(scheduling::of_memory));
+    }
+
+    /// Labels, identity and program of a process. The step that comes back is for the very end.
+    fn become_process(
+        &mut self,
+        process: &Process,
+        personality: Option<PersonalityDomain>,
+        host: &Host,
+        options: &Options<'_>,
+    ) -> Result<Option<Step>> {
+        self.steps.extend(security::labels(process));
+        if let Some(domain) = personality {
+            let action = Action::Personality(process::personality(domain));
+            self.steps.push(Step::of(Place::property("linux.personality"), action));
         }
+        self.steps.push(Step::own(Action::CloseDescriptors { from: 3 + options.extra_descriptors }));
+        let identity = Identity::decide(process, &self.namespaces, host, options)?;
+        if !identity.missing.is_empty() {
+            let names = identity.missing.join(", ");
+            self.warnings.push(format!("process.capabilities: the caller does not have {names}"));
+        }
+        self.steps.extend(identity.become_user);
+        let execution = Execution::decide(process, &options.extra_environment)?;
+        if execution.find_home {
+            self.steps.push(Step::own(Action::Home { uid: process.user.uid }));
+        }
+        self.execution = Some(execution);
+        self.steps.push(Step::of(Place::property("process.args"), Action::FindProgram));
+        if process.no_new_privileges {
+            let place = Place::property("process.noNewPrivileges");
+            self.steps.push(Step::of(place, Action::NoNewPrivileges));
+        }
+        Ok(identity.late)
+    }
+
+    /// All is prepared: the runtime is told, and where it is so wished `start` is awaited.
+    fn report_ready(&mut self, options: &Options<'_>) {
         self.steps.push(Step::own(Action::ResetSignals));
         self.steps.push(Step::own(Action::Ready));
         if options.await_start {
             self.steps.push(Step::own(Action::AwaitStart));
         }
-        let Some(process) = &spec.process else { return Ok(()) };
-        let hooks = &spec.hooks.start_container;
-        let hooks = process::hooks(hooks, "hooks.startContainer", Status::Created, Some(&process.env))?;
-        self.steps.extend(hooks.into_iter().map(hook_step));
+    }
+
+    /// The program, under its own limits and its filter.
+    fn execute(&mut self, process: &Process, late: Option<Step>) {
         self.steps.extend(process::rlimits(process));
         if self.seccomp.is_some() {
             self.steps.push(Step::of(Place::property("linux.seccomp"), Action::Seccomp));
         }
         self.steps.extend(late);
         self.steps.push(Step::of(Place::property("process.args"), Action::Execute));
-        Ok(())
     }
 
     /// Whether the caller may do what is decided; a plan is printed for everybody.

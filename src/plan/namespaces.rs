@@ -18,6 +18,8 @@ pub struct Namespaces {
     pub create: u64,
     /// Namespaces that are joined by path.
     pub join: Vec<Join>,
+    /// `CLONE_NEW*` of the namespaces that are joined all at once, by the pidfd of a process that is in them.
+    pub of_process: u64,
     /// The id maps of a new user namespace.
     pub id_maps: Option<IdMaps>,
     /// The `uid_map` and the `gid_map` that a user namespace which is joined must have, where the configuration gives them.
@@ -101,14 +103,27 @@ impl Namespaces {
         Ok(namespaces)
     }
 
+    /// Decides how a process reaches namespaces of another one, the init of a container that runs: at once by its pidfd
+    /// (Linux 5.8, which is there where all of the new mount API is), else by the files below its `/proc/PID/ns`.
+    pub fn of_process(kinds: &[NamespaceKind], pid: i32, host: &Host) -> Self {
+        let mut namespaces = Self::default();
+        if host.new_mount_api {
+            namespaces.of_process = kinds.iter().fold(0, |flags, kind| flags | clone_flag(*kind));
+        } else {
+            namespaces.join = kinds.iter().map(|kind| Join::of_process(*kind, pid)).collect();
+        }
+        namespaces.middle = namespaces.forces_middle(host);
+        namespaces
+    }
+
     /// Whether a namespace of that kind is made anew by the clone.
     pub fn creates(&self, kind: NamespaceKind) -> bool {
         self.create & clone_flag(kind) != 0
     }
 
-    /// Whether a namespace of that kind is joined by path.
+    /// Whether a namespace of that kind is joined.
     pub fn joins(&self, kind: NamespaceKind) -> bool {
-        self.join.iter().any(|join| join.kind == kind)
+        self.of_process & clone_flag(kind) != 0 || self.join.iter().any(|join| join.kind == kind)
     }
 
     /// Whether the caller may do what is decided; a plan is printed for everybody.
@@ -154,17 +169,13 @@ impl Namespaces {
         self.joins(NamespaceKind::User) && (self.create != 0 || (for_children && !host.privileged()))
     }
 
-    /// The first steps of init: into its cgroups and namespaces.
-    pub fn steps(&self, linux: &Linux, v1_cgroups: bool, groups_denied: bool) -> Vec<Step> {
+    /// The steps of init into its namespaces.
+    pub fn steps(&self, linux: &Linux, groups_denied: bool) -> Vec<Step> {
         let mut steps = Vec::new();
-        if v1_cgroups {
-            steps.push(Step::own(Action::JoinCgroups));
-        }
-        steps.push(Step::own(Action::ResetAffinity));
         if self.id_maps.is_none() {
             steps.push(Step::own(Action::NotDumpable));
         }
-        if !self.join.is_empty() {
+        if self.of_process != 0 || !self.join.is_empty() {
             steps.push(Step::of(Place::property("linux.namespaces"), Action::JoinNamespaces));
         }
         if let Some(maps) = &self.id_maps {
@@ -194,6 +205,18 @@ fn changed_by_sysctl(kind: NamespaceKind, linux: &Linux) -> bool {
         _ => false,
     };
     linux.sysctl.keys().any(belongs)
+}
+
+impl Join {
+    fn of_process(kind: NamespaceKind, pid: i32) -> Self {
+        let file = match kind {
+            NamespaceKind::Network => "net",
+            NamespaceKind::Mount => "mnt",
+            other => other.word(),
+        };
+        let path = CString::new(format!("/proc/{pid}/ns/{file}")).unwrap_or_default();
+        Self { kind, path, not_own: false, place: Place::property("linux.namespaces") }
+    }
 }
 
 /// The `CLONE_NEW*` flag of a kind of namespace.

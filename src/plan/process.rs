@@ -157,6 +157,16 @@ impl Execution {
     }
 }
 
+/// The step that opens the terminal of a process.
+pub fn console(process: &Process, on_dev_console: bool) -> Step {
+    let size = process.console_size.as_ref().and_then(|size| {
+        let rows = u16::try_from(size.height).ok()?;
+        let columns = u16::try_from(size.width).ok()?;
+        (rows > 0 && columns > 0).then_some((rows, columns))
+    });
+    Step::of(Place::property("process.terminal"), Action::Console { size, on_dev_console })
+}
+
 /// The steps that set the resource limits; of several for one resource the last wins.
 pub fn rlimits(process: &Process) -> impl Iterator<Item = Step> + '_ {
     process.rlimits.iter().enumerate().map(|(index, limit)| {
@@ -232,12 +242,7 @@ fn set_of(names: &[String]) -> u64 {
 /// A NUL byte in a string.
 pub fn session(spec: &spec::Spec, options: &Options<'_>, host: &Host) -> Result<Vec<Step>> {
     let mut steps = vec![Step::own(Action::Session)];
-    if !options.no_new_keyring {
-        let name = c_string(&format!("_ses.{}", options.id), &Place::NONE, "id")?;
-        // Search for the user; in a user namespace for others, since the owner is not the one inside.
-        let permissions = if host.in_user_namespace { 0x8 } else { 0x8_0000 };
-        steps.push(Step::own(Action::Keyring { name, permissions }));
-    }
+    steps.extend(keyring(options, host)?);
     if let Some(hostname) = &spec.hostname {
         let action = Action::Hostname(hostname.clone().into_bytes());
         steps.push(Step::of(Place::property("hostname"), action));
@@ -247,4 +252,18 @@ pub fn session(spec: &spec::Spec, options: &Options<'_>, host: &Host) -> Result<
         steps.push(Step::of(Place::property("domainname"), action));
     }
     Ok(steps)
+}
+
+/// The step into the container's session keyring, which its processes share.
+///
+/// # Errors
+/// A NUL byte in the id.
+pub fn keyring(options: &Options<'_>, host: &Host) -> Result<Option<Step>> {
+    if options.no_new_keyring {
+        return Ok(None);
+    }
+    let name = c_string(&format!("_ses.{}", options.id), &Place::NONE, "id")?;
+    // Search for the user; in a user namespace for others, since the owner is not the one inside.
+    let permissions = if host.in_user_namespace { 0x8 } else { 0x8_0000 };
+    Ok(Some(Step::own(Action::Keyring { name, permissions })))
 }

@@ -7,7 +7,7 @@ use crate::plan::mounts::{self, Context};
 use crate::plan::namespaces::Namespaces;
 use crate::plan::step::{Action, Device, Step, Symlink};
 use crate::plan::step::{IdMapped, Mount};
-use crate::plan::{Options, Place, cgroup_mounts};
+use crate::plan::{Options, Place, cgroup_mounts, process};
 use crate::spec::linux::Propagation::{self, Private, RPrivate};
 use crate::spec::linux::{DeviceKind, NamespaceKind};
 use crate::spec::{self, Spec};
@@ -68,12 +68,7 @@ impl Parts<'_> {
             self.links(&mut steps);
         }
         if let Some(process) = self.spec.process.as_ref().filter(|process| process.terminal) {
-            let size = process.console_size.as_ref().and_then(|size| {
-                let rows = u16::try_from(size.height).ok()?;
-                let columns = u16::try_from(size.width).ok()?;
-                (rows > 0 && columns > 0).then_some((rows, columns))
-            });
-            steps.push(Step::of(Place::property("process.terminal"), Action::Console { size }));
+            steps.push(process::console(process, true));
         }
         Ok(steps)
     }

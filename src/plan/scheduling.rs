@@ -8,9 +8,9 @@ use crate::host::Host;
 use crate::plan::Place;
 use crate::plan::namespaces::Namespaces;
 use crate::plan::step::{Action, IoPriority, MemoryPolicy, Scheduler, Step};
+use crate::spec::Process;
 use crate::spec::linux::NamespaceKind;
 use crate::spec::scheduling::{self, MemoryFlag, MemoryMode};
-use crate::spec::{Linux, Process};
 
 /// `IOPRIO_CLASS_SHIFT` of linux/ioprio.h.
 const IO_CLASS_SHIFT: u16 = 13;
@@ -30,10 +30,9 @@ pub fn of_process(process: &Process) -> Vec<Step> {
 }
 
 /// The step of `linux.memoryPolicy`: a process can set only its own.
-pub fn of_memory(linux: &Linux) -> Option<Step> {
-    let policy = linux.memory_policy.as_ref()?;
+pub fn of_memory(policy: &scheduling::MemoryPolicy) -> Step {
     let action = Action::MemoryPolicy(Box::new(memory_policy(policy)));
-    Some(Step::of(Place::property("linux.memoryPolicy"), action))
+    Step::of(Place::property("linux.memoryPolicy"), action)
 }
 
 /// Whether the runtime takes the steps of [`of_process`] in init's place. The kernel asks for `CAP_SYS_NICE` in the first

@@ -128,6 +128,17 @@ pub fn resources_from(bytes: &[u8], name: &str) -> Result<LoadedResources> {
     Ok(LoadedResources { resources, warnings })
 }
 
+/// Reads a document of the runtime's own state that holds parts of a `config.json`: by the very code that reads those, so
+/// that the program has it once.
+///
+/// # Errors
+/// The document is damaged.
+pub fn own_document<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let findings = Findings::default();
+    let mut json = Json::from_slice(bytes);
+    T::deserialize(Lenient::new(&mut json, &findings)).map_err(|error| Error::new(error.to_string()))
+}
+
 /// Parses and validates a document; what is said about it begins with the name of its file.
 fn judge<T: DeserializeOwned>(
     bytes: &[u8],

@@ -27,7 +27,7 @@ mod word;
 
 pub use hooks::{Hook, Hooks};
 pub use linux::{Device, DeviceKind, IdMapping, Linux, Namespace, NamespaceKind, Propagation};
-pub use load::{Loaded, LoadedProcess, LoadedResources, load, load_file, load_process};
+pub use load::{Loaded, LoadedProcess, LoadedResources, load, load_file, load_process, own_document};
 pub use mounts::Mount;
 pub use number_list::NumberList;
 pub use process::{Capabilities, Process, Rlimit, RlimitKind, User};

@@ -1,6 +1,6 @@
 //! Lists of CPUs or NUMA nodes as the kernel writes them, `0-3,7` (cpuset(7), "List format").
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt::{self, Display, Formatter};
 use std::ops::RangeInclusive;
 
@@ -54,6 +54,12 @@ impl Display for NumberList {
             }
         }
         Ok(())
+    }
+}
+
+impl Serialize for NumberList {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

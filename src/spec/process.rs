@@ -1,12 +1,13 @@
-//! The container's process (config.md, "Process"); `exec --process` reads the same document.
+//! The container's process (config.md, "Process"); `exec --process` reads the same document, and the state keeps it for
+//! `exec`.
 
 use super::lenient::{non_empty, or_default};
 use super::scheduling::{CpuAffinity, IoPriority, Scheduler};
 use super::word::words;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A program to run in the container, and as whom.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Process {
     /// Whether the standard streams are a terminal.
@@ -52,7 +53,7 @@ pub struct Process {
 }
 
 /// The size of a terminal in characters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct ConsoleSize {
     /// Rows.
@@ -64,7 +65,7 @@ pub struct ConsoleSize {
 }
 
 /// User and groups of a process (config.md, "POSIX-platform User").
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct User {
     /// User id.
@@ -81,7 +82,7 @@ pub struct User {
 }
 
 /// Capability sets by name (capabilities(7)). Names stay strings: an unknown one is warned about, never refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Capabilities {
     /// What execve(2) can ever give.
@@ -102,7 +103,7 @@ pub struct Capabilities {
 }
 
 /// One resource limit (getrlimit(2)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Rlimit {
     /// The limited resource.
     #[serde(rename = "type")]

@@ -4,10 +4,10 @@
 use super::lenient::or_default;
 use super::number_list::{self, NumberList};
 use super::word::words;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What sched_setattr(2) is told.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Scheduler {
     /// The policy.
     pub policy: SchedulerPolicy,
@@ -72,7 +72,7 @@ words! {
 }
 
 /// What ioprio_set(2) is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub struct IoPriority {
     /// The class.
     pub class: IoClass,
@@ -94,7 +94,7 @@ words! {
 }
 
 /// CPUs of a process that `exec` starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct CpuAffinity {
     /// CPUs to run on before it enters the cgroup.
@@ -106,7 +106,7 @@ pub struct CpuAffinity {
 }
 
 /// What set_mempolicy(2) is told.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub struct MemoryPolicy {
     /// The mode.
     pub mode: MemoryMode,

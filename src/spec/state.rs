@@ -103,12 +103,12 @@ pub struct ProcessState {
 }
 
 impl ProcessState {
-    /// The state of the container's first process, which is under a filter with a listener.
-    pub fn new(metadata: &str, state: &State) -> Self {
+    /// The state of a process of the container that is under a filter with a listener.
+    pub fn new(metadata: &str, pid: i32, state: &State) -> Self {
         Self {
             oci_version: OCI_VERSION.to_owned(),
             fds: vec!["seccompFd"],
-            pid: state.pid.unwrap_or_default(),
+            pid,
             metadata: metadata.to_owned(),
             state: state.clone(),
         }
@@ -154,8 +154,8 @@ mod tests {
     fn l22_an_agent_is_told_what_the_specification_asks_for() {
         let state = State::new("web1", Status::Creating, Some(42), "/b", BTreeMap::new());
         let expected = r#"{"ociVersion":"1.3.0","fds":["seccompFd"],"pid":42,"metadata":"m","state":"#;
-        assert_eq!(ProcessState::new("m", &state).line(), format!("{expected}{}}}", state.line()));
-        assert!(!ProcessState::new("", &state).line().contains("metadata"));
+        assert_eq!(ProcessState::new("m", 7, &state).line(), format!("{expected}{}}}", state.line()));
+        assert!(!ProcessState::new("", 7, &state).line().contains("metadata"));
     }
 
     #[test]

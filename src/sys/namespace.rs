@@ -15,10 +15,11 @@ pub fn kind(file: BorrowedFd<'_>) -> Result<u32, Errno> {
     Ok(kind as u32)
 }
 
-/// Enters the namespace that `file` is open on; `kind` is its `CLONE_NEW*` flag, so that another kind is refused.
+/// Enters the namespace that `file` is open on; `kind` is its `CLONE_NEW*` flag, so that another kind is refused. Where
+/// `file` is a pidfd (Linux 5.8), `kind` is the flags of all namespaces of that process to enter.
 ///
 /// # Errors
-/// `EINVAL`: another kind, or a user namespace that we are in; `EPERM`.
+/// `EINVAL`: another kind, or a user namespace that we are in; `EPERM`; `ESRCH`: the process has ended.
 pub fn enter(file: BorrowedFd<'_>, kind: u32) -> Result<(), Errno> {
     // SAFETY: setns takes a descriptor and a number.
     result(libc::c_long::from(unsafe { libc::setns(file.as_raw_fd(), kind as libc::c_int) }))?;

@@ -61,7 +61,13 @@ impl Outcome {
     /// Asserts exit code 1 and that the error holds the words.
     #[track_caller]
     pub fn fails(self, words: &str) -> Self {
-        assert_eq!(self.code, Some(1), "{self:#?}");
+        self.fails_with(1, words)
+    }
+
+    /// Asserts the exit code (255 for `exec`) and that the error holds the words.
+    #[track_caller]
+    pub fn fails_with(self, code: i32, words: &str) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
         assert!(self.says().contains(words), "{words:?} is not in {self:#?}");
         self
     }
@@ -162,6 +168,28 @@ impl Bundle {
     /// `start`.
     pub fn start(&self) -> Outcome {
         self.call(&["start", &self.id])
+    }
+
+    /// `exec FLAGS… ID COMMAND…`.
+    pub fn exec(&self, flags: &[&str], command: &[&str]) -> Outcome {
+        self.finish(&mut self.exec_command(flags, command))
+    }
+
+    /// The command line of `exec`, not yet run.
+    pub fn exec_command(&self, flags: &[&str], command: &[&str]) -> Command {
+        self.command(&[&["exec"], flags, &[self.id.as_str()], command].concat())
+    }
+
+    /// `exec` of a shell script that must exit 0: its standard output.
+    #[track_caller]
+    pub fn exec_sh(&self, flags: &[&str], script: &str) -> String {
+        self.exec(flags, &["sh", "-c", script]).ok().stdout
+    }
+
+    /// Runs the container in the background, as the place for `exec`.
+    #[track_caller]
+    pub fn run_detached(&self) {
+        self.run_with(&["--detach"]).ok();
     }
 
     /// `kill` with a signal by name or number.

@@ -22,7 +22,11 @@ const MASTER_NAME: &[u8] = b"/dev/ptmx";
 
 impl Init<'_> {
     /// Opens the pair inside the container's devpts, which no name of the image can replace (CVE-2025-52565).
-    pub(super) fn open_console(&mut self, size: Option<(u16, u16)>) -> Result<(), Fault> {
+    pub(super) fn open_console(
+        &mut self,
+        size: Option<(u16, u16)>,
+        on_dev_console: bool,
+    ) -> Result<(), Fault> {
         let master = self.rootfs()?.open(c"dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY)?;
         verify_master(master.as_fd())?;
         rustix::pty::unlockpt(&master)?;
@@ -33,7 +37,9 @@ impl Init<'_> {
             let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
             rustix::termios::tcsetwinsize(&slave, size)?;
         }
-        self.put_on_console(slave.as_fd())?;
+        if on_dev_console {
+            self.put_on_console(slave.as_fd())?;
+        }
         if let Some(socket) = self.descriptors.console.take() {
             terminal::send_descriptor(socket.as_fd(), MASTER_NAME, master.as_fd())?;
         }

@@ -12,7 +12,7 @@ mod namespaces;
 mod rootfs;
 mod scheduling;
 
-pub(super) use namespaces::join_all;
+pub(super) use namespaces::{join_all, join_process, not_dumpable};
 pub(super) use scheduling::{set_io_priority, set_scheduler};
 
 use crate::launch::prepared::Prepared;
@@ -37,6 +37,8 @@ pub struct Descriptors {
     pub tasks: Vec<OwnedFd>,
     /// The namespaces to join, in the order of the plan.
     pub joins: Vec<OwnedFd>,
+    /// The process whose namespaces are joined.
+    pub target: Option<OwnedFd>,
     /// Where the pty's master goes.
     pub console: Option<OwnedFd>,
     /// Id-mapped clones of bind mounts, in the order of the plan.
@@ -118,6 +120,8 @@ impl<'a> Init<'a> {
     /// Takes one step.
     fn act(&mut self, action: &'a Action) -> Result<(), Fault> {
         match action {
+            // A process in between has done so, and we inherited it.
+            Action::OomScoreAdj(_) if self.plan.namespaces.middle => Ok(()),
             Action::OomScoreAdj(value) => self.write_proc(c"self/oom_score_adj", value),
             Action::JoinCgroups => self.join_cgroups(),
             Action::JoinNamespaces => self.join_namespaces(),
@@ -140,6 +144,7 @@ impl<'a> Init<'a> {
             Action::Scheduler(scheduler) => Ok(set_scheduler(None, scheduler)?),
             Action::IoPriority(priority) => Ok(set_io_priority(None, *priority)?),
             Action::MemoryPolicy(policy) => Ok(scheduling::set_memory_policy(policy)?),
+            Action::Affinity { mask, .. } => Ok(crate::sys::affinity::allow(mask)?),
             Action::Personality(domain) => Ok(crate::sys::personality::set(*domain)?),
             Action::Umask(mask) => identity::set_umask(*mask),
             Action::BoundingSet { keep } => identity::drop_bounding(*keep),
@@ -171,7 +176,7 @@ impl<'a> Init<'a> {
             Action::MountAttributes { target, set } => self.set_mount_attributes(target, *set),
             Action::Device(device) => self.make_device(device),
             Action::Symlink(link) => self.make_link(link),
-            Action::Console { size } => self.open_console(*size),
+            Action::Console { size, on_dev_console } => self.open_console(*size, *on_dev_console),
             Action::Directory(path) => self.make_directory(path),
             Action::Mask(target) => self.mask(target),
             Action::ReadonlyPath(target) => self.make_readonly(target),

@@ -3,7 +3,7 @@
 use super::Init;
 use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::namespaces::clone_flag;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Gid, Uid};
@@ -27,7 +27,11 @@ impl Init<'_> {
         if self.plan.namespaces.middle {
             return Ok(());
         }
-        let kinds = self.plan.namespaces.join.iter().map(|join| clone_flag(join.kind));
+        let namespaces = &self.plan.namespaces;
+        if let Some(target) = self.descriptors.target.take() {
+            join_process(namespaces.of_process & !(libc::CLONE_NEWPID as u64), target.as_fd())?;
+        }
+        let kinds = namespaces.join.iter().map(|join| clone_flag(join.kind));
         join_all(kinds, &self.descriptors.joins, FOR_CHILDREN)?;
         self.descriptors.joins.clear();
         Ok(())
@@ -92,6 +96,15 @@ pub(crate) fn join_all(
     Ok(())
 }
 
+/// Enters namespaces of a process, all in one call: the kernel weighs the caller's rights for all of them before it changes
+/// any.
+pub(crate) fn join_process(kinds: u64, process: BorrowedFd<'_>) -> Result<(), Fault> {
+    if kinds == 0 {
+        return Ok(());
+    }
+    Ok(crate::sys::namespace::enter(process, kinds as u32)?)
+}
+
 fn join(kind: u64, file: &OwnedFd) -> Result<(), Errno> {
     crate::sys::namespace::enter(file.as_fd(), kind as u32)
 }
@@ -106,7 +119,7 @@ pub(super) fn unshare(flags: u32) -> Result<(), Fault> {
 }
 
 /// Forbids everybody who shares a namespace with us to trace us or to read our files in `/proc` (CVE-2016-9962).
-pub(super) fn not_dumpable() -> Result<(), Fault> {
+pub(crate) fn not_dumpable() -> Result<(), Fault> {
     Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 

@@ -52,6 +52,59 @@ impl Location {
         Ok(Self { mode: host.mode, directories: host.hierarchies.iter().map(place).collect() })
     }
 
+    /// The sub-cgroups that `exec --cgroup` names: `PATH` for every hierarchy, or `CONTROLLER[,CONTROLLER]:PATH` for those
+    /// of v1.
+    ///
+    /// # Errors
+    /// A path that leads out, a controller that is not there or is named twice.
+    pub fn below(mut self, wanted: &[String]) -> Result<Self> {
+        let mut named: Vec<usize> = Vec::new();
+        for argument in wanted {
+            let wrong = |problem: &str| Error::new(format!("--cgroup {argument:?}: {problem}"));
+            let (controllers, path) = match argument.split_once(':') {
+                Some((_, path)) if path.contains(':') => return Err(wrong("has more than one colon")),
+                Some((controllers, path)) => (Some(controllers), path),
+                None if wanted.len() > 1 => return Err(wrong("needs a controller beside another --cgroup")),
+                None => (None, argument.as_str()),
+            };
+            let path = below_container(path).ok_or_else(|| wrong("leads out of the container's cgroup"))?;
+            let chosen: Vec<usize> = match controllers {
+                None => (0..self.directories.len()).collect(),
+                Some(names) => names
+                    .split(',')
+                    .map(|name| {
+                        self.index_of(name).ok_or_else(|| wrong("this machine has no such controller"))
+                    })
+                    .collect::<Result<_>>()?,
+            };
+            for index in chosen {
+                if named.contains(&index) {
+                    return Err(wrong("names a controller again"));
+                }
+                named.push(index);
+                if !path.is_empty() {
+                    self.directories[index].path += &format!("/{path}");
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// The cgroup of a process that is in this one or below, by the line of the unified hierarchy in its
+    /// `/proc/PID/cgroup`; its paths begin where the mount point does.
+    pub fn of_process(mut self, table: &str) -> Self {
+        let line = table.lines().find_map(|line| line.strip_prefix("0::"));
+        let unified = self.directories.iter_mut().find(|directory| directory.unified);
+        if let (Some(path), Some(directory)) = (line, unified) {
+            let mut ends = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
+            // The longest beginning that is the end of our own path: what follows is below it.
+            if let Some(end) = ends.rfind(|at| directory.path.ends_with(&path[..*at])) {
+                directory.path += &path[end..];
+            }
+        }
+        self
+    }
+
     /// The directory of a v1 controller.
     pub fn index_of(&self, controller: &str) -> Option<usize> {
         let has = |directory: &Directory| directory.controllers.iter().any(|name| name == controller);
@@ -79,6 +132,13 @@ impl Location {
     }
 }
 
+/// A path below the container's cgroup, cleaned; nothing for one that leads out.
+fn below_container(path: &str) -> Option<String> {
+    let components: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    let leads_out = components.contains(&"..") || path.contains(|letter: char| letter.is_control());
+    (!leads_out).then(|| components.join("/"))
+}
+
 /// The path without empty and `.` components. What would leave the hierarchy or name its root is refused: an
 /// annotation of an image may be behind it (CVE-2023-6476).
 fn clean(path: &str) -> Result<String> {
@@ -93,4 +153,68 @@ fn clean(path: &str) -> Result<String> {
         return Ok(components.join("/"));
     };
     Err(Error::new(format!("{path:?} {problem}")).context("linux.cgroupsPath"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container() -> Location {
+        let directory = |path: &str, controllers: &[&str]| Directory {
+            path: path.to_owned(),
+            controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+            unified: controllers.is_empty(),
+        };
+        let directories = vec![
+            directory("/sys/fs/cgroup/cpu,cpuacct/a/web1", &["cpu", "cpuacct"]),
+            directory("/sys/fs/cgroup/pids/a/web1", &["pids"]),
+            directory("/sys/fs/cgroup/unified/a/web1", &[]),
+        ];
+        Location { mode: Mode::Hybrid, directories }
+    }
+
+    fn below(wanted: &[&str]) -> Result<Vec<String>> {
+        let wanted: Vec<String> = wanted.iter().map(|&path| path.to_owned()).collect();
+        let directories = container().below(&wanted)?.directories;
+        Ok(directories.iter().map(|one| one.path.trim_start_matches("/sys/fs/cgroup/").to_owned()).collect())
+    }
+
+    #[test]
+    fn sub_cgroups_are_below_the_containers() {
+        for (wanted, expected) in [
+            (&["x/y"][..], ["cpu,cpuacct/a/web1/x/y", "pids/a/web1/x/y", "unified/a/web1/x/y"]),
+            (&["/"], ["cpu,cpuacct/a/web1", "pids/a/web1", "unified/a/web1"]),
+            (&["pids:/x/."], ["cpu,cpuacct/a/web1", "pids/a/web1/x", "unified/a/web1"]),
+            (&["pids,cpu:x"], ["cpu,cpuacct/a/web1/x", "pids/a/web1/x", "unified/a/web1"]),
+            (&["cpu:x", "pids:y"], ["cpu,cpuacct/a/web1/x", "pids/a/web1/y", "unified/a/web1"]),
+        ] {
+            assert_eq!(below(wanted).unwrap(), expected, "{wanted:?}");
+        }
+        for wanted in [
+            &[".."][..],
+            &["x/../.."],
+            &["a:b:c"],
+            &["x", "y"],
+            &["nope:x"],
+            &[":x"],
+            &["cpu:x", "cpuacct:y"],
+        ] {
+            assert!(below(wanted).is_err(), "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn cgroup_of_a_process_below_is_found_from_any_mount_point() {
+        for (line, expected) in [
+            ("0::/a/web1/init", "/sys/fs/cgroup/unified/a/web1/init"),
+            ("0::/web1/x/y", "/sys/fs/cgroup/unified/a/web1/x/y"),
+            ("0::/a/web1", "/sys/fs/cgroup/unified/a/web1"),
+            ("0::/elsewhere/x", "/sys/fs/cgroup/unified/a/web1"),
+            ("0::/a/web11/x", "/sys/fs/cgroup/unified/a/web1"),
+            ("0::/", "/sys/fs/cgroup/unified/a/web1"),
+        ] {
+            let table = format!("3:pids:/a/web1\n{line}\n");
+            assert_eq!(container().of_process(&table).unified().unwrap().path, expected, "{line}");
+        }
+    }
 }

@@ -67,6 +67,23 @@ pub struct CgroupPlan {
     pub warnings: Vec<String>,
 }
 
+impl CgroupPlan {
+    /// A cgroup that exists: nothing is made, and nothing written.
+    pub fn existing(location: Location) -> Self {
+        Self {
+            location,
+            inherit_cpuset: None,
+            enable: Enable::default(),
+            writes: Vec::new(),
+            device_program: None,
+            devices_place: Place::NONE,
+            owner: None,
+            tolerate_permission: false,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// The v2 controllers that a cgroup needs from its ancestors.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Enable {

@@ -101,10 +101,12 @@ pub enum Action {
     Device(Device),
     /// Makes a symlink of `/dev`.
     Symlink(Symlink),
-    /// Opens the pty pair, sends the master away and puts the slave on `/dev/console`.
+    /// Opens the pty pair and sends the master away.
     Console {
         /// Rows and columns, when given.
         size: Option<(u16, u16)>,
+        /// Whether the slave becomes the container's `/dev/console`: that of init alone.
+        on_dev_console: bool,
     },
     /// Makes a directory and its parents where they are missing: the working directory.
     Directory(CString),
@@ -155,6 +157,13 @@ pub enum Action {
     IoPriority(IoPriority),
     /// set_mempolicy(2).
     MemoryPolicy(Box<MemoryPolicy>),
+    /// sched_setaffinity(2).
+    Affinity {
+        /// The processors as the user wrote them.
+        list: String,
+        /// A bit for each.
+        mask: Vec<u64>,
+    },
     /// personality(2).
     Personality(u32),
     /// Changes to the working directory; where that is not permitted, `User` tries again as the user.
