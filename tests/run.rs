@@ -138,6 +138,23 @@ fn container_outlives_a_creator_with_a_death_signal() {
     bundle.kill_and_delete();
 }
 
+#[test]
+fn caller_that_ignores_sigchld_gets_exit_codes_and_hooks_all_the_same() {
+    // Under SIG_IGN the kernel reaps children before anybody can ask them.
+    let mut bundle = Bundle::sh("grep SigIgn /proc/self/status > /tmp/ignored; exit 7");
+    let hook = bundle.host_script("hook", "exit 0");
+    for kind in ["createRuntime", "createContainer"] {
+        bundle.push(&format!("/hooks/{kind}"), serde_json::json!({ "path": hook }));
+    }
+    bundle.write_config();
+    let wrapper = ["env", "--ignore-signal=CHLD"];
+    let words = ["run", "--bundle", "bundle", &bundle.id];
+    let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &words));
+    assert_eq!(outcome.code, Some(7), "{outcome:#?}");
+    let ignored = std::fs::read_to_string(bundle.rootfs().join("tmp/ignored")).unwrap();
+    assert_eq!(ignored.split_whitespace().last(), Some("0000000000000000"), "the container has the defaults");
+}
+
 /// The list's line of a bundle, cut into columns.
 fn row(table: &str, id: &str) -> Vec<String> {
     let line =

@@ -2,7 +2,8 @@
 //! handlers of faults, twelve system calls for a process that makes two hundred.
 //!
 //! What it does for safety is done here, too: stdin, stdout and stderr are open, or the next file that is opened would
-//! become one of them, and SIGPIPE is an error of write(2) instead of the end.
+//! become one of them, SIGPIPE is an error of write(2) instead of the end, and children wait to be asked how they ended, also
+//! where the caller ignores SIGCHLD. A container gets the default of both.
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::ffi::{CStr, OsString, c_char, c_int};
@@ -37,6 +38,8 @@ pub unsafe fn begin(count: c_int, arguments: *const *const c_char) -> Vec<OsStri
     open_stdio();
     // SAFETY: SIG_IGN is a valid disposition of SIGPIPE.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    // SAFETY: SIG_DFL is a valid disposition of SIGCHLD.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     let count = usize::try_from(count).unwrap_or(0);
     (0..count)
         .map(|index| {
