@@ -198,7 +198,7 @@ pub fn hooks(
         } else {
             StringList::new(hook.args.iter().map(String::as_str))
         };
-        let environment = hook.env.as_deref().filter(|env| !env.is_empty()).or(fallback_environment);
+        let environment = hook.env.as_deref().or(fallback_environment);
         Ok(Hook {
             path: c_string(&hook.path, &place, "path")?,
             arguments,
