@@ -118,7 +118,7 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     if let Some(failure) = agent::attend(init.socket(), introduction)? {
         return Err(launch::failure(&decided.plan, &failure));
     }
-    hooks::run(&decided.plan.poststart, &state)?;
+    hooks::run(&decided.plan.poststart, &state, None)?;
     init.release();
     creation.commit();
     let Some(foreground) = foreground else { return Ok(0) };
@@ -218,7 +218,7 @@ impl<'a> Creation<'a> {
                 }
                 Some(Report::Hooks) => {
                     let state = self.state(Some(init.pid.as_raw_nonzero().get()));
-                    hooks::run(&plan.runtime_hooks, &state)?;
+                    hooks::run(&plan.runtime_hooks, &state, None)?;
                     init.go()?;
                 }
                 Some(Report::Occupied(step)) => {

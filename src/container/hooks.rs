@@ -1,69 +1,79 @@
 //! Hooks that run in the runtime's own namespaces: `prestart`, `createRuntime`, `poststart`, `poststop`.
 //!
-//! config.md, "POSIX-platform Hooks". The state comes on stdin; output is kept for the error only.
+//! config.md, "POSIX-platform Hooks". The state comes on stdin; output is kept for the error only. They run in the bundle,
+//! each as the leader of a process group of its own, so that one whose time is over leaves nobody behind.
 
 use crate::error::{Context, Error, Result};
+use crate::launch::hook::{self, End, Running, Words};
 use crate::plan::step::Hook;
 use crate::spec::State;
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags};
 use std::ffi::OsStr;
-use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
-/// How much of a hook's output is quoted.
-const OUTPUT: usize = 1024;
-
-/// Runs the hooks in order; the first failure ends it.
+/// Runs the hooks in order; the first failure ends it, and so does something to read on `interrupts`.
 ///
 /// # Errors
 /// A hook that cannot be run, fails or takes too long; its place, path and output are named.
-pub fn run(hooks: &[Hook], state: &State) -> Result<()> {
-    hooks.iter().try_for_each(|hook| run_one(hook, state))
+pub fn run(hooks: &[Hook], state: &State, interrupts: Option<BorrowedFd<'_>>) -> Result<()> {
+    hooks.iter().try_for_each(|hook| run_one(hook, state, interrupts))
 }
 
 /// Runs one hook.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_one(hook: &Hook, state: &State) -> Result<()> {
+pub fn run_one(hook: &Hook, state: &State, interrupts: Option<BorrowedFd<'_>>) -> Result<()> {
     let state = State { status: hook.status, ..state.clone() };
-    execute(hook, state.line().as_bytes()).map_err(|error| error.context(format!("{}: {hook}", hook.place)))
+    execute(hook, &state, interrupts).map_err(|error| error.context(format!("{}: {hook}", hook.place)))
 }
 
-fn execute(hook: &Hook, state: &[u8]) -> Result<()> {
-    let (output, output_write) =
-        rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).context(|| "pipe")?;
-    let mut child = command(hook, output_write)?.spawn().context(|| "exec")?;
-    // A hook that ends without reading its state is no error.
-    if let Some(mut stdin) = child.stdin.take() {
-        let _may_not_read = stdin.write_all(state);
-    }
-    let mut words = Vec::new();
-    match wait(&mut child, &output, hook.timeout, &mut words)? {
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(Error::new(format!("{}{}", status_text(status), quoted(&words)))),
-        None => {
+fn execute(hook: &Hook, state: &State, interrupts: Option<BorrowedFd<'_>>) -> Result<()> {
+    let (stdin_read, stdin) = hook::state_pipe().context(|| "pipe")?;
+    let (output, output_write) = hook::output_pipe().context(|| "pipe")?;
+    let child = command(hook, state, stdin_read, output_write)?.spawn().context(|| "exec")?;
+    let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| Error::new("the hook has no pid"))?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| "pidfd_open")?;
+    let running = Running {
+        pid,
+        pidfd: pidfd.as_fd(),
+        stdin,
+        output: output.as_fd(),
+        timeout: hook.timeout,
+        interrupts,
+    };
+    let mut words = Words::default();
+    let end = hook::attend(running, [state.line().as_bytes(), &[], &[]], &mut words)
+        .context(|| "wait for the hook")?;
+    let said = quoted(words.as_bytes());
+    match end {
+        End::Exited(0) => Ok(()),
+        End::Exited(status) => Err(Error::new(format!("exit status {status}{said}"))),
+        End::Signalled(signal) => Err(Error::new(format!("ended by signal {signal}{said}"))),
+        End::Interrupted => Err(Error::new("interrupted")),
+        End::TimedOut => {
             let seconds = hook.timeout.unwrap_or_default().as_secs_f64();
-            Err(Error::new(format!("hook ran past specified timeout of {seconds:.1}s{}", quoted(&words))))
+            Err(Error::new(format!("hook ran past specified timeout of {seconds:.1}s{said}")))
         }
     }
 }
 
-fn command(hook: &Hook, output: OwnedFd) -> Result<Command> {
+/// The command, which keeps our copies of the hook's ends until it is dropped.
+fn command(hook: &Hook, state: &State, stdin: OwnedFd, output: OwnedFd) -> Result<Command> {
     let mut command = Command::new(OsStr::from_bytes(hook.path.to_bytes()));
     let mut arguments = hook.arguments.iter().map(OsStr::from_bytes);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments).stdin(Stdio::piped());
+    command.args(arguments).stdin(stdin).process_group(0);
     command.stdout(output.try_clone().context(|| "dup")?).stderr(output);
+    // A bundle that is gone when the container is deleted keeps no hook from tidying up.
+    if std::fs::metadata(&state.bundle).is_ok_and(|bundle| bundle.is_dir()) {
+        command.current_dir(&state.bundle);
+    }
     if let Some(environment) = &hook.environment {
         command.env_clear();
         for entry in environment.iter() {
@@ -73,63 +83,6 @@ fn command(hook: &Hook, output: OwnedFd) -> Result<Command> {
         }
     }
     Ok(command)
-}
-
-/// The status of the hook; nothing when its time was over and it was killed.
-fn wait(
-    child: &mut Child,
-    output: &OwnedFd,
-    timeout: Option<Duration>,
-    words: &mut Vec<u8>,
-) -> Result<Option<ExitStatus>> {
-    let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| Error::new("the hook has no pid"))?;
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| "pidfd_open")?;
-    let deadline = timeout.map(|timeout| Instant::now() + timeout);
-    let mut closed = false;
-    loop {
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left =
-            left.map(|left| Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() });
-        let mut events = [PollFd::new(&pidfd, PollFlags::IN), PollFd::new(output, PollFlags::IN)];
-        let watched = if closed { 1 } else { 2 };
-        match rustix::event::poll(&mut events[..watched], left.as_ref()) {
-            Ok(0) => {
-                child.kill().context(|| "kill the hook")?;
-                child.wait().context(|| "wait for the hook")?;
-                return Ok(None);
-            }
-            Err(Errno::INTR) => continue,
-            answer => drop(answer.context(|| "wait for the hook")?),
-        }
-        let ended = events[0].revents().contains(PollFlags::IN);
-        closed = take(output, words);
-        if ended {
-            return child.wait().context(|| "wait for the hook").map(Some);
-        }
-    }
-}
-
-/// Reads what the pipe holds and keeps the beginning; true at its end.
-fn take(output: &OwnedFd, words: &mut Vec<u8>) -> bool {
-    let mut chunk = [0; 4096];
-    loop {
-        match rustix::io::read(output.as_fd(), &mut chunk) {
-            Ok(0) => return true,
-            Ok(length) => {
-                let room = OUTPUT.saturating_sub(words.len()).min(length);
-                words.extend_from_slice(&chunk[..room]);
-            }
-            Err(_) => return false,
-        }
-    }
-}
-
-fn status_text(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit status {code}"),
-        (None, Some(signal)) => format!("ended by signal {signal}"),
-        (None, None) => "ended".to_owned(),
-    }
 }
 
 fn quoted(words: &[u8]) -> String {

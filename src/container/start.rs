@@ -82,5 +82,5 @@ fn poststart(container: &Container) -> Result<()> {
     }
     let mut state = container.state()?;
     (state.rootfs, state.created, state.owner) = (None, None, None);
-    hooks::run(&hooks, &state).inspect_err(|_| end(container))
+    hooks::run(&hooks, &state, None).inspect_err(|_| end(container))
 }

@@ -1,6 +1,7 @@
 //! From the plan to a process: the parent's side of the clone ([`spawn`]), the child's side ([`init`]) and the wire
 //! between them ([`protocol`]).
 
+pub mod hook;
 pub mod id_maps;
 pub mod init;
 pub mod net_devices;

@@ -28,6 +28,7 @@ pub mod rootfs;
 pub mod scheduling;
 pub mod signals;
 pub mod terminal;
+pub mod watch;
 
 use rustix::io::Errno;
 

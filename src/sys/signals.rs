@@ -86,6 +86,28 @@ pub fn kill(pid: i32, signal: i32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// SIGPIPE ignored, until this is dropped: a write to nobody is an error of write(2), and not the end.
+#[derive(Debug)]
+pub struct IgnoredPipe {
+    before: libc::sighandler_t,
+}
+
+impl IgnoredPipe {
+    /// Ignores SIGPIPE.
+    pub fn begin() -> Self {
+        // SAFETY: SIG_IGN is a valid disposition of SIGPIPE.
+        let before = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+        Self { before }
+    }
+}
+
+impl Drop for IgnoredPipe {
+    fn drop(&mut self) {
+        // SAFETY: `before` is what signal(2) has answered for SIGPIPE: SIG_DFL or SIG_IGN, since nobody installs handlers.
+        unsafe { libc::signal(libc::SIGPIPE, self.before) };
+    }
+}
+
 fn bit(signal: i32) -> KernelSet {
     1 << (signal - 1)
 }

@@ -49,6 +49,13 @@ impl Init<'_> {
         Ok(())
     }
 
+    /// umask(2), which cannot fail; hooks get it, too, from here on.
+    pub(super) fn set_umask(&mut self, mask: u32) -> Result<(), Fault> {
+        rustix::process::umask(Mode::from_raw_mode(mask));
+        self.callers_umask = None;
+        Ok(())
+    }
+
     /// Writes the label for the next execve(2): the first of the files that this kernel has.
     pub(super) fn write_label(&self, files: &[&CStr], label: &[u8]) -> Result<(), Fault> {
         let mut answer = Err(Errno::NOENT.into());
@@ -77,12 +84,6 @@ pub(super) fn join_keyring(name: &CStr, permissions: u32) -> Result<(), Fault> {
         Ok(()) | Err(Errno::NOSYS) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
-}
-
-/// umask(2) cannot fail.
-pub(super) fn set_umask(mask: u32) -> Result<(), Fault> {
-    rustix::process::umask(Mode::from_raw_mode(mask));
-    Ok(())
 }
 
 /// Drops every capability that is not in `keep`. The kernel names the last one by refusing the next.

@@ -23,6 +23,7 @@ use crate::sys::clone;
 use crate::sys::procfs::Procfs;
 use crate::sys::rootfs::Rootfs;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::Signal;
 
@@ -72,6 +73,8 @@ struct Init<'a> {
     retry_cwd: bool,
     /// Which candidate is the program.
     program: usize,
+    /// The umask that hooks get until the container's own is set; nothing while it is that of the process anyway.
+    callers_umask: Option<Mode>,
     /// How many hooks have run.
     hooks_run: usize,
     /// Which step is being taken.
@@ -94,6 +97,7 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, mut descriptors: Descriptors, c
         groups_denied: false,
         retry_cwd: false,
         program: 0,
+        callers_umask: None,
         hooks_run: 0,
         step: 0,
     };
@@ -146,7 +150,7 @@ impl<'a> Init<'a> {
             Action::MemoryPolicy(policy) => Ok(scheduling::set_memory_policy(policy)?),
             Action::Affinity { mask, .. } => Ok(crate::sys::affinity::allow(mask)?),
             Action::Personality(domain) => Ok(crate::sys::personality::set(*domain)?),
-            Action::Umask(mask) => identity::set_umask(*mask),
+            Action::Umask(mask) => self.set_umask(*mask),
             Action::BoundingSet { keep } => identity::drop_bounding(*keep),
             Action::WorkingDirectory(cwd) => self.change_directory(cwd),
             Action::User { uid, gid, groups, cwd } => self.become_user(*uid, *gid, groups.as_deref(), cwd),

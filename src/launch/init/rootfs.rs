@@ -45,7 +45,7 @@ impl<'a> Init<'a> {
     /// Opens the directory and, in a mount namespace of our own, puts a clone of its tree on it: pivot_root(2) wants a
     /// mount point. Modes of what is made below come from the plan alone, hence the umask.
     pub(super) fn take_rootfs(&mut self, path: &CStr, attach: bool) -> Result<(), Fault> {
-        rustix::process::umask(Mode::empty());
+        self.callers_umask = Some(rustix::process::umask(Mode::empty()));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory =
             rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Reason::Source.fault(errno))?;
