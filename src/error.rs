@@ -14,6 +14,7 @@ pub struct Error {
     contexts: Vec<String>,
     cause: Cause,
     hint: Option<String>,
+    exit_code: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +29,12 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error in our own words: lower case, no full stop.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { contexts: Vec::new(), cause: Cause::Message(message.into()), hint: None }
+        Self { contexts: Vec::new(), cause: Cause::Message(message.into()), hint: None, exit_code: 1 }
     }
 
     /// An error of the kernel, by its errno.
     pub fn from_errno(errno: i32) -> Self {
-        Self { contexts: Vec::new(), cause: Cause::Errno(errno), hint: None }
+        Self { contexts: Vec::new(), cause: Cause::Errno(errno), hint: None, exit_code: 1 }
     }
 
     /// Puts a context in front: the object that the failed step was about.
@@ -50,12 +51,24 @@ impl Error {
         self
     }
 
+    /// Sets the exit code that tells callers of it, in place of 1.
+    #[must_use]
+    pub fn exit_code(mut self, code: u8) -> Self {
+        self.exit_code = code;
+        self
+    }
+
     /// The errno at the root of the chain, if the kernel was the one who refused.
     pub fn errno(&self) -> Option<i32> {
         match self.cause {
             Cause::Errno(errno) => Some(errno),
             Cause::Message(_) => None,
         }
+    }
+
+    /// The exit code that tells callers of it.
+    pub fn code(&self) -> u8 {
+        self.exit_code
     }
 
     /// What to print after `hint:`, if anything is known that helps.

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::process::Stdio;
-use support::{Bundle, leaks, skip_on_peer};
+use support::{Bundle, leaks, runtime, skip_on_peer};
 
 #[test]
 fn run_exits_with_the_code_of_the_payload() {
@@ -153,6 +153,52 @@ fn caller_that_ignores_sigchld_gets_exit_codes_and_hooks_all_the_same() {
     assert_eq!(outcome.code, Some(7), "{outcome:#?}");
     let ignored = std::fs::read_to_string(bundle.rootfs().join("tmp/ignored")).unwrap();
     assert_eq!(ignored.split_whitespace().last(), Some("0000000000000000"), "the container has the defaults");
+}
+
+#[test]
+fn signal_before_the_program_runs_ends_a_foreground_run_and_undoes_it() {
+    if skip_on_peer("runc 1.1 holds signals back until the program runs") {
+        return;
+    }
+    for (kind, signal, code) in [
+        ("createRuntime", Signal::TERM, 143),
+        ("createContainer", Signal::INT, 130),
+        ("startContainer", Signal::HUP, 129),
+        ("poststart", Signal::QUIT, 131),
+    ] {
+        let mut bundle = Bundle::sleeper();
+        let inside = kind == "startContainer";
+        let directory = if inside { "/tmp".to_owned() } else { bundle.dir.display().to_string() };
+        let script = format!("touch {directory}/hooked; sleep 100; exit 0");
+        bundle.push(
+            &format!("/hooks/{kind}"),
+            serde_json::json!({ "path": "/bin/sh", "args": ["sh", "-c", script] }),
+        );
+        let poststop = bundle.host_script("poststop", &format!("touch {}/undone", bundle.dir.display()));
+        bundle.push("/hooks/poststop", serde_json::json!({ "path": poststop }));
+        let running = bundle.begin(&mut bundle.run_command(&[]));
+        let tmp = if inside { bundle.rootfs().join("tmp") } else { bundle.dir.clone() };
+        runtime::eventually(|| tmp.join("hooked").exists(), || format!("{kind} runs"));
+        running.signal(signal);
+        let outcome = running.finish();
+        assert_eq!(outcome.code, Some(code), "{kind}: {outcome:#?}");
+        assert!(outcome.stderr.contains("interrupted by signal"), "{kind}: {outcome:#?}");
+        assert!(bundle.dir.join("undone").exists(), "{kind}: poststop has run");
+        leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
+fn signal_that_the_caller_ignores_does_not_end_the_setup() {
+    let mut bundle = Bundle::sh("echo ran");
+    let directory = bundle.dir.display().to_string();
+    let hook = bundle.host_script("hook", &format!("touch {directory}/hooked; sleep 0.5"));
+    bundle.push("/hooks/createRuntime", serde_json::json!({ "path": hook })).write_config();
+    let words = ["run", "--bundle", "bundle", &bundle.id];
+    let running = bundle.begin(&mut bundle.command_under(&["env", "--ignore-signal=HUP"], &words));
+    runtime::eventually(|| bundle.dir.join("hooked").exists(), || "the hook runs".to_owned());
+    running.signal(Signal::HUP);
+    assert_eq!(running.finish().ok().stdout, "ran\n");
 }
 
 /// The list's line of a bundle, cut into columns.

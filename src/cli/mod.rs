@@ -115,7 +115,7 @@ fn open(arguments: &Arguments, id: &str) -> Result<Container> {
     Container::open(&Root::choose(arguments.root.as_deref())?, id)
 }
 
-/// Tells of the error once on stderr and once in the log.
+/// Tells of the error once on stderr and once in the log; the exit code.
 fn report(verb: &Verb, error: &Error, log: &Log) -> u8 {
     let error = error.clone().context(verb.text());
     let mut stderr = std::io::stderr();
@@ -126,7 +126,10 @@ fn report(verb: &Verb, error: &Error, log: &Log) -> u8 {
     if let Err(failed) = log.error(&error.to_string()) {
         let _nobody_may_listen = writeln!(stderr, "{failed}");
     }
-    verb.failure_code()
+    match error.code() {
+        1 => verb.failure_code(),
+        code => code,
+    }
 }
 
 /// Writes the output of a command, unbuffered; a reader that went away is no error.

@@ -1,6 +1,7 @@
 //! A new process in the container's cgroup: init, or one that `exec` brings in.
 
 use crate::cgroup::Manager;
+use crate::container::interrupts::Interrupts;
 use crate::error::{Context, Error, Result};
 use crate::launch;
 use crate::launch::prepared::Prepared;
@@ -21,6 +22,8 @@ pub struct Birth<'a> {
     pub procfs: &'a Procfs,
     /// The file that errors of the namespaces come from, if there is one.
     pub document: Option<&'static str>,
+    /// What may end the wait for its first word.
+    pub interrupts: Option<&'a Interrupts>,
 }
 
 impl Birth<'_> {
@@ -64,6 +67,9 @@ impl Birth<'_> {
     }
 
     fn hear(&self, init: Init) -> Result<(Init, Option<Report>)> {
+        if let Some(interrupts) = self.interrupts {
+            interrupts.await_word(init.socket())?;
+        }
         let report = init.report()?;
         Ok((init, report))
     }

@@ -6,6 +6,7 @@ use crate::container::birth::{self, Birth};
 use crate::container::console_socket;
 use crate::container::foreground::{self, Foreground};
 use crate::container::hooks;
+use crate::container::interrupts::Interrupts;
 use crate::container::process::Process;
 use crate::container::record::{Record, Stage, Start};
 use crate::container::resctrl::Group;
@@ -95,6 +96,9 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     let mut foreground = if mode.detach { None } else { Some(Foreground::prepare(mode.subreaper)?) };
     let directory = request.root.make(request.options.id)?;
     let mut creation = Creation::begin(&decided, request, directory)?;
+    if foreground.is_some() {
+        creation.interrupts = Interrupts::watch(decided.host.ignored_signals)?;
+    }
     let (console, master) = match console_socket::connect(request.console_socket)? {
         None if decided.plan.terminal => {
             foreground::console_pair().map(|(here, there)| (Some(there), Some(here)))?
@@ -107,6 +111,7 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
         foreground.attach(master)?;
     }
     creation.put_on_record(&init, request, Stage::Running)?;
+    creation.interrupts.check()?;
     init.go()?;
     let state = creation.state(Some(init.pid.as_raw_nonzero().get()));
     let introduction = decided.plan.listener.as_ref().map(|listener| Introduction {
@@ -115,10 +120,11 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
         pid: init.pid.as_raw_nonzero().get(),
         state: state.clone(),
     });
+    creation.interrupts.await_word(init.socket())?;
     if let Some(failure) = agent::attend(init.socket(), introduction)? {
         return Err(launch::failure(&decided.plan, &failure));
     }
-    hooks::run(&decided.plan.poststart, &state, None)?;
+    creation.run_hooks(&decided.plan.poststart, &state)?;
     init.release();
     creation.commit();
     let Some(foreground) = foreground else { return Ok(0) };
@@ -168,8 +174,11 @@ struct Creation<'a> {
     cgroup: Option<Guard>,
     resctrl: Option<Group>,
     log: &'a Log,
+    /// Whether init was there, so that its `poststop` hooks are due.
     poststop: bool,
     committed: bool,
+    /// What may end the making.
+    interrupts: Interrupts,
 }
 
 impl<'a> Creation<'a> {
@@ -182,6 +191,7 @@ impl<'a> Creation<'a> {
             log: request.log,
             poststop: false,
             committed: false,
+            interrupts: Interrupts::default(),
         };
         if let Some(resctrl) = &decided.plan.resctrl {
             let group = Group::find(resctrl)?;
@@ -218,7 +228,7 @@ impl<'a> Creation<'a> {
                 }
                 Some(Report::Hooks) => {
                     let state = self.state(Some(init.pid.as_raw_nonzero().get()));
-                    hooks::run(&plan.runtime_hooks, &state, None)?;
+                    self.run_hooks(&plan.runtime_hooks, &state)?;
                     init.go()?;
                 }
                 Some(Report::Occupied(step)) => {
@@ -235,8 +245,19 @@ impl<'a> Creation<'a> {
                 Some(report) => return Err(birth::unexpected(plan, report)),
                 None => return Err(birth::died(&init, "init")),
             }
-            report = init.report()?;
+            report = self.report(&init)?;
         }
+    }
+
+    /// Waits for the next report of init.
+    fn report(&self, init: &Init) -> Result<Option<Report>> {
+        self.interrupts.await_word(init.socket())?;
+        init.report()
+    }
+
+    /// Runs hooks in the runtime's namespaces.
+    fn run_hooks(&self, hooks: &[Hook], state: &State) -> Result<()> {
+        hooks::run(hooks, state, self.interrupts.descriptor()).map_err(|error| self.interrupts.explain(error))
     }
 
     fn birth(&self, decided: &Decided, sockets: Sockets) -> Result<(Init, Option<Report>)> {
@@ -245,7 +266,8 @@ impl<'a> Creation<'a> {
         let state = |hook: &Hook| self.state_around_pid(hook.status);
         let mut prepared = Prepared::new(plan, host.ignored_signals, host.new_mount_api, state);
         let (cgroup, procfs) = (guard.manager(), &decided.procfs);
-        Birth { plan, cgroup, procfs, document: Some("config.json") }.give(&mut prepared, sockets)
+        Birth { plan, cgroup, procfs, document: Some("config.json"), interrupts: Some(&self.interrupts) }
+            .give(&mut prepared, sockets)
     }
 
     /// Leaves what `exec` will need.

@@ -9,6 +9,7 @@ pub mod events;
 pub mod exec;
 mod foreground;
 mod hooks;
+mod interrupts;
 mod network;
 pub mod pause;
 mod pid_file;

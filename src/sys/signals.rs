@@ -1,7 +1,7 @@
 //! signal(7): what a container must not inherit from the caller of the runtime, and what a foreground `run` forwards.
 
 use super::result;
-use rustix::fd::{FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use std::ptr;
 
@@ -36,6 +36,37 @@ pub fn block_all() -> Result<OwnedFd, Errno> {
     let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGABRT];
     let set = faults.iter().fold(KernelSet::MAX, |set, signal| set & !bit(*signal));
     set_mask(libc::SIG_SETMASK, set)?;
+    open(set)
+}
+
+/// Opens a signalfd(2) that delivers some of the signals that are blocked, and leaves the others to wait.
+///
+/// # Errors
+/// `EMFILE`, `ENOMEM`.
+pub fn watch(signals: impl IntoIterator<Item = i32>) -> Result<OwnedFd, Errno> {
+    open(signals.into_iter().fold(0, |set, signal| set | bit(signal)))
+}
+
+/// The number of the next signal that a signalfd(2) of ours delivers, if one has come.
+///
+/// # Errors
+/// Those of read(2).
+pub fn next(descriptor: BorrowedFd<'_>) -> Result<Option<i32>, Errno> {
+    // The size of signalfd_siginfo, whose first field is the signal's number.
+    let mut bytes = [0; 128];
+    loop {
+        match rustix::io::read(descriptor, &mut bytes) {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(None),
+            answer => {
+                answer?;
+                return Ok(Some(i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])));
+            }
+        }
+    }
+}
+
+fn open(set: KernelSet) -> Result<OwnedFd, Errno> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: `set` is an 8-byte kernel signal set on this stack; -1 asks for a new descriptor.
     let descriptor = result(unsafe {
@@ -49,7 +80,7 @@ pub fn block_all() -> Result<OwnedFd, Errno> {
 ///
 /// # Errors
 /// `ESRCH`: the process has ended and was reaped; `EPERM`; `EINVAL`: no such signal.
-pub fn send(pidfd: rustix::fd::BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
+pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     use rustix::fd::AsRawFd;
     // SAFETY: takes a descriptor and a number; a null siginfo means that of kill(2); flags must be 0.
     result(unsafe {
@@ -69,7 +100,7 @@ pub fn send(pidfd: rustix::fd::BorrowedFd<'_>, signal: i32) -> Result<(), Errno>
 ///
 /// # Errors
 /// As [`send`].
-pub fn send_to_child(pidfd: rustix::fd::BorrowedFd<'_>, pid: i32, signal: i32) -> Result<(), Errno> {
+pub fn send_to_child(pidfd: BorrowedFd<'_>, pid: i32, signal: i32) -> Result<(), Errno> {
     match send(pidfd, signal) {
         Err(Errno::NOSYS) => kill(pid, signal),
         answer => answer,
