@@ -2,10 +2,12 @@
 
 mod support;
 
+use rustix::process::Signal;
 use serde_json::json;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
+use std::time::Duration;
 use support::{Bundle, probe, runtime, skip_on_peer, terminal};
 
 fn terminal_bundle(script: &str) -> Bundle {
@@ -179,6 +181,93 @@ fn callers_terminal_is_itself_again_after_the_run() {
     assert_eq!(before.input_modes, after.input_modes);
     assert_eq!(before.output_modes, after.output_modes);
     drop(master);
+}
+
+/// A container that prints without end, and ends by signals: a shell would want to print the rest first.
+fn talker() -> Bundle {
+    let mut bundle = terminal_bundle("touch /tmp/up; exec busybox yes 0123456789abcdef");
+    bundle.without_namespace("pid");
+    bundle
+}
+
+#[test]
+fn signals_are_served_while_nobody_reads_the_callers_terminal() {
+    let bundle = talker();
+    let (running, master) = run_on_pty(&bundle, 24, 80);
+    runtime::eventually(|| bundle.rootfs().join("tmp/up").exists(), || "it prints".to_owned());
+    // Until both terminals are full.
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = i32::try_from(bundle.state()["pid"].as_i64().unwrap()).unwrap();
+    running.signal(Signal::TERM);
+    bundle.await_death(pid);
+    assert!(terminal::drain(master.into()).contains("0123456789abcdef\n"));
+    assert_eq!(running.finish().code, Some(143));
+}
+
+#[test]
+fn signal_ends_a_run_whose_last_output_nobody_reads() {
+    if skip_on_peer("runc waits for ever") {
+        return;
+    }
+    let bundle = talker();
+    let (running, _unread) = run_on_pty(&bundle, 24, 80);
+    runtime::eventually(|| bundle.rootfs().join("tmp/up").exists(), || "it prints".to_owned());
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = i32::try_from(bundle.state()["pid"].as_i64().unwrap()).unwrap();
+    running.signal(Signal::TERM);
+    bundle.await_death(pid);
+    std::thread::sleep(Duration::from_millis(100));
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().code, Some(143));
+}
+
+#[test]
+fn signals_are_served_while_the_container_reads_no_input() {
+    let bundle = terminal_bundle("trap 'exit 5' TERM; stty raw -echo; echo up; sleep 100 & wait");
+    let (running, mut master) = run_on_pty(&bundle, 24, 80);
+    read_until(&mut master, "up");
+    rustix::io::ioctl_fionbio(&master, true).unwrap();
+    // More than both terminals hold.
+    let mut sent = 0;
+    for _ in 0..30 {
+        while let Ok(length @ 1..) = master.write(&[b'x'; 4096]) {
+            sent += length;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(sent > 8192, "{sent} bytes were sent");
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().code, Some(5));
+}
+
+#[test]
+fn terminal_that_was_closed_for_a_while_shows_what_comes_next() {
+    let bundle = terminal_bundle(
+        "trap 'exit 5' TERM; exec <&- >&- 2>&-; usleep 300000; \
+        exec > /dev/console; echo back; sleep 100 & wait",
+    );
+    let (running, mut master) = run_on_pty(&bundle, 24, 80);
+    // It is shown while the container runs, and not at its end.
+    read_until(&mut master, "back");
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().code, Some(5));
+}
+
+#[test]
+fn callers_streams_stay_blocking() {
+    let bundle = terminal_bundle("echo up; sleep 100");
+    let (master, slave) = terminal::pty(24, 80);
+    bundle.write_config();
+    let words = ["run", "--bundle", "bundle", &bundle.id];
+    let mut command = bundle.command_under(&["sh", "-c", "exec \"$@\" >&0 2>&0", "sh"], &words);
+    command.stdin(Stdio::from(slave.try_clone().unwrap()));
+    let running = bundle.begin(&mut command);
+    let mut master = File::from(master);
+    read_until(&mut master, "up");
+    let flags = rustix::fs::fcntl_getfl(&slave).unwrap();
+    assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK), "{flags:?}");
+    running.signal(Signal::KILL);
+    bundle.delete_force().ok();
 }
 
 /// Reads from a terminal until the words have come.

@@ -2,6 +2,7 @@
 
 mod agent;
 mod birth;
+mod console;
 mod console_socket;
 pub mod create;
 pub mod delete;
