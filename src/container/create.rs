@@ -236,7 +236,7 @@ impl<'a> Creation<'a> {
                     self.log.warning(&format!("{step}: another file is there already"))?;
                 }
                 Some(Report::Ready) => {
-                    launch::outside::take(plan, init.pid)?;
+                    launch::outside::take(plan, init.pid, &decided.procfs)?;
                     if let Some(group) = &self.resctrl {
                         group.attach(init.pid)?;
                     }

@@ -177,7 +177,7 @@ impl Decided {
             Some(report) => return Err(birth::unexpected(plan, report)),
             None => return Err(birth::died(&process, "the process")),
         }
-        launch::outside::take(plan, process.pid)?;
+        launch::outside::take(plan, process.pid, &self.procfs)?;
         resctrl::attach(&self.resctrl, process.pid)?;
         Ok(process)
     }

@@ -194,7 +194,7 @@ impl Plan {
             terminal: process.terminal,
             warnings: Vec::new(),
         };
-        plan.join_cgroup(Some(process), affinity(process));
+        plan.join_cgroup(Some(process), affinity(process), host);
         plan.steps.extend(plan.namespaces.steps(&Linux::default(), host.groups_denied));
         plan.steps.push(Step::own(Action::Session));
         plan.steps.extend(process::keyring(&options, host)?);

@@ -158,7 +158,7 @@ impl Plan {
     /// The steps of a container that is being created, up to the point where all is prepared.
     fn prepare(&mut self, spec: &Spec, host: &Host, options: &Options<'_>) -> Result<()> {
         let linux = &spec.linux;
-        self.join_cgroup(spec.process.as_ref(), Some(Step::own(Action::ResetAffinity)));
+        self.join_cgroup(spec.process.as_ref(), Some(Step::own(Action::ResetAffinity)), host);
         self.steps.extend(self.namespaces.steps(linux, host.groups_denied));
         self.steps.extend(process::session(spec, options, host)?);
         if self.namespaces.creates(NamespaceKind::Network) {
@@ -194,10 +194,12 @@ impl Plan {
     }
 
     /// The first steps of a process, with the caller's rights: into the cgroup, and on which processors.
-    fn join_cgroup(&mut self, process: Option<&Process>, affinity: Option<Step>) {
+    fn join_cgroup(&mut self, process: Option<&Process>, affinity: Option<Step>, host: &Host) {
         if let Some(value) = process.and_then(|process| process.oom_score_adj) {
             let action = Action::OomScoreAdj(value.to_string().into_bytes());
-            self.steps.push(Step::of(Place::property("process.oomScoreAdj"), action));
+            let for_runtime = scheduling::is_for_runtime(&self.namespaces, host);
+            let steps = if for_runtime { &mut self.outside } else { &mut self.steps };
+            steps.push(Step::of(Place::property("process.oomScoreAdj"), action));
         }
         if self.cgroup.location.has_v1() {
             self.steps.push(Step::own(Action::JoinCgroups));

@@ -35,8 +35,9 @@ pub fn of_memory(policy: &scheduling::MemoryPolicy) -> Step {
     Step::of(Place::property("linux.memoryPolicy"), action)
 }
 
-/// Whether the runtime takes the steps of [`of_process`] in init's place. The kernel asks for `CAP_SYS_NICE` in the first
-/// user namespace, which init has left; an ordinary user has it nowhere, but init may change what is its own.
+/// Whether the runtime takes the steps of [`of_process`], and that of `oomScoreAdj`, in init's place. The kernel asks for
+/// `CAP_SYS_NICE` and `CAP_SYS_RESOURCE` in the first user namespace, which init has left; an ordinary user has them nowhere,
+/// but init may change what is its own.
 pub fn is_for_runtime(namespaces: &Namespaces, host: &Host) -> bool {
     namespaces.separates(NamespaceKind::User) && host.privileged() && !host.in_user_namespace
 }
