@@ -30,12 +30,14 @@ pub fn connect(directory: BorrowedFd<'_>, name: &str, kind: SocketType) -> Resul
     Ok(socket)
 }
 
-/// Listens on a new socket `name` in `directory`, for packets that stay apart.
+/// Listens on a new socket `name` in `directory`, for packets that stay apart; only its owner may connect.
 ///
 /// # Errors
 /// Those of bind(2) and listen(2).
 pub fn listen(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    // bind(2) takes the file's mode from the socket: without this a umask of 0 lets anybody connect.
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600)).context(|| name)?;
     rustix::net::bind(&socket, &address(directory, name)?).context(|| name)?;
     rustix::net::listen(&socket, 8).context(|| name)?;
     Ok(socket)
