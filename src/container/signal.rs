@@ -4,6 +4,10 @@ use crate::cgroup;
 use crate::container::Container;
 use crate::error::{Error, Result};
 use crate::spec::Status;
+use crate::sys::signals;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::process::PidfdFlags;
 
 /// Names and numbers of signal(7), as every architecture but MIPS, SPARC, Alpha and PA-RISC has them.
 const NAMES: &[(&str, i32)] = &[
@@ -131,11 +135,32 @@ pub fn kill_all(container: &Container) -> Result<()> {
     cgroup::open(&container.record.cgroup).kill_all()
 }
 
-/// Signals every process in the container's cgroup.
+/// Signals init, which a container without a cgroup has too, and every other process in the cgroup.
 fn signal_all(container: &Container, number: i32) -> Result<()> {
-    for pid in cgroup::open(&container.record.cgroup).pids()? {
-        match crate::sys::signals::kill(pid.as_raw_nonzero().get(), number) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+    let init = container.record.process.as_ref();
+    if let Some(init) = init {
+        init.signal(number)?;
+    }
+    let cgroup = cgroup::open(&container.record.cgroup);
+    let mut others = Vec::new();
+    for pid in cgroup.pids()? {
+        if init.is_some_and(|init| init.pid == pid.as_raw_nonzero().get()) {
+            continue;
+        }
+        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => others.push((pid, pidfd)),
+            Err(Errno::SRCH | Errno::INVAL) => {}
+            Err(errno) => return Err(Error::from(errno).context(format!("pidfd_open {pid:?}"))),
+        }
+    }
+    if others.is_empty() {
+        return Ok(());
+    }
+    // Who is listed again, now that its pid cannot change its meaning, is the one that was listed.
+    let still = cgroup.pids()?;
+    for (pid, pidfd) in others.iter().filter(|(pid, _)| still.contains(pid)) {
+        match signals::send(pidfd.as_fd(), number) {
+            Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => return Err(Error::from(errno).context(format!("signal {number} to {pid:?}"))),
         }
     }
