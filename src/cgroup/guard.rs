@@ -36,6 +36,29 @@ impl Guard {
         self.manager.clone()
     }
 
+    /// Removes the cgroup with what was started in it.
+    ///
+    /// # Errors
+    /// When something remains.
+    pub fn undo(mut self) -> Result<()> {
+        self.clear()
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        let killed = if std::mem::take(&mut self.is_ours) { self.manager.kill_all() } else { Ok(()) };
+        let made = std::mem::take(&mut self.made);
+        let (directories, ancestors): (Vec<&str>, Vec<&str>) =
+            made.iter().rev().map(String::as_str).partition(|path| {
+                self.manager.location().directories.iter().any(|directory| directory.path == **path)
+            });
+        let removed = remove::remove(directories, Duration::from_secs(1));
+        for path in ancestors {
+            let _others_may_use_it = rustix::fs::rmdir(path);
+        }
+        // Who could not be killed is in the way of the removal, which is told of first.
+        removed.and(killed)
+    }
+
     /// Whether a directory existed before, so that old settings may be in it.
     pub(super) fn is_reused(&self, path: &str) -> bool {
         !self.made.iter().any(|made| made == path)
@@ -86,17 +109,7 @@ impl Guard {
 impl Drop for Guard {
     /// Best effort: the error that led here is the one to report, and `delete` can try again.
     fn drop(&mut self) {
-        if self.is_ours {
-            let _ = self.manager.kill_all();
-        }
-        let (directories, ancestors): (Vec<&str>, Vec<&str>) =
-            self.made.iter().rev().map(String::as_str).partition(|path| {
-                self.manager.location().directories.iter().any(|directory| directory.path == **path)
-            });
-        let _ = remove::remove(directories, Duration::from_secs(1));
-        for path in ancestors {
-            let _ = rustix::fs::rmdir(path);
-        }
+        let _reported_is_the_cause = self.clear();
     }
 }
 
