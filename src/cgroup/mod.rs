@@ -246,6 +246,13 @@ impl Manager {
         let paths = self.location().directories.iter().map(|directory| directory.path.as_str());
         remove::remove(paths.collect(), PATIENCE)
     }
+
+    /// Removes those directories that are empty and leaves the others: they may be somebody else's.
+    pub fn remove_empty(&self) {
+        for directory in &self.location().directories {
+            let _in_use_or_gone = rustix::fs::rmdir(&directory.path);
+        }
+    }
 }
 
 /// The error for a cgroup that should be there. It avoids the words of ENOENT, which engines take for a command that was

@@ -4,7 +4,7 @@ use super::grammar::{Arguments, Create, Delete, Kill, Rootless, Run, Start};
 use super::open;
 use crate::container::create::{self, Request, RunMode};
 use crate::container::state::Root;
-use crate::container::{Container, delete, signal, start};
+use crate::container::{Container, delete, reservation, signal, start};
 use crate::error::{Context, Error, Result};
 use crate::log::Log;
 use crate::plan::Options;
@@ -35,14 +35,14 @@ pub fn start(arguments: &Arguments, typed: &Start) -> Result<u8> {
 /// Signals a container.
 pub fn kill(arguments: &Arguments, typed: &Kill) -> Result<u8> {
     let number = typed.signal.as_deref().map(signal::parse).transpose()?;
-    let kill = |container: &Container| {
+    let kill = |container: &mut Container| {
         let number = number.map_or_else(|| signal::of_image(container), Ok)?;
         signal::kill(container, number, typed.all)
     };
     if typed.regex {
         return each(arguments, &typed.id, kill);
     }
-    kill(&open(arguments, &typed.id)?)?;
+    kill(&mut open(arguments, &typed.id)?)?;
     Ok(0)
 }
 
@@ -53,15 +53,27 @@ pub fn delete(arguments: &Arguments, typed: &Delete, log: &Log) -> Result<u8> {
     }
     let root = Root::choose(arguments.root.as_deref())?;
     crate::spec::validate::valid_id(&typed.id)?;
-    if typed.force && root.directory(&typed.id)?.is_none() {
-        return Ok(0);
+    if typed.force {
+        force(&root, &typed.id, log)?;
+    } else {
+        delete::delete(&mut Container::open(&root, &typed.id)?, false, log)?;
     }
-    delete::delete(&Container::open(&root, &typed.id)?, typed.force, log)?;
     Ok(0)
 }
 
+/// Deletes whatever there is of that id: nothing, half a container, or one whose record is torn.
+fn force(root: &Root, id: &str, log: &Log) -> Result<()> {
+    reservation::clear(root, id)?;
+    let Some(directory) = root.directory(id)? else { return Ok(()) };
+    match directory.read() {
+        Ok(Some(record)) => delete::delete(&mut Container { directory, record }, true, log),
+        Ok(None) => directory.remove_empty(),
+        Err(error) => delete::discard(&directory, &error, log),
+    }
+}
+
 /// Does it to every container whose id matches, whatever becomes of the others; then tells of all that failed.
-fn each(arguments: &Arguments, expression: &str, act: impl Fn(&Container) -> Result<()>) -> Result<u8> {
+fn each(arguments: &Arguments, expression: &str, act: impl Fn(&mut Container) -> Result<()>) -> Result<u8> {
     let regex = Regex::new(expression)
         .ok_or_else(|| Error::new(format!("{expression:?} is no regular expression")).context("--regex"))?;
     let root = Root::choose(arguments.root.as_deref())?;
@@ -69,10 +81,12 @@ fn each(arguments: &Arguments, expression: &str, act: impl Fn(&Container) -> Res
     for id in root.ids()? {
         let matches = CString::new(id.as_str()).is_ok_and(|id| regex.is_match(&id));
         // One that has vanished since it was listed is no loss.
-        if !matches || root.directory(&id)?.is_none() {
+        if !matches {
             continue;
         }
-        if let Err(error) = Container::open(&root, &id).and_then(|container| act(&container)) {
+        let done =
+            Container::find(&root, &id).and_then(|found| found.map_or(Ok(()), |mut found| act(&mut found)));
+        if let Err(error) = done {
             failed.push(error.context(id).to_string());
         }
     }

@@ -11,7 +11,7 @@ use crate::container::process::Process;
 use crate::container::record::{Record, Stage, Start};
 use crate::container::resctrl::Group;
 use crate::container::state::{Directory, Root};
-use crate::container::{Container, delete, pid_file};
+use crate::container::{Container, delete, pid_file, reservation};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::launch;
@@ -65,7 +65,7 @@ pub struct RunMode {
 pub fn create(request: &Request<'_>) -> Result<()> {
     let decided = Decided::new(request)?;
     console_socket::check(decided.plan.terminal, request.console_socket, true)?;
-    let directory = request.root.make(request.options.id)?;
+    let directory = reservation::reserve(request.root, request.options.id)?;
     let outcome = Creation::begin(&decided, request, directory).and_then(|mut creation| {
         let sockets = Sockets {
             target: None,
@@ -77,7 +77,7 @@ pub fn create(request: &Request<'_>) -> Result<()> {
         creation.put_on_record(&init, request, Stage::Created)?;
         init.go()?;
         init.release();
-        creation.commit();
+        creation.commit()?;
         Ok(())
     });
     outcome.map_err(|error| oom_hint(error, &decided.plan))
@@ -94,7 +94,7 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     }
     console_socket::check(decided.plan.terminal, request.console_socket, mode.detach)?;
     let mut foreground = if mode.detach { None } else { Some(Foreground::prepare(mode.subreaper)?) };
-    let directory = request.root.make(request.options.id)?;
+    let directory = reservation::reserve(request.root, request.options.id)?;
     let mut creation = Creation::begin(&decided, request, directory)?;
     if foreground.is_some() {
         creation.interrupts = Interrupts::watch(decided.host.ignored_signals)?;
@@ -126,12 +126,12 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     }
     creation.run_hooks(&decided.plan.poststart, &state)?;
     init.release();
-    creation.commit();
+    creation.commit()?;
     let Some(foreground) = foreground else { return Ok(0) };
     let code = foreground.attend(&init);
     // Whom nobody attends must not live on.
     if !mode.keep || code.is_err() {
-        delete::remove(&creation.container, request.log)?;
+        delete::remove(&mut creation.container, true, request.log)?;
     }
     code
 }
@@ -182,7 +182,9 @@ struct Creation<'a> {
 }
 
 impl<'a> Creation<'a> {
-    /// Writes the first record, then makes the cgroup and the class of service.
+    /// Writes the first record, then makes the cgroup and the class of service. Only then is the container known: whoever
+    /// deletes it may kill what is in a cgroup that was found empty, and never what was in one that we have not looked at
+    /// yet.
     fn begin(decided: &Decided, request: &Request<'a>, directory: Directory) -> Result<Self> {
         let mut creation = Self {
             container: Container { directory, record: first_record(decided, request) },
@@ -200,12 +202,18 @@ impl<'a> Creation<'a> {
         }
         creation.container.directory.write(&creation.container.record)?;
         let guard = cgroup::create(&decided.plan.cgroup)?;
-        creation.container.record.cgroup = guard.manager().location().clone();
+        let location = guard.manager().location().clone();
         creation.cgroup = Some(guard);
+        // Rootless, some hierarchies may not be ours to use.
+        if creation.container.record.cgroup != location {
+            creation.container.record.cgroup = location;
+            creation.container.directory.write(&creation.container.record)?;
+        }
         if let Some(group) = &mut creation.resctrl {
             group.make()?;
             group.write_schemata()?;
         }
+        creation.container.directory.publish()?;
         Ok(creation)
     }
 
@@ -303,8 +311,9 @@ impl<'a> Creation<'a> {
         (head.into(), tail.strip_prefix('0').unwrap_or(tail).into())
     }
 
-    /// Keeps the container.
-    fn commit(&mut self) {
+    /// Keeps the container, and lets others delete it.
+    fn commit(&mut self) -> Result<()> {
+        self.container.directory.unlock()?;
         self.committed = true;
         if let Some(guard) = self.cgroup.take() {
             let _kept = guard.commit();
@@ -312,6 +321,24 @@ impl<'a> Creation<'a> {
         if let Some(group) = self.resctrl.take() {
             group.commit();
         }
+        Ok(())
+    }
+
+    /// Undoes what is ours. A directory that was deleted meanwhile took all with it: what has its name now is another's.
+    fn undo(&mut self) -> Result<()> {
+        let guard = self.cgroup.take();
+        if self.container.directory.is_gone()? {
+            self.poststop = false;
+            let _another_s = guard.map(Guard::commit);
+            return Ok(());
+        }
+        if let Some(Err(error)) = guard.map(Guard::undo) {
+            // Its hooks run when it is deleted.
+            self.poststop = false;
+            return Err(error.context("the record stays for delete --force"));
+        }
+        drop(self.resctrl.take());
+        reservation::retire(&self.container.directory)
     }
 }
 
@@ -320,12 +347,13 @@ impl Drop for Creation<'_> {
         if self.committed {
             return;
         }
-        drop(self.cgroup.take());
-        drop(self.resctrl.take());
-        let undone = self.container.directory.remove();
-        let told = match undone {
+        // The error that led here is the one to return; that something is left is told all the same.
+        let told = match self.undo() {
             Ok(()) => Ok(()),
-            Err(error) => self.log.warning(&format!("undo: {error}")),
+            Err(error) => self.log.warning(&format!(
+                "undo: {error}{}",
+                error.hint_text().map(|hint| format!(" ({hint})")).unwrap_or_default()
+            )),
         };
         if self.poststop {
             delete::run_poststop(&self.container.record, self.log);

@@ -57,7 +57,7 @@ pub struct Request<'a> {
 /// that ended it.
 pub fn exec(container: &Container, request: Request<'_>) -> Result<u8> {
     let init = check_status(container, request.ignore_paused)?;
-    enter(container, &init, request).map_err(|error| match container.init_has_ended() {
+    enter(container, &init, request).map_err(|error| match container.record.init_has_ended() {
         // It went away under our hands: that is the reason, whatever the step that noticed it.
         Ok(true) => stopped(),
         _ => error,

@@ -18,6 +18,7 @@ pub mod process;
 pub mod ps;
 pub mod record;
 mod resctrl;
+pub mod reservation;
 pub mod signal;
 pub mod start;
 pub mod state;
@@ -47,9 +48,16 @@ impl Container {
     /// `container does not exist`; a record that cannot be read.
     pub fn open(root: &Root, id: &str) -> Result<Self> {
         crate::spec::validate::valid_id(id)?;
-        let directory = root.directory(id)?.ok_or_else(|| Error::new("container does not exist"))?;
-        let record = directory.read()?.unwrap_or_else(|| Record::unwritten(id));
-        Ok(Self { directory, record })
+        Self::find(root, id)?.ok_or_else(|| Error::new("container does not exist"))
+    }
+
+    /// The container of that id; nothing when there is none. A directory without a record is none.
+    ///
+    /// # Errors
+    /// A record that cannot be read.
+    pub fn find(root: &Root, id: &str) -> Result<Option<Self>> {
+        let Some(directory) = root.directory(id)? else { return Ok(None) };
+        Ok(directory.read()?.map(|record| Self { directory, record }))
     }
 
     /// What the kernel says of its state, now.
@@ -69,17 +77,6 @@ impl Container {
         }
         let waits = self.record.stage == Stage::Created && self.directory.is_waiting()?;
         Ok(if waits { Status::Created } else { Status::Running })
-    }
-
-    /// Whether init was on record and has ended.
-    ///
-    /// # Errors
-    /// `/proc` cannot be read.
-    pub fn init_has_ended(&self) -> Result<bool> {
-        match &self.record.process {
-            Some(process) => Ok(process.liveness()? == Liveness::Ended),
-            None => Ok(false),
-        }
     }
 
     /// The state document.

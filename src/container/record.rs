@@ -1,7 +1,8 @@
 //! The record of a container on disk: written before its first side effect, so that whatever happens `delete` knows what
 //! there may be.
 
-use crate::container::process::Process;
+use crate::container::process::{Liveness, Process};
+use crate::error::Result;
 use crate::plan::cgroup::Location;
 use crate::plan::listener::Listener;
 use crate::spec::Hook;
@@ -73,22 +74,14 @@ pub struct Start {
 }
 
 impl Record {
-    /// The record of a container whose creator was killed before it wrote one.
-    pub fn unwritten(id: &str) -> Self {
-        Self {
-            id: id.to_owned(),
-            stage: Stage::Creating,
-            process: None,
-            bundle: String::new(),
-            rootfs: String::new(),
-            created: String::new(),
-            cgroup: Location { mode: crate::host::cgroup::Mode::None, directories: Vec::new() },
-            resctrl: Vec::new(),
-            own_pids: true,
-            annotations: BTreeMap::new(),
-            poststart: Vec::new(),
-            poststop: Vec::new(),
-            start: Start::default(),
+    /// Whether init was on record and has ended.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn init_has_ended(&self) -> Result<bool> {
+        match &self.process {
+            Some(process) => Ok(process.liveness()? == Liveness::Ended),
+            None => Ok(false),
         }
     }
 }

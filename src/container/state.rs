@@ -6,6 +6,8 @@
 //!         start.sock   where init awaits `start`
 //!         init.lock    locked by init until it executes the program: the kernel tells `created` from `running`
 //! ```
+//!
+//! How the directory comes and goes is in `reservation.rs`.
 
 use crate::container::record::Record;
 use crate::container::unix_socket;
@@ -13,18 +15,21 @@ use crate::error::{Context, Error, Result};
 use crate::plan::exec::Template;
 use crate::spec;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::net::SocketType;
 use serde::Serialize;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const RECORD: &str = "state.json";
 const NEW_RECORD: &str = ".state.json";
 const TEMPLATE: &str = "exec.json";
 const SOCKET: &str = "start.sock";
 const MARKER: &str = "init.lock";
+
+/// The longest record that is read; ours have a few thousand bytes.
+const RECORD_BYTES: u64 = 1 << 20;
 
 /// `--root`: the directory of all containers.
 #[derive(Debug, Clone)]
@@ -42,6 +47,7 @@ impl Root {
     pub fn choose(named: Option<&Path>) -> Result<Self> {
         if let Some(path) = named {
             let path = std::path::absolute(path).context(|| format!("--root {}", path.display()))?;
+            let path = normalised(path);
             if path == Path::new("/") {
                 return Err(Error::new("--root: / cannot hold the state of containers"));
             }
@@ -68,21 +74,28 @@ impl Root {
     /// # Errors
     /// It cannot be opened.
     pub fn directory(&self, id: &str) -> Result<Option<Directory>> {
+        self.open(id, id)
+    }
+
+    /// Whether there is anything of that name.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn exists(&self, id: &str) -> Result<bool> {
         let path = self.path.join(id);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
-            Ok(fd) => Ok(Some(Directory { path, fd })),
-            Err(Errno::NOENT) => Ok(None),
+        match rustix::fs::statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
             Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
         }
     }
 
-    /// Makes the directory of a new container.
+    /// Makes and locks a directory of the private name; nothing when somebody else has it.
     ///
     /// # Errors
-    /// `container with given ID already exists`; the root cannot be made.
-    pub fn make(&self, id: &str) -> Result<Directory> {
-        let path = self.path.join(id);
+    /// It or the root cannot be made.
+    pub fn try_make(&self, id: &str) -> Result<Option<Directory>> {
+        let path = self.path.join(private(id));
         let mode = Mode::from_raw_mode(0o711);
         let made = match rustix::fs::mkdir(&path, mode) {
             Err(Errno::NOENT) => {
@@ -92,11 +105,30 @@ impl Root {
             answer => answer,
         };
         match made {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Err(Error::new("container with given ID already exists")),
-            Err(errno) => return Err(Error::from(errno).context(path.display().to_string())),
+            Ok(()) => self.leftover(id),
+            Err(Errno::EXIST) => Ok(None),
+            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
         }
-        self.directory(id)?.ok_or_else(|| Error::new(format!("{}: vanished", path.display())))
+    }
+
+    /// The directory of the private name, locked; nothing when there is none or its owner lives.
+    ///
+    /// # Errors
+    /// Those of open(2) and flock(2).
+    pub fn leftover(&self, id: &str) -> Result<Option<Directory>> {
+        let Some(directory) = self.open(&private(id), id)? else { return Ok(None) };
+        let is_ours = directory.try_lock()? && directory.is_at(&directory.private_path())?;
+        Ok(is_ours.then_some(directory))
+    }
+
+    fn open(&self, name: &str, id: &str) -> Result<Option<Directory>> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(Directory { root: self.clone(), id: id.to_owned(), fd })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
+        }
     }
 
     /// The ids of all containers, sorted.
@@ -139,22 +171,66 @@ fn in_foreign_user_namespace() -> bool {
     crate::host::in_user_namespace() && std::env::var_os("USER").is_some_and(|user| user != "root")
 }
 
+/// Where a directory is before the container exists and when it is deleted; no id looks like it.
+fn private(id: &str) -> String {
+    format!("@{id}")
+}
+
+/// `..` resolved: as the kernel does where it can, else by the letter.
+#[expect(clippy::disallowed_methods, reason = "--root is the caller's path, not a container's")]
+fn normalised(path: PathBuf) -> PathBuf {
+    if !path.components().any(|part| part == Component::ParentDir) {
+        return path;
+    }
+    std::fs::canonicalize(&path).unwrap_or_else(|_| {
+        path.components().fold(PathBuf::new(), |mut path, part| {
+            if part == Component::ParentDir {
+                path.pop();
+            } else {
+                path.push(part);
+            }
+            path
+        })
+    })
+}
+
 /// The directory of one container.
+///
+/// Whoever changes what it stands for holds its lock: the creator until it is done, then one deleter at a time.
 #[derive(Debug)]
 pub struct Directory {
-    path: PathBuf,
+    root: Root,
+    id: String,
     fd: OwnedFd,
 }
 
 impl Directory {
-    /// The record; nothing when its writer was killed before the first one was complete.
+    /// The root that it is below.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// The id that it is for.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn path(&self) -> PathBuf {
+        self.root.path.join(&self.id)
+    }
+
+    fn private_path(&self) -> PathBuf {
+        self.root.path.join(private(&self.id))
+    }
+
+    /// The record; nothing when there is none.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// It cannot be read; it is no regular file, or none of ours.
     pub fn read(&self) -> Result<Option<Record>> {
         let Some(bytes) = self.read_file(RECORD)? else { return Ok(None) };
         let record = serde_json::from_slice(&bytes).map_err(|error| Error::new(error.to_string()));
-        record.map(Some).context(|| self.path.join(RECORD).display().to_string())
+        record.map(Some).context(|| self.path().join(RECORD).display().to_string())
     }
 
     /// Writes the record: a reader sees the old one or the new one, whole.
@@ -164,7 +240,7 @@ impl Directory {
     pub fn write(&self, record: &Record) -> Result<()> {
         self.write_json(NEW_RECORD, record)?;
         rustix::fs::renameat(&self.fd, NEW_RECORD, &self.fd, RECORD)
-            .context(|| self.path.join(RECORD).display().to_string())
+            .context(|| self.path().join(RECORD).display().to_string())
     }
 
     /// What `exec` needs. It is there before the record says that the container is created.
@@ -174,7 +250,7 @@ impl Directory {
     pub fn read_template(&self) -> Result<Template<'static>> {
         let missing = || Error::new("the container was created by a version of corten without exec");
         let bytes = self.read_file(TEMPLATE)?.ok_or_else(missing)?;
-        spec::own_document(&bytes).context(|| self.path.join(TEMPLATE).display().to_string())
+        spec::own_document(&bytes).context(|| self.path().join(TEMPLATE).display().to_string())
     }
 
     /// Writes what `exec` needs, once.
@@ -186,19 +262,28 @@ impl Directory {
     }
 
     fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let context = || self.path.join(name).display().to_string();
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let context = || self.path().join(name).display().to_string();
+        // What lies there may be a FIFO, on which a reader would wait for ever.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             answer => answer.context(context)?,
         };
+        let stat = rustix::fs::fstat(&file).context(context)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(Error::new("not a regular file").context(context()));
+        }
         let mut bytes = Vec::with_capacity(2048);
-        std::fs::File::from(file).read_to_end(&mut bytes).context(context)?;
+        let length =
+            std::fs::File::from(file).take(RECORD_BYTES + 1).read_to_end(&mut bytes).context(context)?;
+        if length as u64 > RECORD_BYTES {
+            return Err(Error::new(format!("longer than {RECORD_BYTES} bytes")).context(context()));
+        }
         Ok(Some(bytes))
     }
 
     fn write_json(&self, name: &str, document: &impl Serialize) -> Result<()> {
-        let context = || self.path.join(name).display().to_string();
+        let context = || self.path().join(name).display().to_string();
         let text =
             serde_json::to_vec(document).map_err(|error| Error::new(error.to_string()).context(context()))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -211,7 +296,8 @@ impl Directory {
     /// # Errors
     /// Those of bind(2).
     pub fn listen(&self) -> Result<OwnedFd> {
-        unix_socket::listen(self.fd.as_fd(), SOCKET).context(|| self.path.join(SOCKET).display().to_string())
+        unix_socket::listen(self.fd.as_fd(), SOCKET)
+            .context(|| self.path().join(SOCKET).display().to_string())
     }
 
     /// Connects to the waiting init; nothing when nobody waits.
@@ -222,7 +308,7 @@ impl Directory {
         match unix_socket::connect(self.fd.as_fd(), SOCKET, SocketType::SEQPACKET) {
             Ok(socket) => Ok(Some(socket)),
             Err(error) if matches!(error.errno(), Some(libc::ECONNREFUSED | libc::ENOENT)) => Ok(None),
-            Err(error) => Err(error.context(self.path.join(SOCKET).display().to_string())),
+            Err(error) => Err(error.context(self.path().join(SOCKET).display().to_string())),
         }
     }
 
@@ -231,7 +317,7 @@ impl Directory {
     /// # Errors
     /// Those of open(2) and flock(2).
     pub fn lock_marker(&self) -> Result<OwnedFd> {
-        let context = || self.path.join(MARKER).display().to_string();
+        let context = || self.path().join(MARKER).display().to_string();
         let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
             rustix::fs::openat(&self.fd, MARKER, flags, Mode::from_raw_mode(0o600)).context(context)?;
@@ -244,7 +330,7 @@ impl Directory {
     /// # Errors
     /// Those of open(2) and flock(2).
     pub fn is_waiting(&self) -> Result<bool> {
-        let context = || self.path.join(MARKER).display().to_string();
+        let context = || self.path().join(MARKER).display().to_string();
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.fd, MARKER, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(false),
@@ -261,7 +347,7 @@ impl Directory {
     /// # Errors
     /// Those of open(2) and flock(2).
     pub fn lock(&self) -> Result<OwnedFd> {
-        let context = || self.path.display().to_string();
+        let context = || self.path().display().to_string();
         // A descriptor of its own: the lock of one that is shared would be shared, too.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let lock = rustix::fs::openat(&self.fd, ".", flags, Mode::empty()).context(context)?;
@@ -274,23 +360,129 @@ impl Directory {
         rustix::fs::fstat(&self.fd).map_or(0, |stat| stat.st_uid)
     }
 
-    /// Removes the directory, the record last but for the directory itself. What is gone already is fine.
+    /// Locks the directory itself, until [`Directory::unlock`] or the end of this process and of an init that has not yet
+    /// closed what it inherited; false when somebody else has it.
+    ///
+    /// # Errors
+    /// Those of flock(2).
+    pub fn try_lock(&self) -> Result<bool> {
+        match rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            answer => answer.map(|()| true).context(|| self.path().display().to_string()),
+        }
+    }
+
+    /// Lets go of the lock, also for an init that shares it.
+    ///
+    /// # Errors
+    /// Those of flock(2).
+    pub fn unlock(&self) -> Result<()> {
+        rustix::fs::flock(&self.fd, FlockOperation::Unlock).context(|| self.path().display().to_string())
+    }
+
+    /// Whether it was removed; its name may be another's by now. By the inode, which cannot be another's while we have it
+    /// open: not every file system counts the links of a directory.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn is_gone(&self) -> Result<bool> {
+        Ok(!self.is_at(&self.path())? && !self.is_at(&self.private_path())?)
+    }
+
+    fn is_at(&self, path: &Path) -> Result<bool> {
+        let context = || path.display().to_string();
+        let own = rustix::fs::fstat(&self.fd).context(context)?;
+        match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => Ok((own.st_dev, own.st_ino) == (there.st_dev, there.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Error::from(errno).context(context())),
+        }
+    }
+
+    /// Gives it the name of the id: the container exists.
+    ///
+    /// # Errors
+    /// `container with given ID already exists`.
+    pub fn publish(&self) -> Result<()> {
+        match rename(&self.private_path(), &self.path()) {
+            Err(Errno::EXIST) => Err(Error::new("container with given ID already exists")),
+            answer => answer.context(|| self.path().display().to_string()),
+        }
+    }
+
+    /// Gives it the private name: the container exists no more. False when that name is taken.
+    ///
+    /// # Errors
+    /// Those of rename(2).
+    pub fn hide(&self) -> Result<bool> {
+        if self.is_at(&self.private_path())? {
+            return Ok(true);
+        }
+        match rename(&self.path(), &self.private_path()) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(Error::from(errno).context(self.path().display().to_string())),
+        }
+    }
+
+    /// Removes a directory that has no record, if it is empty: then nobody loses anything.
+    ///
+    /// # Errors
+    /// Those of rmdir(2).
+    pub fn remove_empty(&self) -> Result<()> {
+        match rustix::fs::rmdir(self.path()) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY) => Ok(()),
+            Err(errno) => Err(Error::from(errno).context(self.path().display().to_string())),
+        }
+    }
+
+    /// Whether it holds nothing but what we put there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_all_ours(&self) -> Result<bool> {
+        let context = || self.path().display().to_string();
+        for entry in rustix::fs::Dir::read_from(&self.fd).context(context)? {
+            let name = entry.context(context)?.file_name().to_owned();
+            let ours = [".", "..", SOCKET, MARKER, NEW_RECORD, RECORD];
+            if !ours.iter().any(|ours| ours.as_bytes() == name.as_bytes()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes the directory, which has the private name.
     ///
     /// # Errors
     /// What remains cannot be removed.
     pub fn remove(&self) -> Result<()> {
+        let path = self.private_path();
         for name in [SOCKET, MARKER, TEMPLATE, NEW_RECORD, RECORD] {
-            match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            let removed = match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+                Err(Errno::ISDIR) => rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR),
+                answer => answer,
+            };
+            match removed {
                 Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => {
-                    return Err(Error::from(errno).context(self.path.join(name).display().to_string()));
-                }
+                Err(errno) => return Err(Error::from(errno).context(path.join(name).display().to_string())),
             }
         }
-        match rustix::fs::rmdir(&self.path) {
+        match rustix::fs::rmdir(&path) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(Error::from(errno).context(self.path.display().to_string())),
+            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
         }
+    }
+}
+
+/// Never replaces; a file system that cannot promise that is given a plain rename(2), which replaces only what is empty.
+fn rename(from: &Path, to: &Path) -> rustix::io::Result<()> {
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS) => match rustix::fs::rename(from, to) {
+            Err(Errno::NOTEMPTY) => Err(Errno::EXIST),
+            answer => answer,
+        },
+        answer => answer,
     }
 }
 
