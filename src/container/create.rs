@@ -220,8 +220,10 @@ impl<'a> Creation<'a> {
     /// Makes init and goes with it to the point where all is prepared.
     fn launch(&mut self, decided: &Decided, sockets: Sockets) -> Result<Init> {
         let plan = &decided.plan;
-        let (init, mut report) = self.birth(decided, sockets)?;
-        self.poststop = true;
+        let born = self.birth(decided, sockets);
+        // Init was there, also when a signal ended the wait for its first word.
+        self.poststop = born.as_ref().map_or_else(|error| error.code() > 128, |_| true);
+        let (init, mut report) = born?;
         self.write_template(decided)?;
         if !matches!(report, None | Some(Report::Failed(_))) {
             id_maps::check(&plan.namespaces, init.pid, &decided.procfs)

@@ -297,9 +297,9 @@ mod tests {
         let plan = plan(&host(true, 0), false, true).unwrap();
         let expected = [
             "allow every processor",
-            "forbid to be traced",
+            "forbid others to trace init",
             "join the namespaces",
-            "become root of the user namespace",
+            "become root of the user namespace, without groups",
             "make a session",
             "join session keyring \"_ses.web1\"",
             "take \"/\" as root file system",
@@ -308,8 +308,8 @@ mod tests {
             "set umask to 0022",
             "keep bounding capabilities []",
             "change directory to \"/\"",
-            "become user 0, group 0",
-            "set capabilities effective [] permitted [] inheritable [] ambient []",
+            "become user 0, group 0, no other groups",
+            "set capabilities: effective and permitted [], inheritable [], ambient []",
             "look up the home of user 0",
             "find the program",
             "reset the signals",

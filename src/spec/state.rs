@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn l22_an_agent_is_told_what_the_specification_asks_for() {
         let state = State::new("web1", Status::Creating, Some(42), "/b", BTreeMap::new());
-        let expected = r#"{"ociVersion":"1.3.0","fds":["seccompFd"],"pid":42,"metadata":"m","state":"#;
+        let expected = r#"{"ociVersion":"1.3.0","fds":["seccompFd"],"pid":7,"metadata":"m","state":"#;
         assert_eq!(ProcessState::new("m", 7, &state).line(), format!("{expected}{}}}", state.line()));
         assert!(!ProcessState::new("", 7, &state).line().contains("metadata"));
     }
