@@ -92,14 +92,10 @@ fn container_that_is_being_created_is_not_paused() {
         return;
     }
     let mut bundle = Bundle::sleeper();
-    let script = bundle.host_script("hook", "touch reached; while [ ! -e go ]; do sleep 0.01; done");
-    bundle.set("/hooks/createRuntime", serde_json::json!([{ "path": script }]));
-    let running = bundle.begin(&mut bundle.create_command(&[]));
-    let reached = bundle.dir.join("reached");
-    runtime::eventually(|| fs::exists(&reached).unwrap(), || "the hook runs".into());
+    let running = bundle.begin_create();
     bundle.call(&["pause", &bundle.id]).fails("container not running");
     bundle.call(&["resume", &bundle.id]).fails("container not paused");
-    fs::write(bundle.dir.join("go"), "").unwrap();
+    bundle.let_go();
     running.finish().ok();
     bundle.delete().ok();
 }

@@ -96,12 +96,9 @@ fn ps_of_a_container_that_is_being_created_shows_its_init() {
         return;
     }
     let mut bundle = Bundle::sleeper();
-    let script = bundle.host_script("hook", "touch reached; while [ ! -e go ]; do sleep 0.01; done");
-    bundle.set("/hooks/createRuntime", serde_json::json!([{ "path": script }]));
-    let running = bundle.begin(&mut bundle.create_command(&[]));
-    runtime::eventually(|| std::fs::exists(bundle.dir.join("reached")).unwrap(), || "the hook runs".into());
+    let running = bundle.begin_create();
     assert_eq!(pids(&bundle).len(), 1);
-    std::fs::write(bundle.dir.join("go"), "").unwrap();
+    bundle.let_go();
     running.finish().ok();
     bundle.delete().ok();
 }

@@ -141,6 +141,23 @@ impl Bundle {
         self.command(&[&fixed, options, &[self.id.as_str()]].concat())
     }
 
+    /// Begins `create` and holds it in a hook, so that the container is being created until [`Bundle::let_go`].
+    #[track_caller]
+    pub fn begin_create(&mut self) -> Running {
+        let (reached, go) = (self.dir.join("reached"), self.dir.join("go"));
+        let body = format!("touch {reached:?}; while [ ! -e {go:?} ]; do sleep 0.01; done");
+        let path = self.host_script("hold", &body);
+        self.push("/hooks/createRuntime", serde_json::json!({ "path": path }));
+        let running = self.begin(&mut self.create_command(&[]));
+        eventually(|| fs::exists(&reached).unwrap(), || "the hook runs".to_owned());
+        running
+    }
+
+    /// Lets the `create` of [`Bundle::begin_create`] go on.
+    pub fn let_go(&self) {
+        fs::write(self.dir.join("go"), "").unwrap();
+    }
+
     /// `run` in the foreground to its end.
     pub fn run(&self) -> Outcome {
         self.run_with(&[])
