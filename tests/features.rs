@@ -61,6 +61,7 @@ fn every_member_of_the_specification_is_there_and_no_other() {
         (&linux["cgroup"], "rdma systemd systemdUser v1 v2"),
         (&linux["seccomp"], "actions archs enabled knownFlags operators supportedFlags"),
         (&linux["memoryPolicy"], "flags modes"),
+        (&linux["intelRdt"], "enabled monitoring schemata"),
     ] {
         assert_eq!(keys(object), expected);
     }

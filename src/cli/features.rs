@@ -6,6 +6,7 @@
 use super::print;
 use crate::error::{Error, Result};
 use crate::plan::mount_options;
+use crate::spec::scheduling::{MemoryFlag, MemoryMode};
 use crate::spec::seccomp::{Action, Arch, Flag, Operator};
 use crate::spec::{NamespaceKind, OCI_VERSION, capabilities};
 use serde::Serialize;
@@ -36,7 +37,7 @@ struct Linux {
     apparmor: Enabled,
     selinux: Enabled,
     memory_policy: MemoryPolicy,
-    intel_rdt: Enabled,
+    intel_rdt: IntelRdt,
     mount_extensions: MountExtensions,
     net_devices: Enabled,
 }
@@ -66,6 +67,13 @@ struct Seccomp {
 struct MemoryPolicy {
     modes: Words,
     flags: Words,
+}
+
+#[derive(Serialize)]
+struct IntelRdt {
+    enabled: bool,
+    schemata: bool,
+    monitoring: bool,
 }
 
 #[derive(Serialize)]
@@ -105,7 +113,7 @@ fn document() -> Features {
         mount_options: mount_options::names().collect(),
         linux: linux(),
         annotations: annotations.into(),
-        // None changes what the runtime does.
+        // Those that change what the runtime does only restrict.
         potentially_unsafe_config_annotations: Vec::new(),
     }
 }
@@ -125,9 +133,12 @@ fn linux() -> Linux {
         },
         apparmor: Enabled { enabled: true },
         selinux: Enabled { enabled: true },
-        memory_policy: MemoryPolicy { modes: Vec::new(), flags: Vec::new() },
-        intel_rdt: Enabled { enabled: false },
+        memory_policy: MemoryPolicy {
+            modes: MemoryMode::ALL.iter().map(|mode| mode.word()).collect(),
+            flags: MemoryFlag::ALL.iter().map(|flag| flag.word()).collect(),
+        },
+        intel_rdt: IntelRdt { enabled: true, schemata: true, monitoring: true },
         mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
-        net_devices: Enabled { enabled: false },
+        net_devices: Enabled { enabled: true },
     }
 }
