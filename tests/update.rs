@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::process::Stdio;
-use support::{Bundle, Outcome, cgroups, runtime, skip_on_peer};
+use support::{Bundle, Outcome, cgroups, skip_on_peer};
 
 const MIB: u64 = 1 << 20;
 
@@ -114,7 +114,7 @@ fn realtime_and_weights_reach_the_kernel_or_are_refused_by_name() {
     }
     assert_eq!(shown(&bundle), before);
     for option in ["--l3-cache-schema", "--mem-bw-schema"] {
-        update(&bundle, &[option, "x"]).fails(&format!("{option}: Intel RDT is not supported yet"));
+        update(&bundle, &[option, "x"]).fails(&format!("{option}: update of Intel RDT is not supported yet"));
     }
     for option in ["--kernel-memory", "--kernel-memory-tcp"] {
         let outcome = update(&bundle, &[option, "10m"]).ok();
@@ -199,6 +199,14 @@ fn one_refusal_puts_everything_back() {
         update(&bundle, &[&good[..], &bad].concat()).fails(words);
         assert_eq!(shown(&bundle), before, "{bad:?}");
     }
+    update(&bundle, &["--cpu-idle", "1"]).ok();
+    let idle = shown(&bundle);
+    // The message is about the share alone: all the others are as they were.
+    let outcome = update(&bundle, &good).fails("linux.resources.cpu.shares: write");
+    assert!(!outcome.stderr.contains("put back"), "{outcome:#?}");
+    assert_eq!(shown(&bundle), idle);
+    update(&bundle, &["--cpu-idle", "0", "--cpu-share", "512"]).ok();
+    assert_eq!(shown(&bundle), before);
     update(&bundle, &["--memory", "32m", "--memory-swap", "16m"]).fails("cannot be below memory.limit");
     assert_eq!(shown(&bundle), before);
     update(&bundle, &good).ok();
@@ -226,14 +234,10 @@ fn update_knows_each_state() {
     let mut bundle = Bundle::sleeper();
     let set = |bundle: &Bundle, pids: &str| update(bundle, &["--pids-limit", pids]);
     set(&bundle, "50").fails("container does not exist");
-    let script = bundle.host_script("hook", "touch reached; while [ ! -e go ]; do sleep 0.01; done");
     if !skip_on_peer("runc knows no container before it is created") {
-        bundle.set("/hooks/createRuntime", json!([{ "path": script }]));
-        let running = bundle.begin(&mut bundle.create_command(&[]));
-        let reached = bundle.dir.join("reached");
-        runtime::eventually(|| fs::exists(&reached).unwrap(), || "the hook runs".into());
+        let running = bundle.begin_create();
         set(&bundle, "50").fails("container not running");
-        fs::write(bundle.dir.join("go"), "").unwrap();
+        bundle.let_go();
         running.finish().ok();
     } else {
         bundle.create().ok();

@@ -34,9 +34,16 @@ fn former(directories: &[Directory], writes: &[Write]) -> Vec<Write> {
 /// Puts every limit back, also where one of them is refused: the error to report is the one that led here.
 fn put_back(directories: &[Directory], former: &[Write], error: Error) -> Error {
     let is_refused = |write: &&Write| apply::apply(directories, std::slice::from_ref(*write)).is_err();
+    // What is as it was may be refused, too: an idle cgroup shows a weight and takes none.
+    let is_changed = |write: &&Write| {
+        let path = directories.get(write.directory).map_or("", |directory| &directory.path);
+        directory::read(CWD, &format!("{path}/{}", write.file))
+            .is_ok_and(|text| text.trim() != write.value.trim())
+    };
     // One may have to wait for another, so those that were refused get a second chance.
     let waiting: Vec<&Write> = former.iter().filter(is_refused).collect();
-    if waiting.into_iter().filter(is_refused).count() == 0 {
+    let refused: Vec<&Write> = waiting.into_iter().filter(is_refused).collect();
+    if !refused.iter().any(is_changed) {
         return error;
     }
     error.context("the former limits could not all be put back")

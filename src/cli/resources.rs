@@ -55,7 +55,7 @@ fn meant(typed: &Update) -> Result<Resources> {
         [(&typed.l3_cache_schema, "--l3-cache-schema"), (&typed.mem_bw_schema, "--mem-bw-schema")]
     {
         if schema.is_some() {
-            return Err(Error::new("Intel RDT is not supported yet").context(option));
+            return Err(Error::new("update of Intel RDT is not supported yet").context(option));
         }
     }
     let memory = Memory {

@@ -25,7 +25,7 @@ struct Event<'a> {
 struct Data {
     #[serde(flatten)]
     stats: Stats,
-    /// Always empty: shares of the cache are not supported yet.
+    /// Always empty: what resctrl counts is not told yet.
     intel_rdt: Nothing,
     /// `null` where the container has no network of its own.
     network_interfaces: Option<Vec<Interface>>,

@@ -188,7 +188,8 @@ fn limits_are_in_the_files() {
     for (quota, burst) in [(100_000, 60_000), (20_000, 0), (30_000, 20_000)] {
         let text = format!(r#"{{"cpu": {{"quota": {quota}, "burst": {burst}}}}}"#);
         update(&cleanup.0, &text).expect("update");
-        assert_eq!(content(&plan, "cpu.max"), format!("{quota} 100000"));
+        // The period that is not named stays.
+        assert_eq!(content(&plan, "cpu.max"), format!("{quota} 200000"));
         assert_eq!(content(&plan, "cpu.max.burst"), burst.to_string());
     }
     // Only what a process gets while it is inside is charged: it must start there.

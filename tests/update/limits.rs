@@ -33,9 +33,9 @@ pub fn shares(asked: u64) -> u64 {
     10f64.powf((log * log + 125.0 * log - 126.0) / 612.0).ceil() as u64
 }
 
-/// The shares that an idle cgroup shows.
+/// The shares that an idle cgroup shows; on v2 older kernels show 0, which is made 1 in [`shown`].
 pub fn idle_shares() -> u64 {
-    if cgroups::v1("cpu").is_some() { 3 } else { 0 }
+    if cgroups::v1("cpu").is_some() { 3 } else { 1 }
 }
 
 /// Reads all limits.
@@ -77,7 +77,7 @@ fn v2(bundle: &Bundle) -> Shown {
         memory,
         swap: memory.saturating_add(swap),
         reservation: limit("memory.low"),
-        shares: limit("cpu.weight"),
+        shares: limit("cpu.weight").max(1),
         quota: number(quota),
         period: number(period),
         burst: limit("cpu.max.burst"),

@@ -58,7 +58,7 @@ fn stalled(line: &str) -> Stalled {
     stalled
 }
 
-/// Lines `8:0 Read 4096` or `8:0 4096` of v1; the sums at the end are left out.
+/// Lines `8:0 Read 4096` or `8:0 4096` of v1; the sum of all at the end is left out.
 pub(super) fn devices(text: &str) -> Vec<BlockIoEntry> {
     let line = |line: &str| {
         let mut words = line.split_whitespace();
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_read_without_the_sums() {
+    fn devices_are_read_without_the_sum_of_all() {
         let text = "8:0 Read 4096\n8:0 Write 0\n8:0 Total 4096\nTotal 4096\n";
         assert_eq!(
             devices(text),

@@ -99,8 +99,6 @@ fn former(file: &str, written: &str, before: &str) -> Option<String> {
     }
     match file {
         "memory.oom_control" => before.lines().next()?.strip_prefix("oom_kill_disable ").map(str::to_owned),
-        // 0 is what an idle cgroup shows: it comes back with `cpu.idle`.
-        "cpu.weight" if before == "0" => None,
         // It is written in another form than it is read.
         "cgroup.subtree_control" => None,
         "io.weight" | "io.bfq.weight" => {
@@ -127,7 +125,6 @@ fn no_entry(file: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-
     #[test]
     fn what_was_read_is_written_back_in_the_form_that_the_kernel_takes() {
         for (file, written, before, former) in [
@@ -136,7 +133,6 @@ mod tests {
             ("cpu.max", "5000 10000", "max 100000\n", Some("max 100000")),
             ("cpuset.cpus", "0", "\n", Some("\n")),
             ("memory.oom_control", "1", "oom_kill_disable 0\nunder_oom 0\noom_kill 0\n", Some("0")),
-            ("cpu.weight", "5", "0\n", None),
             ("io.weight", "5", "default 100\n8:0 200\n", Some("100")),
             ("io.bfq.weight", "8:0 5", "default 100\n8:0 200\n", Some("8:0 200")),
             ("io.bfq.weight", "8:0 5", "default 100\n", Some("8:0 default")),
