@@ -128,7 +128,7 @@ fn container_that_is_being_created_is_refused() {
         return;
     }
     let mut bundle = Bundle::sleeper();
-    let hook = bundle.host_script("hook", "touch here; while ! test -e go; do sleep 0.01; done");
+    let hook = bundle.host_script("hook", "cd ..; touch here; while ! test -e go; do sleep 0.01; done");
     bundle.set("/hooks/createRuntime", json!([{ "path": hook }]));
     let creation = bundle.begin(&mut bundle.create_command(&[]));
     runtime::eventually(|| fs::exists(bundle.dir.join("here")).unwrap(), || "the hook runs".into());
