@@ -44,6 +44,7 @@ fn console_socket_receives_one_pty_master_with_its_name() {
 
 #[test]
 fn all_three_streams_are_the_terminal() {
+    // B2
     let bundle = terminal_bundle("for n in 0 1 2; do test -t $n && echo $n; done; readlink /proc/self/fd/2");
     let console = create_with_console(&bundle);
     let output = screen(&bundle, console);
@@ -76,6 +77,7 @@ fn dev_console_is_the_pty_of_the_containers_own_devpts() {
 
 #[test]
 fn console_size_is_the_terminals_first_size() {
+    // B3
     let mut bundle = terminal_bundle("stty size");
     bundle.set("/process/consoleSize", json!({ "height": 33, "width": 77 }));
     let console = create_with_console(&bundle);
@@ -84,6 +86,7 @@ fn console_size_is_the_terminals_first_size() {
 
 #[test]
 fn console_size_without_a_terminal_is_ignored() {
+    // B3
     let mut bundle = Bundle::sh("tty");
     bundle.set("/process/consoleSize", json!({ "height": 33, "width": 77 }));
     assert_eq!(bundle.run().stdout, "not a tty\n");
@@ -282,6 +285,7 @@ fn read_until(master: &mut File, words: &str) {
 
 #[test]
 fn create_with_a_terminal_needs_a_console_socket() {
+    // B2
     let bundle = terminal_bundle("true");
     let program = if support::is_peer() { "runc" } else { "corten" };
     let words = format!("cannot allocate tty if {program} will detach without setting console socket");
@@ -291,6 +295,7 @@ fn create_with_a_terminal_needs_a_console_socket() {
 
 #[test]
 fn console_socket_without_a_terminal_is_refused() {
+    // B2
     let bundle = Bundle::new();
     let _listener = terminal::listen(&bundle.dir.join("sock"));
     let program = if support::is_peer() { "runc" } else { "corten" };

@@ -475,7 +475,7 @@ fn check_kernel(rows: &[KernelRow]) {
 
 #[test]
 fn label_that_this_machine_cannot_apply_fails_and_is_named() {
-    // B4: never unconfined by accident.
+    // Rows B12 and B13 of config-checklist.md; B4 of security.md: never unconfined by accident.
     for (property, directory) in [("apparmorProfile", "apparmor"), ("selinuxLabel", "selinux")] {
         if fs::exists(format!("/sys/fs/{directory}")).unwrap()
             || fs::exists(format!("/sys/kernel/security/{directory}")).unwrap()

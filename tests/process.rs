@@ -1,4 +1,6 @@
 //! The process: ids, groups, umask, capabilities, limits, directory, environment, descriptors, signals.
+//!
+//! Rows (`B1` …) are those of `config-checklist.md`; B16 to B18 are in `scheduling.rs`, `cgroups.rs` and `exec.rs`.
 
 mod support;
 
@@ -10,6 +12,7 @@ const SHOW_STATUS: &str = "exec cat /proc/self/status";
 
 #[test]
 fn ids_and_groups_are_exactly_those_listed() {
+    // B7, B9
     let mut bundle = Bundle::new();
     bundle.set("/process/user", json!({ "uid": 1000, "gid": 1001, "additionalGids": [5, 2000] }));
     let output = bundle.payload(SHOW_STATUS);
@@ -20,6 +23,7 @@ fn ids_and_groups_are_exactly_those_listed() {
 
 #[test]
 fn groups_of_the_caller_are_dropped() {
+    // B9
     let bundle = Bundle::sh(SHOW_STATUS);
     bundle.write_config();
     let wrapper = ["setpriv", "--groups", "4242,4243"];
@@ -30,7 +34,7 @@ fn groups_of_the_caller_are_dropped() {
 
 #[test]
 fn umask_is_0022_unless_set() {
-    // D2: the specification says unchanged, clients rely on 0022.
+    // B8, D2: the specification says unchanged, clients rely on 0022.
     let mut bundle = Bundle::sh("umask");
     bundle.write_config();
     let words = ["run", "--bundle", "bundle", &bundle.id];
@@ -58,6 +62,7 @@ fn with_capabilities(sets: Value) -> Bundle {
 
 #[test]
 fn five_capability_sets_are_exactly_those_listed() {
+    // B10
     let mut bundle = with_capabilities(json!({
         "bounding": ["CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE"],
         "permitted": ["CAP_CHOWN", "CAP_KILL"],
@@ -73,6 +78,7 @@ fn five_capability_sets_are_exactly_those_listed() {
 
 #[test]
 fn exec_gives_root_the_bounding_set_only_if_it_may_gain_privileges() {
+    // B10, B11
     let mut bundle = with_capabilities(json!({
         "bounding": ["CAP_CHOWN", "CAP_KILL"], "permitted": ["CAP_CHOWN"], "effective": ["CAP_CHOWN"]
     }));
@@ -84,6 +90,7 @@ fn exec_gives_root_the_bounding_set_only_if_it_may_gain_privileges() {
 
 #[test]
 fn ordinary_user_has_no_capability_without_ambient_ones() {
+    // B10
     let mut bundle = Bundle::new();
     bundle.set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
     let [inheritable, permitted, effective, _, ambient] = capability_sets(&bundle.payload(SHOW_STATUS));
@@ -92,13 +99,14 @@ fn ordinary_user_has_no_capability_without_ambient_ones() {
 
 #[test]
 fn empty_capability_sets_leave_root_with_none() {
+    // B10
     let mut bundle = with_capabilities(json!({}));
     assert_eq!(capability_sets(&bundle.payload(SHOW_STATUS)), [0; 5]);
 }
 
 #[test]
 fn unknown_capability_is_a_warning() {
-    // D17
+    // B10, D17
     let mut bundle = with_capabilities(json!({
         "bounding": ["CAP_KILL", "CAP_WEATHER"], "permitted": ["CAP_KILL", "CAP_WEATHER"], "effective": ["CAP_KILL"]
     }));
@@ -107,6 +115,7 @@ fn unknown_capability_is_a_warning() {
 
 #[test]
 fn no_new_privileges_is_as_set() {
+    // B11
     for value in [true, false] {
         let mut bundle = Bundle::new();
         bundle.set("/process/noNewPrivileges", json!(value));
@@ -117,6 +126,7 @@ fn no_new_privileges_is_as_set() {
 
 #[test]
 fn rlimits_are_set_soft_and_hard() {
+    // B15
     let mut bundle = Bundle::new();
     bundle.set(
         "/process/rlimits",
@@ -140,7 +150,7 @@ fn rlimits_are_set_soft_and_hard() {
 
 #[test]
 fn last_of_two_equal_rlimits_wins() {
-    // D10
+    // B15, D10
     let mut bundle = Bundle::new();
     bundle.push("/process/rlimits", json!({ "type": "RLIMIT_NOFILE", "soft": 64, "hard": 65 }));
     assert_eq!(bundle.payload("ulimit -n; ulimit -Hn"), "64\n65\n");
@@ -148,6 +158,7 @@ fn last_of_two_equal_rlimits_wins() {
 
 #[test]
 fn oom_score_adj_is_set_or_left_alone() {
+    // B14
     let mut bundle = Bundle::new();
     let own = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
     assert_eq!(bundle.payload("cat /proc/self/oom_score_adj"), own);
@@ -157,7 +168,7 @@ fn oom_score_adj_is_set_or_left_alone() {
 
 #[test]
 fn working_directory_is_made_if_missing() {
-    // D27
+    // B4, D27
     let mut bundle = Bundle::new();
     bundle.set("/process/cwd", json!("/a/b"));
     assert_eq!(bundle.payload("pwd; stat -c %a:%u /a/b"), "/a/b\n755:0\n");
@@ -165,6 +176,7 @@ fn working_directory_is_made_if_missing() {
 
 #[test]
 fn working_directory_of_an_ordinary_user_may_be_its_own_alone() {
+    // B4
     let mut bundle = Bundle::new();
     let home = bundle.rootfs().join("home");
     fs::create_dir(&home).unwrap();
@@ -176,6 +188,7 @@ fn working_directory_of_an_ordinary_user_may_be_its_own_alone() {
 
 #[test]
 fn environment_is_the_configurations_alone_and_in_its_order() {
+    // B6
     let mut bundle = Bundle::new();
     bundle.set("/process/env", json!(["PATH=/bin", "Z=1", "HOME=/h", "A=2", "M=two\nlines"]));
     bundle.set("/process/args", json!(["env"]));
@@ -184,6 +197,7 @@ fn environment_is_the_configurations_alone_and_in_its_order() {
 
 #[test]
 fn last_of_two_equal_variables_wins() {
+    // B6
     if skip_on_peer("runc 1.1 passes both") {
         return;
     }
@@ -197,6 +211,7 @@ fn last_of_two_equal_variables_wins() {
 
 #[test]
 fn home_comes_from_the_containers_passwd_or_is_the_root() {
+    // B6
     for (uid, env, home) in [
         (0, None, "/root"),
         (1000, None, "/home/user"),
@@ -218,6 +233,7 @@ fn home_comes_from_the_containers_passwd_or_is_the_root() {
 
 #[test]
 fn program_is_found_in_the_containers_path() {
+    // B5
     let mut bundle = Bundle::new();
     fs::create_dir(bundle.rootfs().join("opt")).unwrap();
     bundle.executable("opt/tool", "#!/bin/sh\necho tool $0 $1\n");
@@ -229,6 +245,7 @@ fn program_is_found_in_the_containers_path() {
 
 #[test]
 fn program_with_a_slash_is_relative_to_the_working_directory() {
+    // B5
     let mut bundle = Bundle::new();
     fs::create_dir(bundle.rootfs().join("opt")).unwrap();
     bundle.executable("opt/tool", "#!/bin/sh\necho tool\n");
@@ -238,7 +255,7 @@ fn program_with_a_slash_is_relative_to_the_working_directory() {
 
 #[test]
 fn programs_that_cannot_be_run_are_refused_at_create_in_runcs_words() {
-    // D28; podman, docker and containerd make their exit codes 126 and 127 from these words.
+    // B5, D28; podman, docker and containerd make their exit codes 126 and 127 from these words.
     for (args, words) in [
         (json!(["nosuch"]), "exec: \"nosuch\": executable file not found in $PATH"),
         (json!(["/no/such"]), "exec: \"/no/such\": stat /no/such: no such file or directory"),
@@ -259,6 +276,7 @@ fn programs_that_cannot_be_run_are_refused_at_create_in_runcs_words() {
 
 #[test]
 fn program_that_the_kernel_cannot_read_is_an_exec_format_error() {
+    // B5
     let mut bundle = Bundle::new();
     bundle.executable("bin/strange", "\u{1}\u{2}strange");
     bundle.set("/process/args", json!(["strange"]));
@@ -349,6 +367,7 @@ fn streams_belong_to_the_user_of_the_process() {
 
 #[test]
 fn session_keyring_is_the_containers_own() {
+    // B19
     let mut bundle = Bundle::new();
     bundle.set("/linux/maskedPaths", json!([]));
     let output = bundle.payload("grep -c _ses. /proc/keys; grep _ses. /proc/keys");
@@ -357,10 +376,86 @@ fn session_keyring_is_the_containers_own() {
 
 #[test]
 fn personality_is_set() {
+    // L16
     if skip_on_peer("runc 1.1 has no personality") {
         return;
     }
     let mut bundle = Bundle::new();
     bundle.set("/linux/personality", json!({ "domain": "LINUX32" }));
     assert_eq!(bundle.payload("uname -m"), "i686\n");
+}
+
+#[test]
+fn b1_container_without_a_process_is_created_and_cannot_start() {
+    // The other tests of it are in lifecycle.rs.
+    if skip_on_peer("runc 1.1 refuses it at create") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.unset("/process");
+    bundle.create().ok();
+    bundle.start().fails("config.json: process: missing, but start needs it");
+    bundle.delete().ok();
+    bundle.run().fails("config.json: process: missing, but run needs it");
+}
+
+#[test]
+fn b5_without_a_path_no_program_is_found() {
+    let mut bundle = Bundle::new();
+    bundle.set("/process/env", json!(["HOME=/"]));
+    bundle.create().fails("exec: \"true\": executable file not found in $PATH");
+}
+
+#[test]
+fn b5_program_that_only_a_capability_may_execute_runs() {
+    let capability = json!(["CAP_DAC_OVERRIDE"]);
+    let mut bundle = Bundle::new();
+    bundle.executable("tool", "#!/bin/sh\necho ran\n");
+    fs::set_permissions(bundle.rootfs().join("tool"), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .unwrap();
+    bundle.set("/process/user", json!({ "uid": 1000, "gid": 1000 })).set("/process/args", json!(["/tool"]));
+    let said = bundle.create().fails("permission denied").says();
+    assert!(said.contains("/tool"), "{said}");
+    let sets = ["bounding", "permitted", "effective", "inheritable", "ambient"];
+    for set in sets {
+        bundle.set(&format!("/process/capabilities/{set}"), capability.clone());
+    }
+    assert_eq!(bundle.run().ok().stdout, "ran\n");
+}
+
+#[test]
+fn b10_ambient_capability_that_is_not_inheritable_is_left_out() {
+    let mut bundle = with_capabilities(json!({
+        "bounding": ["CAP_CHOWN", "CAP_KILL"], "permitted": ["CAP_CHOWN", "CAP_KILL"],
+        "effective": ["CAP_CHOWN", "CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_CHOWN", "CAP_KILL"]
+    }));
+    bundle.set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
+    assert_eq!(capability_sets(&bundle.payload(SHOW_STATUS))[4], KILL);
+}
+
+/// Whether the caller may lower scores and raise limits.
+fn has_cap_sys_resource() -> bool {
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    u64::from_str_radix(probe::status(&own, "CapEff"), 16).unwrap() & 1 << 24 != 0
+}
+
+#[test]
+fn b14_b15_what_only_root_may_is_done_for_a_user_namespace_too() {
+    // Without the capability the values go the way that everybody may.
+    let (score, hard) = if has_cap_sys_resource() { (-321, 1_u64 << 40) } else { (321, 131_072) };
+    let mut bundle = Bundle::new();
+    bundle.user_namespace(100_000, 65_536);
+    bundle.set("/process/oomScoreAdj", json!(score));
+    bundle.set("/process/rlimits", json!([{ "type": "RLIMIT_MEMLOCK", "soft": 65_536, "hard": hard }]));
+    let seen = bundle.payload("cat /proc/self/oom_score_adj; grep 'locked memory' /proc/self/limits");
+    let words: Vec<&str> = seen.split_whitespace().collect();
+    assert_eq!([words[0], words[4], words[5]], [score.to_string().as_str(), "65536", &hard.to_string()]);
+}
+
+#[test]
+fn b19_callers_keyring_stays_when_it_is_asked_for() {
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/maskedPaths", json!([])).script("cat /proc/keys");
+    let shown = bundle.run_with(&["--no-new-keyring"]).ok().stdout;
+    assert!(!shown.contains(&format!("_ses.{}", bundle.id)), "{shown}");
 }

@@ -79,6 +79,7 @@ fn container_that_holds_the_executable_of_an_entering_init_cannot_write_to_it() 
 
 #[test]
 fn working_directory_by_a_descriptor_of_the_runtime_is_refused() {
+    // Row B4 of config-checklist.md
     // CVE-2024-21626: one of them might be a directory of the host. Number 0 to 2 are files of ours.
     for number in 3..20 {
         let mut bundle = Bundle::sh("pwd; ls -d /proc/self/cwd/etc/hostname");

@@ -41,6 +41,7 @@ fn deny(rules: Value) -> Value {
 
 #[test]
 fn actions_do_what_they_say() {
+    // L19, L21
     for (action, answer) in [
         (json!({ "action": "SCMP_ACT_ERRNO" }), EPERM),
         (json!({ "action": "SCMP_ACT_ERRNO", "errnoRet": 13 }), 13),
@@ -59,6 +60,7 @@ fn actions_do_what_they_say() {
 
 #[test]
 fn kill_and_trap_end_the_payload_by_sigsys() {
+    // L19
     for action in ["SCMP_ACT_KILL", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP"] {
         let bundle = asking(deny(json!([{ "names": ["dup"], "action": action }])), &[one(DUP, 900)]);
         assert_eq!(bundle.run().code, Some(128 + 31), "{action}");
@@ -91,6 +93,7 @@ const OPERATORS: &[Operator] = &[
 
 #[test]
 fn operators_compare_64_bits_without_a_sign() {
+    // L19
     let (mut rules, mut calls, mut expected) = (Vec::new(), Vec::new(), Vec::new());
     for (op, name, number, value, second, matching, others) in OPERATORS {
         let mut arg = json!({ "index": 0, "value": value, "op": op });
@@ -110,6 +113,7 @@ fn operators_compare_64_bits_without_a_sign() {
 
 #[test]
 fn rules_on_different_arguments_are_and_and_on_the_same_one_or() {
+    // L19
     let args = |list: &[(u32, u64)]| {
         let list =
             list.iter().map(|(index, value)| json!({ "index": index, "value": value, "op": "SCMP_CMP_EQ" }));
@@ -126,6 +130,7 @@ fn rules_on_different_arguments_are_and_and_on_the_same_one_or() {
 
 #[test]
 fn filter_is_on_whatever_no_new_privileges_says() {
+    // B11, L19
     for value in [true, false] {
         let mut bundle = Bundle::new();
         bundle.set("/process/noNewPrivileges", json!(value));
@@ -137,7 +142,55 @@ fn filter_is_on_whatever_no_new_privileges_says() {
 }
 
 #[test]
+fn l16_personality_is_set_before_the_filter() {
+    if skip_on_peer("runc 1.1 has no personality") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/personality", json!({ "domain": "LINUX32" }));
+    bundle.set("/linux/seccomp", deny(json!([{ "names": ["personality"], "action": "SCMP_ACT_ERRNO" }])));
+    assert_eq!(bundle.payload("uname -m"), "i686\n");
+}
+
+#[test]
+fn l20_speculation_is_as_the_flags_say() {
+    // Absent flags are not an empty list: seccomp(2) turns the store bypass off unless it is told not to.
+    if skip_on_peer("runc 1.1 has no flags") {
+        return;
+    }
+    let own = fs::read_to_string("/proc/self/status").unwrap();
+    if probe::status(&own, "Speculation_Store_Bypass") != "thread vulnerable" {
+        return; // This processor or kernel does not tell the difference.
+    }
+    for (flags, seen) in [(None, "thread vulnerable"), (Some(json!([])), "thread force mitigated")] {
+        let mut filter = deny(json!([{ "names": ["dup"], "action": "SCMP_ACT_ERRNO" }]));
+        if let Some(flags) = flags {
+            filter["flags"] = flags;
+        }
+        let mut bundle = Bundle::new();
+        bundle.set("/linux/seccomp", filter);
+        let status = bundle.payload("cat /proc/self/status");
+        assert_eq!(probe::status(&status, "Speculation_Store_Bypass"), seen);
+    }
+}
+
+#[test]
+fn l21_errno_where_the_action_takes_none_is_refused() {
+    let rule = json!([{ "names": ["dup"], "action": "SCMP_ACT_TRAP", "errnoRet": 5 }]);
+    let bundle = asking(deny(rule), &[]);
+    if skip_on_peer("runc ignores it") {
+        return;
+    }
+    bundle.create().fails("linux.seccomp.syscalls[0].errnoRet: SCMP_ACT_TRAP takes no errno");
+    let mut filter = deny(json!([]));
+    filter["defaultErrnoRet"] = json!(5);
+    let words = "linux.seccomp.defaultErrnoRet: SCMP_ACT_ALLOW takes no errno";
+    asking(filter, &[]).create().fails(words);
+}
+
+#[test]
 fn empty_filter_is_no_filter() {
+    // L19
     let mut bundle = Bundle::new();
     bundle.set("/linux/seccomp", json!({}));
     assert_eq!(probe::status(&bundle.payload("cat /proc/self/status"), "Seccomp"), "0");
@@ -145,12 +198,14 @@ fn empty_filter_is_no_filter() {
 
 #[test]
 fn unknown_names_of_calls_are_skipped() {
+    // L19
     let filter = deny(json!([{ "names": ["no_such_call", "dup", "nor_this"], "action": "SCMP_ACT_ERRNO" }]));
     assert_eq!(answers(filter, &[one(DUP, 900)]), [EPERM]);
 }
 
 #[test]
 fn flags_are_taken_and_unknown_ones_refused() {
+    // L20
     if skip_on_peer("runc 1.1 has no flags") {
         return;
     }
@@ -175,7 +230,7 @@ const NEEDED: &str = "execve execveat write exit exit_group close_range close fu
 
 #[test]
 fn calls_newer_than_the_profile_do_not_exist() {
-    // D16: glibc falls back on ENOSYS, not on EPERM.
+    // L19, D16: glibc falls back on ENOSYS, not on EPERM.
     let filter = json!({
         "defaultAction": "SCMP_ACT_ERRNO",
         "architectures": ["SCMP_ARCH_X86_64"],

@@ -83,6 +83,9 @@ fn l22_agent_has_the_listener_before_the_program_runs() {
 
 #[test]
 fn l22_agent_in_a_user_namespace_and_with_hooks_inside() {
+    if skip_on_peer("runc 1.1 loads the filter before the hook") {
+        return;
+    }
     let mut bundle = asking(&["mkdir", "mkdirat"], MAKE_TWO);
     bundle.user_namespace(100_000, 65_536);
     bundle.executable("hook", "#!/bin/sh\nmkdir /tmp/by-hook-denied\n");

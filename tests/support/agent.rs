@@ -42,7 +42,13 @@ impl Agent {
         Self(std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let (filter, mut text) = receive(&stream);
-            stream.read_to_end(&mut text).unwrap();
+            // Not until its end: runc keeps the connection open.
+            while serde_json::from_slice::<Value>(&text).is_err() {
+                let mut more = [0; 4096];
+                let count = stream.read(&mut more).unwrap();
+                assert_ne!(count, 0, "the state ends early: {}", String::from_utf8_lossy(&text));
+                text.extend_from_slice(&more[..count]);
+            }
             Seen { state: serde_json::from_slice(&text).unwrap(), questions: answer(&filter) }
         }))
     }
