@@ -398,7 +398,7 @@ fn failed_hooks_are_named_with_what_they_said() {
         ("createRuntime", sh("exec sleep 9"), r#"run "/bin/sh": hook ran past specified timeout of 1.0s"#),
         ("createContainer", sh("echo so; exit 3"), r#"run "/bin/sh": exit status 3: "so""#),
         ("createContainer", sh("kill -SEGV $$"), r#"run "/bin/sh": ended by signal 11"#),
-        ("createContainer", sh("exec sleep 9"), r#"run "/bin/sh": hook ran past specified timeout"#),
+        ("createContainer", sh("exec sleep 9"), r#"run "/bin/sh": hook ran past specified timeout of 1.0s"#),
         (
             "createContainer",
             json!([{ "path": "/no/such" }]),

@@ -78,7 +78,7 @@ pub struct Failure {
 pub struct Fault {
     /// The case, where the errno alone would mislead.
     pub reason: Reason,
-    /// What the kernel said; for a hook its exit status or signal.
+    /// What the kernel said; for a hook its exit status, its signal or the seconds that it had.
     pub errno: i32,
     /// The kernel's or the hook's own words.
     pub detail: Detail,
@@ -118,7 +118,7 @@ pub enum Reason {
     HookStatus,
     /// A hook was ended by this signal.
     HookSignal,
-    /// A hook took too long.
+    /// A hook took longer than these seconds.
     HookTimeout,
 }
 

@@ -195,7 +195,9 @@ fn reasoned(fault: &Fault) -> Error {
         Reason::WrongDevice => Error::new("is not the device that it should be"),
         Reason::HookStatus => Error::new(format!("exit status {}{output}", fault.errno)),
         Reason::HookSignal => Error::new(format!("ended by signal {}{output}", fault.errno)),
-        Reason::HookTimeout => Error::new(format!("hook ran past specified timeout{output}")),
+        Reason::HookTimeout => {
+            Error::new(format!("hook ran past specified timeout of {}.0s{output}", fault.errno))
+        }
     }
 }
 

@@ -45,7 +45,10 @@ impl Init<'_> {
             End::Exited(0) => return Ok(()),
             End::Exited(status) => (Reason::HookStatus, status),
             End::Signalled(signal) => (Reason::HookSignal, signal),
-            End::TimedOut | End::Interrupted => (Reason::HookTimeout, libc::ETIMEDOUT),
+            End::TimedOut | End::Interrupted => {
+                let seconds = hook.timeout.map_or(0, |timeout| timeout.as_secs());
+                (Reason::HookTimeout, i32::try_from(seconds).unwrap_or(i32::MAX))
+            }
         };
         Err(Fault { reason, errno, detail: words.detail() })
     }
