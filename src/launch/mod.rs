@@ -2,6 +2,7 @@
 //! between them ([`protocol`]).
 
 pub mod hook;
+mod id_mapped;
 pub mod id_maps;
 pub mod init;
 pub mod net_devices;

@@ -1,31 +1,26 @@
 //! The parent's side of the clone: opens what init needs, makes it, writes its id maps, hears its reports.
 
 use crate::error::{Context, Error, Result};
+use crate::launch::id_mapped;
 use crate::launch::init::{self, Descriptors};
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::{self, Failure, Fault, Report};
 use crate::plan::Plan;
 use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
 use crate::plan::step::Action;
-use crate::plan::step::{IdMapped, MapTexts};
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{self, Request, Side};
 use crate::sys::limits;
-use crate::sys::mount::Attributes;
 use crate::sys::namespace;
 use crate::sys::procfs::Procfs;
 use crate::sys::signals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::OpenTreeFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus};
 use std::ffi::CString;
 use std::process::Command;
-
-/// `MOUNT_ATTR_IDMAP`.
-const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 
 /// What the caller of [`spawn`] has opened for init.
 #[derive(Debug, Default)]
@@ -164,7 +159,7 @@ pub fn spawn(
     let id_mapped = plan
         .id_mapped
         .iter()
-        .map(|mount| map_ids(mount, plan, &joins, &procfs))
+        .map(|mount| id_mapped::clone(mount, plan, &joins, &procfs))
         .collect::<Result<Vec<_>>>()?;
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .context(|| "socketpair")?;
@@ -422,60 +417,6 @@ fn run_helper(program: &str, pid: i32, map: &str) -> Result<()> {
 
 fn one_line(map: &str) -> String {
     map.trim_end().replace('\n', ", ")
-}
-
-/// An id-mapped clone of a bind mount's source: made here, since only the owner of the superblock may.
-fn map_ids(mount: &IdMapped, plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) -> Result<OwnedFd> {
-    let context = || format!("{}: map the ids of {}", mount.place, mount.source.to_string_lossy());
-    let joined = plan.namespaces.join.iter().position(|join| join.kind == NamespaceKind::User);
-    let user_namespace = match (&mount.maps, joined.and_then(|index| joins.get(index))) {
-        (Some(maps), _) => user_namespace(maps, procfs),
-        (None, Some(joined)) => joined.try_clone().context(|| "dup"),
-        (None, None) => Err(Error::new("there is no map")),
-    }
-    .map_err(|error| error.context(context()))?;
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    flags.set(OpenTreeFlags::AT_RECURSIVE, mount.recursive);
-    let tree = rustix::mount::open_tree(CWD, &mount.source, flags).context(context)?;
-    let attributes = Attributes {
-        set: MOUNT_ATTR_IDMAP,
-        user_namespace: rustix::fd::AsRawFd::as_raw_fd(&user_namespace) as u64,
-        ..Attributes::default()
-    };
-    crate::sys::mount::set_attributes(tree.as_fd(), &attributes, mount.map_recursive).map_err(|errno| {
-        let error = Error::from(errno).context(context());
-        if errno == Errno::INVAL {
-            error.hint("the file system may not support id-mapped mounts")
-        } else {
-            error
-        }
-    })?;
-    Ok(tree)
-}
-
-/// A user namespace with the given maps: that of a process that does nothing and is gone when the file is open.
-fn user_namespace(maps: &MapTexts, procfs: &Procfs) -> Result<OwnedFd> {
-    let request = Request { flags: libc::CLONE_NEWUSER as u64, cgroup: None };
-    let (pid, pidfd) = match clone::clone3(&request).context(|| "make a user namespace")? {
-        Side::Child => loop {
-            let _best_effort = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-            rustix::event::pause();
-        },
-        Side::Parent { pid, pidfd } => (pid, pidfd),
-    };
-    let number = pid.as_raw_nonzero();
-    let write = |file: &str, map: &str| {
-        let path = CString::new(format!("{number}/{file}")).unwrap_or_default();
-        procfs.write(&path, map.as_bytes()).context(|| format!("{file} {}", one_line(map)))
-    };
-    let path = CString::new(format!("/proc/{number}/ns/user")).unwrap_or_default();
-    let opened = write("uid_map", &maps.uid).and_then(|()| write("gid_map", &maps.gid)).and_then(|()| {
-        rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .context(|| path.to_string_lossy().into_owned())
-    });
-    let _is_our_child = signals::send_to_child(pidfd.as_fd(), number.get(), libc::SIGKILL);
-    wait(pidfd.as_fd());
-    opened
 }
 
 fn wait(pidfd: BorrowedFd<'_>) -> Option<WaitIdStatus> {
