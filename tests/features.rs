@@ -68,6 +68,39 @@ fn every_member_of_the_specification_is_there_and_no_other() {
 }
 
 #[test]
+fn f3_what_is_built_is_said_to_be() {
+    if skip_on_peer("runc 1.1 is older than most members") {
+        return;
+    }
+    let (_, value) = document();
+    for enabled in ["/linux/netDevices", "/linux/intelRdt", "/linux/seccomp", "/linux/mountExtensions/idmap"]
+    {
+        assert_eq!(value.pointer(&format!("{enabled}/enabled")), Some(&Value::Bool(true)), "{enabled}");
+    }
+    assert!(words(&value, "/linux/memoryPolicy/modes").contains(&"MPOL_WEIGHTED_INTERLEAVE"));
+    assert!(words(&value, "/linux/memoryPolicy/flags").contains(&"MPOL_F_STATIC_NODES"));
+    assert_eq!(words(&value, "/potentiallyUnsafeConfigAnnotations"), ["run.corten.default-device-rules"]);
+}
+
+#[test]
+fn d35_supported_flags_of_seccomp_are_the_kernels() {
+    if skip_on_peer("runc 1.1 has no such member") {
+        return;
+    }
+    let (_, value) = document();
+    let known = words(&value, "/linux/seccomp/knownFlags");
+    assert_eq!(words(&value, "/linux/seccomp/supportedFlags"), known, "this kernel is new enough for all");
+    // Where the kernel knows none of them, none is supported.
+    let bundle = Bundle::new();
+    let wrapper =
+        ["strace", "-qq", "-o", "trace", "-e", "trace=seccomp", "-e", "inject=seccomp:error=EINVAL"];
+    let text = bundle.finish(&mut bundle.command_under(&wrapper, &["features"])).ok().stdout;
+    let old: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(words(&old, "/linux/seccomp/supportedFlags"), Vec::<&str>::new());
+    assert_eq!(words(&old, "/linux/seccomp/knownFlags"), known);
+}
+
+#[test]
 fn document_parses_as_the_types_that_others_use() {
     let (text, _) = document();
     let features: oci_spec::runtime::Features = serde_json::from_str(&text).unwrap();

@@ -1,11 +1,12 @@
 //! features: what this build of the runtime knows, whatever the machine offers (features.md and features-linux.md).
 //!
 //! Every statement is true of this source: lists come from the tables that the runtime works with, and what is not built
-//! is `false` or empty. containerd and CRI-O decide by it whether pods get user namespaces and recursive read-only mounts.
+//! is `false` or empty. The kernel is asked for one of them, as runc does: which flags of seccomp it supports. containerd and CRI-O decide by it whether pods get user namespaces and recursive read-only mounts.
 
 use super::print;
 use crate::error::{Error, Result};
-use crate::plan::mount_options;
+use crate::plan::{annotations, mount_options};
+use crate::seccomp;
 use crate::spec::scheduling::{MemoryFlag, MemoryMode};
 use crate::spec::seccomp::{Action, Arch, Flag, Operator};
 use crate::spec::{NamespaceKind, OCI_VERSION, capabilities};
@@ -97,8 +98,7 @@ pub fn features() -> Result<u8> {
 }
 
 fn document() -> Features {
-    let annotations =
-        [("corten.commit", env!("CORTEN_COMMIT")), ("corten.version", env!("CARGO_PKG_VERSION"))];
+    let versions = [("corten.commit", env!("CORTEN_COMMIT")), ("corten.version", env!("CARGO_PKG_VERSION"))];
     Features {
         oci_version_min: "1.0.0",
         oci_version_max: OCI_VERSION,
@@ -112,9 +112,8 @@ fn document() -> Features {
         ],
         mount_options: mount_options::names().collect(),
         linux: linux(),
-        annotations: annotations.into(),
-        // Those that change what the runtime does only restrict.
-        potentially_unsafe_config_annotations: Vec::new(),
+        annotations: versions.into(),
+        potentially_unsafe_config_annotations: vec![annotations::DEFAULT_DEVICE_RULES],
     }
 }
 
@@ -129,7 +128,7 @@ fn linux() -> Linux {
             operators: Operator::WORDS.to_vec(),
             archs: Arch::WORDS.to_vec(),
             known_flags: Flag::WORDS.to_vec(),
-            supported_flags: Flag::WORDS.to_vec(),
+            supported_flags: supported_flags(),
         },
         apparmor: Enabled { enabled: true },
         selinux: Enabled { enabled: true },
@@ -141,4 +140,9 @@ fn linux() -> Linux {
         mount_extensions: MountExtensions { idmap: Enabled { enabled: true } },
         net_devices: Enabled { enabled: true },
     }
+}
+
+fn supported_flags() -> Words {
+    let known = seccomp::FLAGS.iter().filter(|(_, bits)| crate::sys::filter::knows(*bits));
+    known.map(|(flag, _)| flag.as_str()).collect()
 }

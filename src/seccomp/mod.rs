@@ -20,7 +20,7 @@ mod segments;
 mod tables;
 
 pub use crate::spec::seccomp::Arch;
-pub use program::{Instruction, Program};
+pub use program::{FLAGS, Instruction, Program};
 
 use crate::error::{Error, Result};
 use crate::spec::seccomp::Seccomp;

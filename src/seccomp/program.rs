@@ -4,6 +4,7 @@ use crate::spec::seccomp::Flag;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt::Write;
 
+const FLAG_TSYNC: u32 = 1 << 0;
 const FLAG_LOG: u32 = 1 << 1;
 const FLAG_SPEC_ALLOW: u32 = 1 << 2;
 const FLAG_NEW_LISTENER: u32 = 1 << 3;
@@ -64,6 +65,15 @@ impl Instruction {
         Self { code: u16::from_be_bytes([code_high, code_low]), jt, jf, k: u32::from_be_bytes(k) }
     }
 }
+
+/// Every flag with what seccomp(2) is asked with to learn whether the kernel knows it.
+pub const FLAGS: [(Flag, u32); 4] = [
+    (Flag::Tsync, FLAG_TSYNC),
+    (Flag::Log, FLAG_LOG),
+    (Flag::SpecAllow, FLAG_SPEC_ALLOW),
+    // Of a listener alone: without one the kernel refuses it.
+    (Flag::WaitKillableRecv, FLAG_WAIT_KILLABLE_RECV | FLAG_NEW_LISTENER),
+];
 
 /// The flags to load a filter with.
 pub(super) fn flags(asked: Option<&[Flag]>, notifies: bool) -> u32 {

@@ -18,6 +18,17 @@ pub struct Instruction {
     pub k: u32,
 }
 
+/// Whether this kernel knows a flag, or a set of flags that belong together. Nothing is loaded.
+pub fn knows(flags: u32) -> bool {
+    const SECCOMP_SET_MODE_FILTER: libc::c_ulong = 1;
+    let none = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: the kernel looks at the flags, then reads a program from the null address, which is EFAULT.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, libc::c_ulong::from(flags), none)
+    };
+    result(answer) == Err(Errno::FAULT)
+}
+
 /// Puts the calling thread under the filter. With `SECCOMP_FILTER_FLAG_NEW_LISTENER` in `flags` the notification
 /// descriptor comes back.
 ///
