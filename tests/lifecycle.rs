@@ -63,6 +63,19 @@ fn state_is_json_with_runcs_keys_in_runcs_order() {
 }
 
 #[test]
+fn d4_state_has_the_runtimes_version_of_the_specification() {
+    let mut bundle = Bundle::sleeper();
+    bundle.set("/ociVersion", json!("1.0.1"));
+    bundle.create().ok();
+    let version = bundle.state()["ociVersion"].as_str().unwrap().to_owned();
+    let told = bundle.call(&["--version"]).ok().stdout;
+    let spec = told.lines().find_map(|line| line.strip_prefix("spec: ")).unwrap().to_owned();
+    assert_eq!(version, spec);
+    assert_ne!(version, "1.0.1");
+    bundle.delete().ok();
+}
+
+#[test]
 fn created_is_an_rfc_3339_time_in_utc_with_nanoseconds() {
     let bundle = created();
     let state = bundle.state();

@@ -5,7 +5,7 @@ mod support;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
 use std::fs;
-use support::{Bundle, is_peer, probe, skip_on_peer};
+use support::{Bundle, is_peer, leaks, probe, skip_on_peer};
 
 #[test]
 fn read_only_root_refuses_writes_and_leaves_the_mounts_in_it_writable() {
@@ -320,4 +320,52 @@ fn cgroup_mount_shows_the_containers_own_cgroup_read_only() {
         output.contains("Read-only file system") && output.ends_with("/sys/fs/cgroup/pids\n"),
         "{output}"
     );
+}
+
+#[test]
+fn l12_no_pivot_with_a_private_root_is_refused() {
+    if skip_on_peer("the words are corten's") {
+        return;
+    }
+    for word in ["private", "rprivate"] {
+        let mut bundle = Bundle::new();
+        bundle.set("/linux/rootfsPropagation", json!(word));
+        bundle.run_with(&["--no-pivot"]).fails(
+            "config.json: linux.rootfsPropagation: private is not safe without pivot_root, leave --no-pivot out",
+        );
+        leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
+fn l15_mount_label_is_on_what_can_have_one() {
+    if skip_on_peer("plan is corten's own") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/mountLabel", json!("system_u:object_r:c_t:s0:c1,c2"));
+    bundle.mount("/bound", "none", "rootfs", &["bind"]);
+    bundle.write_config();
+    let plan = bundle.call(&["plan", "--bundle", "bundle"]).ok().stdout;
+    let line =
+        |words: &str| plan.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{plan}"));
+    for on in ["on \"/dev\" (", "mount devpts on", "on \"/dev/shm\" ("] {
+        assert!(line(on).contains("context=system_u:object_r:c_t:s0:c1,c2"), "{plan}");
+    }
+    // mqueue takes it as an extended attribute.
+    assert!(line("mount mqueue on").contains("label=system_u:object_r:c_t:s0:c1,c2"), "{plan}");
+    for without in ["mount proc on", "mount sysfs on", "bind "] {
+        assert!(!line(without).contains("c_t"), "{plan}");
+    }
+}
+
+#[test]
+fn l15_mount_label_without_selinux_is_an_error() {
+    if fs::exists("/sys/fs/selinux/enforce").unwrap() || is_peer() {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.set("/linux/mountLabel", json!("system_u:object_r:c_t:s0"));
+    bundle.create().fails("mounts[1]: mount tmpfs on \"/dev\"");
+    leaks::assert_nothing_left(&bundle);
 }

@@ -65,7 +65,11 @@ fn is_root() -> bool {
 
 /// Whether v1 controllers are here, as the tests of the first part need.
 fn has_v1() -> bool {
-    is_root() && matches!(Cgroups::probe().expect("probe").mode, Mode::V1 | Mode::Hybrid)
+    let has = is_root() && matches!(Cgroups::probe().expect("probe").mode, Mode::V1 | Mode::Hybrid);
+    if !has {
+        eprintln!("skipped: no cgroup v1 here, or no root");
+    }
+    has
 }
 
 fn plan(name: &str, resources: &str) -> CgroupPlan {
@@ -122,15 +126,24 @@ fn left(plan: &CgroupPlan) -> Vec<&str> {
 /// Runs ignored tests of this file in a private mount namespace, after some mounts.
 fn run_below(mounts: &str, tests: &str) {
     if !is_root() {
+        eprintln!("skipped: not root");
         return;
     }
-    let script = format!(r#"{mounts} && exec "$0" --ignored --test-threads=1 {tests}"#);
+    let script = format!(r#"{mounts} && exec "$0" --ignored --test-threads=1 --show-output {tests}"#);
     let this = std::env::current_exe().expect("exe");
     let output =
         Command::new("unshare").args(["-m", "sh", "-c", &script]).arg(this).output().expect("unshare");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains(" passed; 0 failed;") && !text.contains(" 0 passed;"), "{text}");
+    // What those tests say of this machine, for whoever looks at the output of this one.
+    let mut name = "";
+    for line in text.lines() {
+        name = line.strip_prefix("---- ").map_or(name, |rest| rest.trim_end_matches(" stdout ----"));
+        if let Some(reason) = line.strip_prefix("skipped: ") {
+            eprintln!("skipped: {name}: {reason}");
+        }
+    }
 }
 
 #[test]
