@@ -69,6 +69,12 @@ test: build
 	fi
 .PHONY: test
 
+## checklist: every row of the specification with its tests and their results on this machine (docs/spec-conformance.md)
+checklist: build
+	@integration/setup.sh test
+	@integration/checklist.py
+.PHONY: checklist
+
 ## check: formatting, lints, sizes of files and functions
 check:
 	@integration/setup.sh check
