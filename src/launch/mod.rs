@@ -1,6 +1,7 @@
 //! From the plan to a process: the parent's side of the clone ([`spawn`]), the child's side ([`init`]) and the wire
 //! between them ([`protocol`]).
 
+mod detour;
 pub mod hook;
 mod id_mapped;
 pub mod id_maps;

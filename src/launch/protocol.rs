@@ -1,7 +1,7 @@
 //! The wire between the runtime and init.
 //!
 //! ```text
-//!   runtime (create, run)                                  init
+//!   runtime (create, run, exec)                            init
 //!     │ clone3                                              │ namespaces, cgroups
 //!     │ ── Go ───────────────────────────────────────────▶  │ only with a new user namespace: its id maps are written
 //!     │ ◀── NetDevices ───────────────────────────────────  │ only with linux.netDevices: the network namespace is there

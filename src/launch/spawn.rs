@@ -1,6 +1,7 @@
 //! The parent's side of the clone: opens what init needs, makes it, writes its id maps, hears its reports.
 
 use crate::error::{Context, Error, Result};
+use crate::launch::detour::Detour;
 use crate::launch::id_mapped;
 use crate::launch::init::{self, Descriptors};
 use crate::launch::prepared::Prepared;
@@ -151,11 +152,7 @@ pub fn spawn(
     if !namespace::is_single_threaded() {
         return Err(Error::new("the runtime has several threads and cannot clone itself"));
     }
-    let joins = plan.namespaces.join.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
-    if let Some(target) = sockets.target.as_ref().filter(|_| !joins.is_empty()) {
-        // Its pid was its own to the end, so the files that were opened by it are those of the process.
-        signals::send(target.as_fd(), 0).context(|| "the process whose namespaces are joined")?;
-    }
+    let joins = open_namespaces(plan, sockets.target.as_ref())?;
     let id_mapped = plan
         .id_mapped
         .iter()
@@ -205,6 +202,16 @@ pub fn spawn(
     Ok(init)
 }
 
+/// Opens the files of the namespaces to join, which may be those of a process that is known by its pidfd.
+fn open_namespaces(plan: &Plan, target: Option<&OwnedFd>) -> Result<Vec<OwnedFd>> {
+    let joins = plan.namespaces.join.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
+    if let Some(target) = target.filter(|_| !joins.is_empty()) {
+        // It is still there, so its pid was its own, and the files that were opened by it are those of the process.
+        signals::send(target.as_fd(), 0).context(|| "the process whose namespaces are joined")?;
+    }
+    Ok(joins)
+}
+
 /// Opens a namespace's file and makes sure that it is one of the kind.
 fn open_namespace(join: &Join) -> Result<OwnedFd> {
     let path = || format!("{}.path: {}", join.place, join.path.to_string_lossy());
@@ -227,64 +234,6 @@ fn is_own(kind: NamespaceKind, file: &OwnedFd) -> Result<bool> {
     let own = rustix::fs::stat(path.as_str()).context(|| path.as_str())?;
     let theirs = rustix::fs::fstat(file).context(|| path.as_str())?;
     Ok((own.st_dev, own.st_ino) == (theirs.st_dev, theirs.st_ino))
-}
-
-/// Namespaces that show only in children: entered for the clone, left after it.
-#[derive(Debug, Default)]
-struct Detour {
-    own: Vec<(u32, OwnedFd)>,
-}
-
-impl Detour {
-    fn enter(plan: &Plan, joins: &[OwnedFd], target: Option<&OwnedFd>, procfs: &Procfs) -> Result<Self> {
-        let mut detour = Self::default();
-        if plan.namespaces.middle {
-            return Ok(detour);
-        }
-        // By pidfd the child itself enters a time namespace.
-        let pid_namespace = clone_flag(NamespaceKind::Pid);
-        if let Some(target) = target.filter(|_| plan.namespaces.of_process & pid_namespace != 0) {
-            detour.own.push((pid_namespace as u32, open_own(c"self/ns/pid")?));
-            namespace::enter(target.as_fd(), pid_namespace as u32).context(|| "join the pid namespace")?;
-        }
-        for (join, file) in plan.namespaces.join.iter().zip(joins) {
-            let own = match join.kind {
-                NamespaceKind::Pid => c"self/ns/pid",
-                NamespaceKind::Time => c"self/ns/time",
-                _ => continue,
-            };
-            let kind = clone_flag(join.kind) as u32;
-            detour.own.push((kind, open_own(own)?));
-            namespace::enter(file.as_fd(), kind)
-                .context(|| format!("{}.path: join {}", join.place, join.path.to_string_lossy()))?;
-        }
-        if let Some(offsets) = &plan.namespaces.time_offsets {
-            detour.own.push((libc::CLONE_NEWTIME as u32, open_own(c"self/ns/time")?));
-            namespace::unshare(libc::CLONE_NEWTIME as u32).context(|| "make the time namespace")?;
-            procfs
-                .write(c"self/timens_offsets", offsets.as_bytes())
-                .context(|| format!("linux.timeOffsets: write {:?}", one_line(offsets)))
-                .map_err(|error| match error.errno() {
-                    Some(libc::ERANGE) => error.hint("a clock with its offset must be from 0 to 146 years"),
-                    _ => error,
-                })?;
-        }
-        Ok(detour)
-    }
-
-    fn leave(self) -> Result<()> {
-        for (kind, own) in self.own {
-            namespace::enter(own.as_fd(), kind).context(|| "return to the runtime's own namespace")?;
-        }
-        Ok(())
-    }
-}
-
-/// One of our own namespaces; these links of `/proc` are magic, which [`Procfs`] rightly refuses to follow.
-fn open_own(name: &std::ffi::CStr) -> Result<OwnedFd> {
-    let path = CString::new(format!("/proc/{}", name.to_string_lossy())).unwrap_or_default();
-    rustix::fs::openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .context(|| path.to_string_lossy().into_owned())
 }
 
 /// The process in between: joins the user namespace and what else is joined, makes init as its own brother, and goes.
