@@ -344,6 +344,27 @@ fn affinity_is_the_documents_or_every_processor() {
     bundle.kill_and_delete();
 }
 
+#[test]
+fn scheduling_is_the_documents_also_in_a_user_namespace() {
+    if skip_on_peer("runc 1.1 has no scheduler") {
+        return;
+    }
+    for user_namespace in [false, true] {
+        let bundle = running(|bundle| {
+            if user_namespace {
+                bundle.user_namespace(100_000, 65536);
+            }
+        });
+        let process = json!({
+            "args": ["sh", "-c", "set -- $(cat /proc/self/stat); shift 18; echo $1"], "cwd": "/",
+            "env": ["PATH=/bin"], "user": {}, "scheduler": { "policy": "SCHED_OTHER", "nice": -5 }
+        });
+        let output = bundle.exec(&["-p", &document(&bundle, &process)], &[]).ok().stdout;
+        assert_eq!(output, "-5\n", "user namespace: {user_namespace}");
+        bundle.kill_and_delete();
+    }
+}
+
 fn processors() -> usize {
     std::thread::available_parallelism().unwrap().get()
 }

@@ -70,6 +70,24 @@ fn l22_agent_is_told_the_container_process_state() {
 }
 
 #[test]
+fn l22_agent_is_told_of_a_process_of_exec_beside_the_running_container() {
+    let bundle = asking(&["mkdir", "mkdirat"], "exec sleep 100");
+    let first = agent_of(&bundle);
+    bundle.run_detached();
+    std::fs::remove_file(bundle.dir.join("agent.sock")).unwrap();
+    let second = agent_of(&bundle);
+    let output = bundle.exec(&["--pid-file", "exec.pid"], &["sh", "-c", MAKE_TWO]).ok().stdout;
+    assert_eq!(output, "0\n1\nmade\n");
+    let seen = second.seen();
+    assert_eq!(texts(&seen.questions), ["/tmp/made", "/tmp/denied"]);
+    let pid = std::fs::read_to_string(bundle.dir.join("exec.pid")).unwrap().parse::<i32>().unwrap();
+    assert_eq!((&seen.state["pid"], &seen.state["state"]["pid"]), (&json!(pid), &json!(bundle.pid())));
+    assert_eq!(seen.state["state"]["status"], "running");
+    bundle.kill_and_delete();
+    assert!(first.seen().questions.is_empty());
+}
+
+#[test]
 fn l22_agent_has_the_listener_before_the_program_runs() {
     // It is asked about the execve(2) of init itself, and about all that init still reads.
     let bundle = asking(&["execve", "read"], "true");
