@@ -279,114 +279,115 @@ fn missing_bundle_config_and_rootfs_are_named() {
 /// A change to the bundle that only the kernel finds wrong, and what `create` says after its name and id.
 type KernelRow = (fn(&mut Bundle) -> &mut Bundle, &'static str);
 
+const KERNEL_ROWS: &[KernelRow] = &[
+    (
+        |bundle| bundle.mount("/m", "none", "/no/such", &["bind"]),
+        r#"mounts[6]: bind "/no/such" on "/m": no such file or directory"#,
+    ),
+    (
+        |bundle| bundle.mount("/m", "none", "/no/such", &["rbind", "ro", "nosuid"]),
+        r#"mounts[6]: rbind "/no/such" on "/m" (ro,nosuid): no such file or directory"#,
+    ),
+    (
+        |bundle| bundle.mount("/m", "nosuchfs", "none", &[]),
+        r#"mounts[6]: mount nosuchfs on "/m": no such device"#,
+    ),
+    (
+        |bundle| bundle.mount("/m", "tmpfs", "tmpfs", &["size=banana"]),
+        r#"mounts[6]: mount tmpfs on "/m" (size=banana): Bad value for 'size': invalid argument"#,
+    ),
+    (
+        |bundle| bundle.mount("/etc/passwd/x", "tmpfs", "tmpfs", &[]),
+        r#"mounts[6]: mount tmpfs on "/etc/passwd/x": target: not a directory"#,
+    ),
+    (
+        |bundle| bundle.mount("/m", "none", "/etc", &["bind", "size=4k"]),
+        r#"config.json: mounts[6].options: "size=4k": bind mounts cannot have any filesystem-specific options applied"#,
+    ),
+    (
+        |bundle| bundle.mount("/m", "ext4", "/dev/no", &[]),
+        r#"mounts[6]: mount ext4 "/dev/no" on "/m": /dev/no: Can't lookup blockdev: no such file or directory"#,
+    ),
+    (
+        |bundle| bundle.mount("/etc/passwd", "none", "/etc", &["bind"]),
+        r#"mounts[6]: bind "/etc" on "/etc/passwd": target: not a directory"#,
+    ),
+    (
+        |bundle| bundle.mount("/proc/sys", "tmpfs", "tmpfs", &[]),
+        r#"config.json: mounts[6].destination: "/proc/sys" is inside /proc"#,
+    ),
+    (
+        |bundle| bundle.namespace("network", Some("/no/such/ns")),
+        "config.json: linux.namespaces[4].path: /no/such/ns: no such file or directory",
+    ),
+    (
+        |bundle| bundle.namespace("network", Some("/proc/self/ns/uts")),
+        "config.json: linux.namespaces[4].path: /proc/self/ns/uts: is not a namespace of type network",
+    ),
+    (
+        |bundle| bundle.set("/process/args", json!(["nosuch"])),
+        r#"exec: "nosuch": executable file not found in $PATH"#,
+    ),
+    (
+        |bundle| bundle.set("/process/args", json!(["/no/such"])),
+        r#"exec: "/no/such": stat /no/such: no such file or directory"#,
+    ),
+    (
+        |bundle| bundle.set("/process/args", json!(["/etc/passwd"])),
+        r#"exec: "/etc/passwd": permission denied"#,
+    ),
+    (|bundle| bundle.set("/process/args", json!(["/etc"])), r#"exec: "/etc": is a directory"#),
+    (
+        |bundle| bundle.set("/process/env", json!(["A=b"])),
+        r#"exec: "true": executable file not found in $PATH"#,
+    ),
+    (
+        |bundle| bundle.set("/process/cwd", json!("/etc/passwd")),
+        r#"process.cwd: change directory to "/etc/passwd": not a directory"#,
+    ),
+    (
+        |bundle| bundle.user_namespace(100_000, 10).set("/process/user", json!({ "uid": 11, "gid": 0 })),
+        "process.user: become user 11, group 0, no other groups: the uid has no mapping in the user namespace",
+    ),
+    (
+        |bundle| bundle.user_namespace(100_000, 10).set("/process/user", json!({ "uid": 0, "gid": 12 })),
+        "process.user: become user 0, group 12, no other groups: the gid has no mapping in the user namespace",
+    ),
+    (
+        |bundle| bundle.set("/linux/sysctl", json!({ "kernel.shmmni": "many" })),
+        r#"linux.sysctl["kernel.shmmni"]: write "many" to /proc/sys/kernel/shmmni: invalid argument"#,
+    ),
+    (
+        |bundle| bundle.set("/linux/sysctl", json!({ "net.no.such": "1" })),
+        r#"linux.sysctl["net.no.such"]: write "1" to /proc/sys/net/no/such: there is no such parameter in the container"#,
+    ),
+    (
+        |bundle| {
+            bundle
+                .user_namespace(100_000, 10)
+                .set("/process/user", json!({ "uid": 0, "gid": 0, "additionalGids": [3, 77] }))
+        },
+        "process.user: become user 0, group 0, groups [3, 77]: one of the groups has no mapping in the user namespace",
+    ),
+    (
+        |bundle| bundle.set("/process/capabilities", json!({ "effective": ["CAP_KILL"] })),
+        "process.capabilities: set capabilities: effective [kill], permitted [], inheritable [], ambient []: \
+             operation not permitted",
+    ),
+    (
+        |bundle| {
+            bundle.set(
+                "/linux/devices",
+                json!([{ "path": "/etc/passwd/x", "type": "c", "major": 1, "minor": 3 }]),
+            )
+        },
+        r#"linux.devices[0]: make device "/etc/passwd/x" c 1:3 0666: not a directory"#,
+    ),
+];
+
 #[test]
 fn what_the_kernel_refuses_is_named_with_its_object() {
-    let rows: &[KernelRow] = &[
-        (
-            |bundle| bundle.mount("/m", "none", "/no/such", &["bind"]),
-            r#"mounts[6]: bind "/no/such" on "/m": no such file or directory"#,
-        ),
-        (
-            |bundle| bundle.mount("/m", "none", "/no/such", &["rbind", "ro", "nosuid"]),
-            r#"mounts[6]: rbind "/no/such" on "/m" (ro,nosuid): no such file or directory"#,
-        ),
-        (
-            |bundle| bundle.mount("/m", "nosuchfs", "none", &[]),
-            r#"mounts[6]: mount nosuchfs on "/m": no such device"#,
-        ),
-        (
-            |bundle| bundle.mount("/m", "tmpfs", "tmpfs", &["size=banana"]),
-            r#"mounts[6]: mount tmpfs on "/m" (size=banana): Bad value for 'size': invalid argument"#,
-        ),
-        (
-            |bundle| bundle.mount("/etc/passwd/x", "tmpfs", "tmpfs", &[]),
-            r#"mounts[6]: mount tmpfs on "/etc/passwd/x": target: not a directory"#,
-        ),
-        (
-            |bundle| bundle.mount("/m", "none", "/etc", &["bind", "size=4k"]),
-            r#"config.json: mounts[6].options: "size=4k": bind mounts cannot have any filesystem-specific options applied"#,
-        ),
-        (
-            |bundle| bundle.mount("/m", "ext4", "/dev/no", &[]),
-            r#"mounts[6]: mount ext4 "/dev/no" on "/m": /dev/no: Can't lookup blockdev: no such file or directory"#,
-        ),
-        (
-            |bundle| bundle.mount("/etc/passwd", "none", "/etc", &["bind"]),
-            r#"mounts[6]: bind "/etc" on "/etc/passwd": target: not a directory"#,
-        ),
-        (
-            |bundle| bundle.mount("/proc/sys", "tmpfs", "tmpfs", &[]),
-            r#"config.json: mounts[6].destination: "/proc/sys" is inside /proc"#,
-        ),
-        (
-            |bundle| bundle.namespace("network", Some("/no/such/ns")),
-            "config.json: linux.namespaces[4].path: /no/such/ns: no such file or directory",
-        ),
-        (
-            |bundle| bundle.namespace("network", Some("/proc/self/ns/uts")),
-            "config.json: linux.namespaces[4].path: /proc/self/ns/uts: is not a namespace of type network",
-        ),
-        (
-            |bundle| bundle.set("/process/args", json!(["nosuch"])),
-            r#"exec: "nosuch": executable file not found in $PATH"#,
-        ),
-        (
-            |bundle| bundle.set("/process/args", json!(["/no/such"])),
-            r#"exec: "/no/such": stat /no/such: no such file or directory"#,
-        ),
-        (
-            |bundle| bundle.set("/process/args", json!(["/etc/passwd"])),
-            r#"exec: "/etc/passwd": permission denied"#,
-        ),
-        (|bundle| bundle.set("/process/args", json!(["/etc"])), r#"exec: "/etc": is a directory"#),
-        (
-            |bundle| bundle.set("/process/env", json!(["A=b"])),
-            r#"exec: "true": executable file not found in $PATH"#,
-        ),
-        (
-            |bundle| bundle.set("/process/cwd", json!("/etc/passwd")),
-            r#"process.cwd: change directory to "/etc/passwd": not a directory"#,
-        ),
-        (
-            |bundle| bundle.user_namespace(100_000, 10).set("/process/user", json!({ "uid": 11, "gid": 0 })),
-            "process.user: become user 11, group 0, no other groups: the uid has no mapping in the user namespace",
-        ),
-        (
-            |bundle| bundle.user_namespace(100_000, 10).set("/process/user", json!({ "uid": 0, "gid": 12 })),
-            "process.user: become user 0, group 12, no other groups: the gid has no mapping in the user namespace",
-        ),
-        (
-            |bundle| bundle.set("/linux/sysctl", json!({ "kernel.shmmni": "many" })),
-            r#"linux.sysctl["kernel.shmmni"]: write "many" to /proc/sys/kernel/shmmni: invalid argument"#,
-        ),
-        (
-            |bundle| bundle.set("/linux/sysctl", json!({ "net.no.such": "1" })),
-            r#"linux.sysctl["net.no.such"]: write "1" to /proc/sys/net/no/such: there is no such parameter in the container"#,
-        ),
-        (
-            |bundle| {
-                bundle
-                    .user_namespace(100_000, 10)
-                    .set("/process/user", json!({ "uid": 0, "gid": 0, "additionalGids": [3, 77] }))
-            },
-            "process.user: become user 0, group 0, groups [3, 77]: one of the groups has no mapping in the user namespace",
-        ),
-        (
-            |bundle| bundle.set("/process/capabilities", json!({ "effective": ["CAP_KILL"] })),
-            "process.capabilities: set capabilities: effective [kill], permitted [], inheritable [], ambient []: \
-             operation not permitted",
-        ),
-        (
-            |bundle| {
-                bundle.set(
-                    "/linux/devices",
-                    json!([{ "path": "/etc/passwd/x", "type": "c", "major": 1, "minor": 3 }]),
-                )
-            },
-            r#"linux.devices[0]: make device "/etc/passwd/x" c 1:3 0666: not a directory"#,
-        ),
-    ];
-    check_kernel(rows);
+    check_kernel(KERNEL_ROWS);
 }
 
 #[test]
