@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much of a hook's output is kept.
 const OUTPUT: usize = 1024;
@@ -74,9 +74,10 @@ pub fn output_pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
 pub fn attend(hook: Running<'_>, state: [&[u8]; 3], words: &mut Words) -> Result<End, Errno> {
     let Running { pid, pidfd, stdin, output, timeout, interrupts } = hook;
     let (mut stdin, mut state) = (Some(stdin), State(state));
-    let started = monotonic();
+    // Not rustix's clock_gettime, which panics on a kernel whose vDSO lacks getcpu (user-mode Linux).
+    let started = Instant::now();
     loop {
-        let left = timeout.map(|timeout| timeout.saturating_sub(monotonic().saturating_sub(started)));
+        let left = timeout.map(|timeout| timeout.saturating_sub(started.elapsed()));
         if left == Some(Duration::ZERO) {
             end(pid, pidfd)?;
             return Ok(End::TimedOut);
@@ -132,11 +133,6 @@ fn reap(pidfd: BorrowedFd<'_>) -> Result<End, Errno> {
         Some(status) => End::Exited(status),
         None => End::Signalled(status.terminating_signal().unwrap_or(0)),
     })
-}
-
-fn monotonic() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// What is still to be written of a state.
