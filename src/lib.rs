@@ -6,8 +6,10 @@
 pub mod cgroup;
 pub mod cli;
 pub mod container;
+pub mod dbus;
 pub mod errno;
 pub mod error;
+pub mod gvariant;
 pub mod host;
 pub mod launch;
 pub mod log;
