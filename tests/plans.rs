@@ -9,6 +9,7 @@
 
 use corten::host::Host;
 use corten::host::cgroup::{Cgroups, Hierarchy, Mode};
+use corten::host::systemd::Manager;
 use corten::plan::{Options, Plan, text};
 use corten::spec::{Spec, default, load};
 use serde_json::Value;
@@ -34,7 +35,11 @@ const CASES: &[Case] = &[
     ("docker", "plan.txt", v1, as_typed),
     ("docker", "plan-v2.txt", v2, as_typed),
     ("systemd-path", "plan.txt", v2, as_typed),
-    ("systemd-path", "plan-systemd.txt", v2, |options| options.systemd_cgroup = true),
+    ("systemd-path", "plan-systemd.txt", systemd, |options| options.systemd_cgroup = true),
+    ("systemd-path", "plan-systemd-user.txt", users_systemd, |options| {
+        options.systemd_cgroup = true;
+        options.rootless = true;
+    }),
     ("joined", "plan.txt", v2, as_typed),
     ("joined-between", "plan.txt", v2, as_typed),
     ("joined-between", "plan-v1.txt", v1, as_typed),
@@ -229,6 +234,17 @@ fn ordinary_user() -> Host {
     Host { uid: 1000, gid: 1000, capabilities: 0, ..host(Mode::V2, vec![unified]) }
 }
 
+/// A machine with cgroup v2 whose systemd makes cgroups.
+fn systemd() -> Host {
+    Host { systemd: Some(Manager { user: false, root: String::new() }), ..v2() }
+}
+
+/// An ordinary user whose own manager makes cgroups.
+fn users_systemd() -> Host {
+    let root = "/user.slice/user-1000.slice/user@1000.service".to_owned();
+    Host { systemd: Some(Manager { user: true, root }), ..ordinary_user() }
+}
+
 /// The same machine with a kernel before Linux 5.12.
 fn old_api(host: Host) -> Host {
     Host { new_mount_api: false, ..host }
@@ -245,6 +261,7 @@ fn host(mode: Mode, hierarchies: Vec<Hierarchy>) -> Host {
         new_mount_api: true,
         has_kcore: true,
         cgroups: Cgroups { mode, hierarchies },
+        systemd: None,
     }
 }
 

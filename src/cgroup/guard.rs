@@ -1,10 +1,11 @@
 //! Making the directories, and undoing it.
 
-use super::{Manager, directory, remove};
+use super::{Manager, directory, remove, systemd, v2};
 use crate::error::{Error, Result};
 use crate::plan::cgroup::{CgroupPlan, Location};
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::time::Duration;
 
 /// A new cgroup, which is removed on drop unless it is committed: with what was started in it, and with the ancestors
@@ -45,7 +46,7 @@ impl Guard {
     }
 
     fn clear(&mut self) -> Result<()> {
-        let killed = if std::mem::take(&mut self.is_ours) { self.manager.kill_all() } else { Ok(()) };
+        let killed = if std::mem::take(&mut self.is_ours) { self.end_all() } else { Ok(()) };
         let made = std::mem::take(&mut self.made);
         let (directories, ancestors): (Vec<&str>, Vec<&str>) =
             made.iter().rev().map(String::as_str).partition(|path| {
@@ -57,6 +58,33 @@ impl Guard {
         }
         // Who could not be killed is in the way of the removal, which is told of first.
         removed.and(killed)
+    }
+
+    /// Has systemd make the cgroup around init, which was born outside and waits, and sets everything up in there; into any
+    /// other cgroup it moves it the slow way.
+    ///
+    /// # Errors
+    /// As [`create`](super::create); what systemd refuses, or no answer of it in time.
+    pub fn take_in(&mut self, plan: &CgroupPlan, pid: Pid) -> Result<()> {
+        let Manager::Systemd(cgroup) = self.manager.clone() else { return self.manager.attach_pid(pid) };
+        // What is called ours is stopped on drop: not a unit of that name which somebody else has.
+        systemd::start(&cgroup.unit, &plan.properties, pid, &mut self.is_ours)?;
+        let Some(path) = cgroup.files.directory() else { return Ok(()) };
+        if cgroup.unit.is_slice() {
+            self.manager.attach_pid(pid)?;
+        }
+        systemd::check_place(path, pid)?;
+        self.made.push(path.to_owned());
+        v2::set_up(plan, self)
+    }
+
+    /// Kills what is in the cgroup, and has systemd forget the unit.
+    fn end_all(&self) -> Result<()> {
+        let killed = self.manager.kill_all();
+        match &self.manager {
+            Manager::Systemd(cgroup) => cgroup.stop().and(killed),
+            Manager::V1(_) | Manager::V2(_) => killed,
+        }
     }
 
     /// Whether a directory existed before, so that old settings may be in it.
@@ -114,7 +142,7 @@ impl Drop for Guard {
 }
 
 /// Refuses a cgroup that somebody uses or that would stop the container at birth. The words are runc's.
-fn check_fitness(path: &str) -> Result<()> {
+pub(super) fn check_fitness(path: &str) -> Result<()> {
     let count = directory::pids(path)?.len();
     let problem = if count > 0 {
         format!("container's cgroup is not empty: {count} process(es) found")

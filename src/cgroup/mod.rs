@@ -1,7 +1,7 @@
 //! Cgroups: makes, fills, freezes, empties and removes what `plan::cgroup` decided.
 //!
 //! Serves config-linux.md, section "Control groups", and cgroups(7). [`Manager::at`] is the only chooser between the
-//! generations; a hybrid machine is v1 with one more directory that groups the processes. Ancestors of the container's
+//! generations, and between the runtime and systemd; a hybrid machine is v1 with one more directory that groups the processes. Ancestors of the container's
 //! cgroup that had to be made (for a `cgroupsPath` of `/a/b/c`) stay, as with runc: others may have moved in.
 
 mod apply;
@@ -11,6 +11,7 @@ mod oom;
 mod reclaim;
 mod remove;
 mod stats;
+mod systemd;
 mod update;
 mod v1;
 mod v2;
@@ -39,6 +40,8 @@ pub enum Manager {
     V1(v1::Cgroup),
     /// Cgroup v2.
     V2(v2::Cgroup),
+    /// Cgroup v2, made by systemd.
+    Systemd(systemd::Cgroup),
 }
 
 /// How a new process gets into the cgroup without the 10 ms that writing its pid costs.
@@ -53,17 +56,28 @@ pub struct Join {
     pub into: Option<OwnedFd>,
 }
 
-/// Makes the cgroup and sets everything up in it; the guard removes it again unless it is committed.
+/// Makes the cgroup and sets everything up in it; the guard removes it again unless it is committed. systemd's is only made
+/// by [`Guard::take_in`].
 ///
 /// # Errors
 /// A cgroup that has processes or is frozen, a limit that the kernel refuses, a controller that is not delegated; it
 /// names the property, the file and the value.
 pub fn create(plan: &CgroupPlan) -> Result<Guard> {
     let mut guard = Guard::new(plan.location.clone());
-    guard.make_directories(plan)?;
-    match &plan.location.mode {
-        Mode::V2 => v2::set_up(plan, &guard)?,
-        Mode::None | Mode::V1 | Mode::Hybrid => v1::set_up(plan, &guard)?,
+    match guard.manager() {
+        Manager::V1(_) => {
+            guard.make_directories(plan)?;
+            v1::set_up(plan, &guard)?;
+        }
+        Manager::V2(_) => {
+            guard.make_directories(plan)?;
+            v2::set_up(plan, &guard)?;
+        }
+        Manager::Systemd(cgroup) => {
+            systemd::check_running()?;
+            // Before the container is known: `delete` would stop a unit of that name that somebody else has.
+            cgroup.files.directory().map_or(Ok(()), guard::check_fitness)?;
+        }
     }
     Ok(guard)
 }
@@ -95,16 +109,27 @@ pub fn for_exec(location: &Location, init: i32) -> Result<Location> {
 impl Manager {
     /// The only chooser.
     fn at(location: Location) -> Self {
-        match location.mode {
-            Mode::V2 => Self::V2(v2::Cgroup { location }),
-            Mode::None | Mode::V1 | Mode::Hybrid => Self::V1(v1::Cgroup { location }),
+        match (location.mode, location.unit.clone()) {
+            (_, Some(unit)) => Self::Systemd(systemd::Cgroup { files: v2::Cgroup { location }, unit }),
+            (Mode::V2, None) => Self::V2(v2::Cgroup { location }),
+            (Mode::None | Mode::V1 | Mode::Hybrid, None) => Self::V1(v1::Cgroup { location }),
         }
     }
 
     /// Where it is; after a rootless `create` without the hierarchies that could not be used.
     pub fn location(&self) -> &Location {
         match self {
-            Self::V1(v1::Cgroup { location }) | Self::V2(v2::Cgroup { location }) => location,
+            Self::V1(v1::Cgroup { location })
+            | Self::V2(v2::Cgroup { location })
+            | Self::Systemd(systemd::Cgroup { files: v2::Cgroup { location }, .. }) => location,
+        }
+    }
+
+    /// Whether there is no cgroup before there is a process: [`Guard::take_in`] makes it around init.
+    pub fn is_made_around_init(&self) -> bool {
+        match self {
+            Self::Systemd(_) => true,
+            Self::V1(_) | Self::V2(_) => false,
         }
     }
 
@@ -148,7 +173,7 @@ impl Manager {
     pub fn pids(&self) -> Result<Vec<Pid>> {
         let path = match self {
             Self::V1(cgroup) => cgroup.process_directory(),
-            Self::V2(cgroup) => cgroup.directory(),
+            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.directory(),
         };
         path.map_or(Ok(Vec::new()), directory::pids)
     }
@@ -160,7 +185,7 @@ impl Manager {
     pub fn kill_all(&self) -> Result<()> {
         match self {
             Self::V1(cgroup) => cgroup.kill_all(),
-            Self::V2(cgroup) => cgroup.kill_all(),
+            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.kill_all(),
         }
     }
 
@@ -171,7 +196,7 @@ impl Manager {
     pub fn freeze(&self) -> Result<()> {
         match self {
             Self::V1(cgroup) => cgroup.freeze(),
-            Self::V2(cgroup) => cgroup.freeze(),
+            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.freeze(),
         }
     }
 
@@ -182,7 +207,7 @@ impl Manager {
     pub fn thaw(&self) -> Result<()> {
         match self {
             Self::V1(cgroup) => cgroup.thaw(),
-            Self::V2(cgroup) => cgroup.thaw(),
+            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.thaw(),
         }
     }
 
@@ -193,7 +218,7 @@ impl Manager {
     pub fn is_frozen(&self) -> Result<bool> {
         match self {
             Self::V1(cgroup) => cgroup.is_frozen(),
-            Self::V2(cgroup) => cgroup.is_frozen(),
+            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.is_frozen(),
         }
     }
 
@@ -243,6 +268,9 @@ impl Manager {
     /// # Errors
     /// When something remains; it names what, and which processes are in it.
     pub fn remove(&self) -> Result<()> {
+        if let Self::Systemd(cgroup) = self {
+            return cgroup.remove();
+        }
         let paths = self.location().directories.iter().map(|directory| directory.path.as_str());
         remove::remove(paths.collect(), PATIENCE)
     }

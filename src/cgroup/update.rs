@@ -1,12 +1,14 @@
 //! New limits for a cgroup that exists, as a transaction: all of them, or those from before.
 
-use super::{apply, directory, v2, vanished};
+use super::{apply, directory, systemd, v2, vanished};
 use crate::error::{Error, Result};
 use crate::host::cgroup::Mode;
 use crate::plan::cgroup::{Directory, Location, Missing, Present, Update, Write};
 use rustix::fs::CWD;
 
-/// Writes the limits of an update; when one is refused the former ones are put back.
+/// Writes the limits of an update; when one is refused the former ones are put back. systemd is told of limits that the
+/// kernel has taken: it would only log a refusal, and lower a limit of memory below what is used. It writes them to the
+/// files itself then, rounded, so ours are written once more.
 pub(super) fn update(location: &Location, update: &Update) -> Result<()> {
     if let (Mode::V2, Some(Directory { path, .. })) = (location.mode, location.directories.first()) {
         let fd = directory::open(path).map_err(|errno| vanished(path, errno))?;
@@ -14,7 +16,14 @@ pub(super) fn update(location: &Location, update: &Update) -> Result<()> {
     }
     let directories = &location.directories;
     let former = former(directories, &update.writes);
-    apply::apply(directories, &update.writes).map_err(|error| put_back(directories, &former, error))
+    let written = apply::apply(directories, &update.writes).and_then(|()| match &location.unit {
+        Some(unit) => {
+            systemd::set(unit, &update.properties)?;
+            apply::apply(directories, &update.writes)
+        }
+        None => Ok(()),
+    });
+    written.map_err(|error| put_back(directories, &former, error))
 }
 
 /// The writes that take everything back, the last limit first.

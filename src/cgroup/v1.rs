@@ -121,7 +121,7 @@ impl Cgroup {
         if directories.is_empty() {
             return Err(Error::new("this machine has no cgroup freezer"));
         }
-        Ok(super::v2::Cgroup { location: Location { mode: self.location.mode, directories } })
+        Ok(super::v2::Cgroup { location: Location { mode: self.location.mode, directories, unit: None } })
     }
 }
 

@@ -16,7 +16,10 @@ pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
     let bundle =
         std::path::absolute(&typed.bundle).context(|| format!("--bundle {}", typed.bundle.display()))?;
     let loaded = spec::load(&bundle)?;
-    let host = Host::probe(&Procfs::open().context(|| "/proc")?)?;
+    let mut host = Host::probe(&Procfs::open().context(|| "/proc")?)?;
+    if arguments.systemd_cgroup {
+        host.ask_for_systemd();
+    }
     let options = Options {
         id: &typed.id,
         bundle: &bundle,

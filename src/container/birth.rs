@@ -6,10 +6,10 @@ use crate::error::{Context, Error, Result};
 use crate::launch;
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::Report;
-use crate::launch::spawn::{self, CgroupEntry, Init, Sockets};
+use crate::launch::spawn::{self, CgroupEntry, Init, Sockets, TakeIn};
 use crate::plan::Plan;
 use crate::sys::procfs::Procfs;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 
 /// What the process is made from.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Birth<'a> {
     pub plan: &'a Plan,
     /// The cgroup that it is born in.
     pub cgroup: &'a Manager,
+    /// What makes the cgroup around it instead, where there is none before it.
+    pub around: Option<TakeIn<'a>>,
     /// The runtime's own procfs.
     pub procfs: &'a Procfs,
     /// The file that errors of the namespaces come from, if there is one.
@@ -31,15 +33,18 @@ impl Birth<'_> {
     /// own have seen a different number of kills; then it is made again, and moved into its cgroup the slow way.
     ///
     /// # Errors
-    /// A cgroup that is gone; those of [`spawn::spawn`].
-    pub fn give(&self, prepared: &mut Prepared, sockets: Sockets) -> Result<(Init, Option<Report>)> {
+    /// A cgroup that is gone, or that cannot be made; those of [`spawn::spawn`].
+    pub fn give(mut self, prepared: &mut Prepared, sockets: Sockets) -> Result<(Init, Option<Report>)> {
+        if let Some(around) = self.around.take() {
+            return self.give_outside(prepared, Vec::new(), sockets, around);
+        }
         let join = self.cgroup.join()?;
         let Some(into) = join.into else {
             let entry = CgroupEntry { tasks: join.tasks, ..CgroupEntry::default() };
             return self.hear(self.spawn(prepared, entry, sockets)?);
         };
         let again = sockets.try_clone().context(|| "dup")?;
-        let entry = CgroupEntry { directory: Some(into.as_fd()), tasks: join.tasks, wait: false };
+        let entry = CgroupEntry { directory: Some(into.as_fd()), tasks: join.tasks, take_in: None };
         match self.spawn(prepared, entry, sockets) {
             // Linux 5.3 to 5.6 do not know CLONE_INTO_CGROUP.
             Err(error) if matches!(error.errno(), Some(libc::EINVAL | libc::E2BIG)) => {}
@@ -51,10 +56,27 @@ impl Birth<'_> {
             }
         }
         let tasks = self.cgroup.join()?.tasks;
-        let init = self.spawn(prepared, CgroupEntry { directory: None, tasks, wait: true }, again)?;
-        self.cgroup.attach_pid(init.pid)?;
-        init.go()?;
-        self.hear(init)
+        let mut attach = |pid| self.cgroup.attach_pid(pid);
+        self.give_outside(prepared, tasks, again, TakeIn(&mut attach))
+    }
+
+    /// Makes the process outside of its cgroup and has it taken in while it waits.
+    fn give_outside(
+        &self,
+        prepared: &mut Prepared,
+        tasks: Vec<OwnedFd>,
+        sockets: Sockets,
+        TakeIn(take_in): TakeIn<'_>,
+    ) -> Result<(Init, Option<Report>)> {
+        // The cgroup's error has a better place than the document.
+        let mut taken = Ok(());
+        let mut take_in = |pid| {
+            taken = take_in(pid);
+            taken.clone()
+        };
+        let entry = CgroupEntry { directory: None, tasks, take_in: Some(TakeIn(&mut take_in)) };
+        let spawned = self.spawn(prepared, entry, sockets);
+        self.hear(taken.and(spawned)?)
     }
 
     fn spawn(&self, prepared: &mut Prepared, entry: CgroupEntry<'_>, sockets: Sockets) -> Result<Init> {

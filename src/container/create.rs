@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::launch;
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::Report;
-use crate::launch::spawn::{Init, Sockets};
+use crate::launch::spawn::{Init, Sockets, TakeIn};
 use crate::launch::{id_maps, net_devices};
 use crate::log::Log;
 use crate::plan::exec::Template;
@@ -29,6 +29,7 @@ use crate::spec::{self, Spec, State, Status};
 use crate::sys::procfs::Procfs;
 use rustix::fd::AsFd;
 use std::path::Path;
+use std::time::SystemTime;
 
 /// What the caller asks for.
 #[derive(Debug)]
@@ -154,7 +155,10 @@ impl Decided {
             None => spec::load(request.options.bundle)?,
         };
         let procfs = Procfs::open().context(|| "/proc")?;
-        let host = Host::probe(&procfs)?;
+        let mut host = Host::probe(&procfs)?;
+        if request.options.systemd_cgroup {
+            host.ask_for_systemd();
+        }
         let plan = Plan::new(&loaded.spec, &host, &request.options)
             .and_then(|plan| plan.check_rights(&host).map(|()| plan))
             .map_err(|error| error.context("config.json"))?;
@@ -182,7 +186,7 @@ struct Creation<'a> {
 }
 
 impl<'a> Creation<'a> {
-    /// Writes the first record, then makes the cgroup and the class of service. Only then is the container known: whoever
+    /// Writes the first record, then makes the cgroup (systemd's is made around init) and the class of service. Only then is the container known: whoever
     /// deletes it may kill what is in a cgroup that was found empty, and never what was in one that we have not looked at
     /// yet.
     fn begin(decided: &Decided, request: &Request<'a>, directory: Directory) -> Result<Self> {
@@ -220,7 +224,9 @@ impl<'a> Creation<'a> {
     /// Makes init and goes with it to the point where all is prepared.
     fn launch(&mut self, decided: &Decided, sockets: Sockets) -> Result<Init> {
         let plan = &decided.plan;
-        let born = self.birth(decided, sockets);
+        let Some(mut guard) = self.cgroup.take() else { return Err(Error::new("no cgroup was made")) };
+        let born = self.birth(decided, &mut guard, sockets);
+        self.cgroup = Some(guard);
         // Init was there, also when a signal ended the wait for its first word.
         self.poststop = born.as_ref().map_or_else(|error| error.code() > 128, |_| true);
         let (init, mut report) = born?;
@@ -270,14 +276,21 @@ impl<'a> Creation<'a> {
         hooks::run(hooks, state, self.interrupts.descriptor()).map_err(|error| self.interrupts.explain(error))
     }
 
-    fn birth(&self, decided: &Decided, sockets: Sockets) -> Result<(Init, Option<Report>)> {
-        let Some(guard) = &self.cgroup else { return Err(Error::new("no cgroup was made")) };
+    /// Makes init in its cgroup, or has the cgroup made around it.
+    fn birth(
+        &self,
+        decided: &Decided,
+        guard: &mut Guard,
+        sockets: Sockets,
+    ) -> Result<(Init, Option<Report>)> {
         let (plan, host) = (&decided.plan, &decided.host);
         let state = |hook: &Hook| self.state_around_pid(hook.status);
         let mut prepared = Prepared::new(plan, host.ignored_signals, host.new_mount_api, state);
-        let (cgroup, procfs) = (guard.manager(), &decided.procfs);
-        Birth { plan, cgroup, procfs, document: Some("config.json"), interrupts: Some(&self.interrupts) }
-            .give(&mut prepared, sockets)
+        let (cgroup, procfs) = (&guard.manager().clone(), &decided.procfs);
+        let mut take_in = |pid| guard.take_in(&plan.cgroup, pid);
+        let around = cgroup.is_made_around_init().then(|| TakeIn(&mut take_in));
+        let (document, interrupts) = (Some("config.json"), Some(&self.interrupts));
+        Birth { plan, cgroup, around, procfs, document, interrupts }.give(&mut prepared, sockets)
     }
 
     /// Leaves what `exec` will need.
@@ -391,8 +404,9 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
 }
 
 fn now() -> String {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    crate::log::timestamp(now.tv_sec as u64, Some(now.tv_nsec as u32))
+    // Not rustix's clock_gettime, which panics on a kernel whose vDSO lacks getcpu (user-mode Linux).
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    crate::log::timestamp(now.as_secs(), Some(now.subsec_nanos()))
 }
 
 /// A memory limit that init itself cannot live under looks like a crash.

@@ -170,7 +170,8 @@ impl Decided {
         let (plan, cgroup) = (&self.plan, &cgroup::open(&self.cgroup));
         let no_hooks = |_: &_| (Vec::new(), Vec::new());
         let mut prepared = Prepared::new(plan, self.host.ignored_signals, self.host.new_mount_api, no_hooks);
-        let birth = Birth { plan, cgroup, procfs: &self.procfs, document: None, interrupts: None };
+        let birth =
+            Birth { plan, cgroup, around: None, procfs: &self.procfs, document: None, interrupts: None };
         let (process, report) = birth.give(&mut prepared, sockets)?;
         match report {
             Some(Report::Ready) => {}

@@ -203,7 +203,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Reads a whole file with no call more than it takes.
-fn read(path: &str) -> Result<String> {
+pub(super) fn read(path: &str) -> Result<String> {
     let read = || -> rustix::io::Result<Vec<u8>> {
         let file = rustix::fs::openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, FileMode::empty())?;
         let (mut bytes, mut buffer) = (Vec::new(), [0u8; 8192]);

@@ -1,6 +1,7 @@
 //! What this machine offers and what the caller may do on it, asked once before anything is decided.
 
 pub mod cgroup;
+pub mod systemd;
 
 use crate::error::{Context, Result};
 use crate::sys::procfs::Procfs;
@@ -34,6 +35,8 @@ pub struct Host {
     pub has_kcore: bool,
     /// The cgroup hierarchies.
     pub cgroups: Cgroups,
+    /// The systemd that makes cgroups, once [`Host::ask_for_systemd`] was called.
+    pub systemd: Option<systemd::Manager>,
 }
 
 impl Host {
@@ -64,7 +67,13 @@ impl Host {
             new_mount_api: crate::sys::mount::new_api_available(),
             has_kcore: false,
             cgroups: Cgroups { mode: Mode::None, hierarchies: Vec::new() },
+            systemd: None,
         })
+    }
+
+    /// Asks which systemd there is, for a caller who wants it to make the cgroup.
+    pub fn ask_for_systemd(&mut self) {
+        self.systemd = Some(systemd::Manager::probe(self));
     }
 
     /// Whether the caller may make namespaces, write id maps and mount without a user namespace of the container's own.

@@ -3,6 +3,7 @@
 //! ```text
 //!   runtime (create, run, exec)                            init
 //!     │ clone3                                              │ namespaces, cgroups
+//!     │ ── Go ───────────────────────────────────────────▶  │ only where it was born outside its cgroup: it is in there
 //!     │ ── Go ───────────────────────────────────────────▶  │ only with a new user namespace: its id maps are written
 //!     │ ◀── NetDevices ───────────────────────────────────  │ only with linux.netDevices: the network namespace is there
 //!     │ ── Go ───────────────────────────────────────────▶  │ root file system, mounts, devices

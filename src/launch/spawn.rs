@@ -43,8 +43,17 @@ pub struct CgroupEntry<'fd> {
     pub directory: Option<BorrowedFd<'fd>>,
     /// The v1 `tasks` files that init writes itself into.
     pub tasks: Vec<OwnedFd>,
-    /// Whether init waits before its first step, to be moved into its cgroup.
-    pub wait: bool,
+    /// What takes init in before its first step, where neither of these does.
+    pub take_in: Option<TakeIn<'fd>>,
+}
+
+/// Moves init, which waits, into its cgroup.
+pub struct TakeIn<'a>(pub &'a mut dyn FnMut(Pid) -> Result<()>);
+
+impl std::fmt::Debug for TakeIn<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("TakeIn")
+    }
 }
 
 impl Sockets {
@@ -172,14 +181,14 @@ pub fn spawn(
         listener: sockets.listener,
         marker: sockets.marker,
     };
-    let (middle, wait) = (plan.namespaces.middle, cgroup.wait);
+    let (middle, waits) = (plan.namespaces.middle, cgroup.take_in.is_some());
     let request = Request {
         flags: if middle { 0 } else { plan.namespaces.create },
         cgroup: if middle { None } else { cgroup.directory },
     };
     let (pid, pidfd) = match clone::clone3(&request).map_err(|errno| explain_clone(plan, errno))? {
-        Side::Child if middle => between(plan, prepared, descriptors, there, cgroup.directory),
-        Side::Child if wait && !protocol::await_go(there.as_fd()) => clone::exit(1),
+        Side::Child if middle => between(plan, prepared, descriptors, there, (cgroup.directory, waits)),
+        Side::Child if waits && !protocol::await_go(there.as_fd()) => clone::exit(1),
         Side::Child => init::run(plan, prepared, descriptors, there),
         Side::Parent { pid, pidfd } => (pid, pidfd),
     };
@@ -191,6 +200,10 @@ pub fn spawn(
         init = adopt(plan, init)?;
     }
     raise_limits(plan, init.pid)?;
+    if let Some(TakeIn(take_in)) = cgroup.take_in {
+        take_in(init.pid)?;
+        init.go()?;
+    }
     if let (Some(maps), Some(procfs)) = (&plan.namespaces.id_maps, &descriptors.procfs) {
         match write_id_maps(maps, init.pid, procfs) {
             // The end of its socket tells the caller.
@@ -242,11 +255,15 @@ fn between(
     prepared: &mut Prepared,
     descriptors: Descriptors,
     channel: OwnedFd,
-    cgroup: Option<BorrowedFd<'_>>,
+    (cgroup, waits): (Option<BorrowedFd<'_>>, bool),
 ) -> ! {
     match join_between(plan, &descriptors, cgroup) {
-        // Not a word before the process in between has said who we are.
-        Ok(Side::Child) if !protocol::await_go(channel.as_fd()) => clone::exit(1),
+        // Not a word before the process in between has said who we are, and not a step before we are in the cgroup.
+        Ok(Side::Child)
+            if !protocol::await_go(channel.as_fd()) || waits && !protocol::await_go(channel.as_fd()) =>
+        {
+            clone::exit(1)
+        }
         Ok(Side::Child) => init::run(plan, prepared, descriptors, channel),
 
         Ok(Side::Parent { pid, .. }) => {

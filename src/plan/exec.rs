@@ -247,6 +247,7 @@ mod tests {
 
     fn host(new_mount_api: bool, uid: u32) -> Host {
         Host {
+            systemd: None,
             uid,
             gid: uid,
             capabilities: if uid == 0 { u64::MAX } else { 0 },
@@ -280,7 +281,7 @@ mod tests {
             id: "web1",
             pid: 42,
             rootfs: "/b/rootfs",
-            cgroup: Location { mode: Mode::None, directories: Vec::new() },
+            cgroup: Location { mode: Mode::None, directories: Vec::new(), unit: None },
             in_user_namespace: false,
             extra_descriptors: 2,
             process: &Process { terminal, ..process() },

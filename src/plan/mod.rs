@@ -312,11 +312,18 @@ impl Plan {
 
 fn decide_cgroup(spec: &Spec, host: &Host, options: &Options<'_>) -> Result<cgroup::CgroupPlan> {
     let none = crate::spec::Resources::default();
+    // Never by ourselves what systemd was to do.
+    let systemd = match (options.systemd_cgroup, &host.systemd) {
+        (false, _) => None,
+        (true, Some(manager)) => Some(manager),
+        (true, None) => return Err(Error::new("--systemd-cgroup: nobody has asked for systemd")),
+    };
     let request = cgroup::Request {
         resources: spec.linux.resources.as_ref().unwrap_or(&none),
         cgroups_path: spec.linux.cgroups_path.as_deref(),
         id: options.id,
-        systemd_cgroup: options.systemd_cgroup,
+        systemd,
+        annotations: &spec.annotations,
         rootless: options.rootless,
         default_devices: annotations::default_device_rules(spec)?,
         owner: delegation::owner(spec),

@@ -26,7 +26,10 @@ pub struct Line {
 pub fn lines(plan: &Plan) -> Vec<Line> {
     let mut lines = Lines(Vec::new());
     lines.runtime(format!("record container {:?}", plan.id), &Place::NONE);
-    cgroup_lines(plan, &mut lines);
+    let is_unit = plan.cgroup.location.unit.is_some();
+    if !is_unit {
+        cgroup_lines(plan, &mut lines);
+    }
     for (words, place) in plan.resctrl.iter().flat_map(Resctrl::lines) {
         lines.runtime(words, &place);
     }
@@ -40,6 +43,9 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
         lines.runtime(format!("map the ids of {source:?}{below}: {as_told}"), &mount.place);
     }
     clone_lines(plan, &mut lines);
+    if is_unit {
+        cgroup_lines(plan, &mut lines);
+    }
     for step in &plan.steps {
         match &step.action {
             Action::JoinNamespaces => join_lines(plan, &mut lines),
@@ -146,7 +152,9 @@ fn clone_lines(plan: &Plan, lines: &mut Lines) {
         .map(|kind| kind.word())
         .collect();
     let from = if namespaces.middle { " from there" } else { "" };
-    let cgroup = if plan.cgroup.location.unified().is_some() { " into its cgroup" } else { "" };
+    let cgroup = &plan.cgroup.location;
+    let is_born_there = cgroup.unified().is_some() && cgroup.unit.is_none();
+    let cgroup = if is_born_there { " into its cgroup" } else { "" };
     if kinds.is_empty() {
         lines.runtime(format!("clone init{from}{cgroup}"), &Place::NONE);
     } else {

@@ -12,6 +12,26 @@ pub struct Location {
     pub mode: Mode,
     /// One directory a hierarchy; the unified one, if there is one, is the last.
     pub directories: Vec<Directory>,
+    /// The unit of systemd that it is; `None` for a cgroup that the runtime makes itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
+}
+
+/// A unit that systemd makes and removes for the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// `corten-web1.scope`.
+    pub name: String,
+    /// Whether it is the user's manager that has it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub user: bool,
+}
+
+impl Unit {
+    /// Whether it is a slice, which systemd starts without a process, instead of a scope.
+    pub fn is_slice(&self) -> bool {
+        self.name.ends_with(".slice")
+    }
 }
 
 /// The container's directory in one hierarchy.
@@ -49,7 +69,7 @@ impl Location {
                 unified: hierarchy.unified,
             }
         };
-        Ok(Self { mode: host.mode, directories: host.hierarchies.iter().map(place).collect() })
+        Ok(Self { mode: host.mode, directories: host.hierarchies.iter().map(place).collect(), unit: None })
     }
 
     /// The sub-cgroups that `exec --cgroup` names: `PATH` for every hierarchy, or `CONTROLLER[,CONTROLLER]:PATH` for those
@@ -170,7 +190,7 @@ mod tests {
             directory("/sys/fs/cgroup/pids/a/web1", &["pids"]),
             directory("/sys/fs/cgroup/unified/a/web1", &[]),
         ];
-        Location { mode: Mode::Hybrid, directories }
+        Location { mode: Mode::Hybrid, directories, unit: None }
     }
 
     fn below(wanted: &[&str]) -> Result<Vec<String>> {

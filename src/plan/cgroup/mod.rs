@@ -1,28 +1,32 @@
 //! The cgroup of a container: where it is, which controllers it needs and what is written to its files. Pure.
 //!
 //! Serves config-linux.md, section "Control groups", and the kernel's `admin-guide/cgroup-v1/` and `cgroup-v2.rst`.
-//! `location` places it, `convert` with `v1` and `v2` converts the resources, `step` is what a user reads of it,
-//! `update` changes what is there.
+//! `location` places it, `convert` with `v1` and `v2` converts the resources, `systemd` makes a unit of them, `step` is what a
+//! user reads of it, `update` changes what is there.
 
 mod convert;
 mod location;
 mod step;
+pub mod systemd;
 #[cfg(test)]
 mod tests;
 mod update;
 mod v1;
 mod v2;
 
-pub use location::{Directory, Location};
+pub use location::{Directory, Location, Unit};
 pub use step::Step;
 pub use update::{Present, Update, update};
 
 use crate::error::{Error, Result};
 use crate::host::cgroup::{Cgroups, Mode};
+use crate::host::systemd::Manager;
 use crate::plan::{Place, devices};
 use crate::spec::resources::Resources;
 use convert::Converter;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use systemd::Property;
 
 /// What the container's cgroup is decided from.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +37,10 @@ pub struct Request<'a> {
     pub cgroups_path: Option<&'a str>,
     /// The container's id.
     pub id: &'a str,
-    /// Whether systemd was asked to make the cgroup (`--systemd-cgroup`).
-    pub systemd_cgroup: bool,
+    /// The systemd that shall make the cgroup (`--systemd-cgroup`); `None` when the runtime makes it.
+    pub systemd: Option<&'a Manager>,
+    /// `annotations`: some are properties of the unit.
+    pub annotations: &'a BTreeMap<String, String>,
     /// Whether the runtime lacks privilege over cgroups: then no device is filtered, and an unreachable cgroup is only
     /// an error when there is something to limit.
     pub rootless: bool,
@@ -49,6 +55,8 @@ pub struct Request<'a> {
 pub struct CgroupPlan {
     /// The directories; goes into the container's state.
     pub location: Location,
+    /// With what properties the unit is started, in order, but for the processes in it.
+    pub properties: Vec<Property>,
     /// The v1 directory that takes its processors and memory nodes from its parents, being unusable without.
     pub inherit_cpuset: Option<usize>,
     /// The v2 controllers to switch on.
@@ -71,6 +79,7 @@ impl CgroupPlan {
     /// A cgroup that exists: nothing is made, and nothing written.
     pub fn existing(location: Location) -> Self {
         Self {
+            properties: Vec::new(),
             location,
             inherit_cpuset: None,
             enable: Enable::default(),
@@ -177,21 +186,32 @@ struct Limits {
 /// # Errors
 /// A path or a resource that is invalid or that this machine cannot provide; it names the property.
 pub fn decide(request: &Request, host: &Cgroups) -> Result<CgroupPlan> {
-    if request.systemd_cgroup {
-        return Err(Error::new("--systemd-cgroup is not supported yet"));
-    }
-    let location = Location::decide(request.cgroups_path, request.id, host)?;
+    let (location, slice) = match request.systemd {
+        Some(manager) => {
+            systemd::place(request, manager, host).map(|(location, slice)| (location, Some(slice)))?
+        }
+        None => (Location::decide(request.cgroups_path, request.id, host)?, None),
+    };
     let available = (host.mode == Mode::V2).then(|| host.hierarchies[0].controllers.as_slice());
     let mut limits = convert(request.resources, &location, available)?;
+    let properties = slice.map(|slice| systemd::properties(request, &location, &slice, &limits.writes));
     let tolerate_permission = request.rootless && limits.writes.is_empty();
     let enable = match available {
-        Some(available) => enable(&limits.writes, available, location.ancestors(host)),
+        Some(available) => {
+            let mut enable = enable(&limits.writes, available, location.ancestors(host));
+            if location.unit.is_some() {
+                // systemd has switched on what accounts: the unit is delegated.
+                enable.wished.clear();
+            }
+            enable
+        }
         None => Enable::default(),
     };
     let device_program = devices(request, &location, &mut limits.writes)?;
     Ok(CgroupPlan {
         inherit_cpuset: location.index_of("cpuset").filter(|_| location.mode != Mode::V2),
         owner: request.owner.filter(|_| location.mode == Mode::V2),
+        properties: properties.transpose()?.unwrap_or_default(),
         location,
         enable,
         writes: limits.writes,

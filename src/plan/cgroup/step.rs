@@ -1,6 +1,7 @@
 //! The plan of a cgroup as a user reads it in `corten plan`: one line a step, in the order of acting.
 
-use super::{CgroupPlan, Missing, Write};
+use super::systemd::Property;
+use super::{CgroupPlan, Missing, Unit, Write};
 use std::fmt;
 
 /// One step; its `Display` is one line.
@@ -8,6 +9,10 @@ use std::fmt;
 pub enum Step<'a> {
     /// A directory is made.
     Make(&'a str),
+    /// A unit is started with init in it, and its cgroup is this directory.
+    Start(&'a Unit, &'a str),
+    /// The unit has a property.
+    Property(&'a Property),
     /// A v1 cpuset takes what its parents have.
     InheritCpuset(&'a str),
     /// Controllers are switched on in all directories above this one.
@@ -26,7 +31,10 @@ impl CgroupPlan {
         let path = |index: usize| self.location.directories[index].path.as_str();
         let is_enabling = !self.enable.required.is_empty() || !self.enable.wished.is_empty();
         let enable = move || Step::Enable(path(0), &self.enable.required, &self.enable.wished);
-        (self.location.directories.iter().map(|directory| Step::Make(&directory.path)))
+        let own = self.location.directories.iter().filter(|_| self.location.unit.is_none());
+        let make = own.map(|directory| Step::Make(&directory.path));
+        make.chain(self.location.unit.iter().map(move |unit| Step::Start(unit, path(0))))
+            .chain(self.properties.iter().map(Step::Property))
             .chain(is_enabling.then(enable))
             .chain(self.inherit_cpuset.map(|index| Step::InheritCpuset(path(index))))
             .chain(self.writes.iter().map(move |write| Step::Write(write, path(write.directory))))
@@ -39,6 +47,11 @@ impl fmt::Display for Step<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Make(path) => write!(out, "make cgroup {path}"),
+            Self::Start(Unit { name, user }, path) => {
+                let manager = if *user { "the user's systemd" } else { "systemd" };
+                write!(out, "have {manager} start {name} with init in it, at {path}")
+            }
+            Self::Property(property) => property.fmt(out),
             Self::InheritCpuset(path) => write!(out, "inherit cpuset.cpus and cpuset.mems in {path}"),
             Self::Enable(path, required, wished) => {
                 out.write_str("enable")?;

@@ -39,12 +39,15 @@ fn none() -> Cgroups {
     Cgroups { mode: Mode::None, hierarchies: vec![] }
 }
 
+static NO_ANNOTATIONS: BTreeMap<String, String> = BTreeMap::new();
+
 fn request<'a>(resources: &'a Resources, cgroups_path: Option<&'a str>) -> Request<'a> {
     Request {
         resources,
         cgroups_path,
         id: "web1",
-        systemd_cgroup: false,
+        systemd: None,
+        annotations: &NO_ANNOTATIONS,
         rootless: false,
         default_devices: true,
         owner: None,
@@ -369,14 +372,6 @@ fn rootless_filters_no_device_and_tolerates_only_where_nothing_is_limited() {
     assert!(rootless(&nothing).tolerate_permission);
     assert_eq!(rootless(&nothing).device_program, None);
     assert!(!rootless(&pids).tolerate_permission);
-}
-
-#[test]
-fn systemd_is_an_error_for_now() {
-    let resources = Resources::default();
-    let error =
-        decide(&Request { systemd_cgroup: true, ..request(&resources, None) }, &v2()).expect_err("systemd");
-    assert_eq!(error.to_string(), "--systemd-cgroup is not supported yet");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `update`: new limits for a cgroup that exists, and how each of them is taken back. Pure.
 
+use super::systemd::{self, Property};
 use super::{Enable, Location, Missing, Write, convert, enable};
 use crate::error::Result;
 use crate::host::cgroup::{Cgroups, Mode};
@@ -23,6 +24,8 @@ pub struct Update {
     pub enable: Enable,
     /// What is written, in order.
     pub writes: Vec<Write>,
+    /// What systemd is told of it, for a cgroup that is a unit.
+    pub properties: Vec<Property>,
     /// What is asked for and this generation of cgroups cannot do.
     pub warnings: Vec<String>,
 }
@@ -47,7 +50,11 @@ pub fn update(
         }
         None => Enable::default(),
     };
-    Ok(Update { enable, writes: limits.writes, warnings: limits.warnings })
+    let properties = match location.unit {
+        Some(_) => systemd::resources(&limits.writes),
+        None => Vec::new(),
+    };
+    Ok(Update { enable, writes: limits.writes, properties, warnings: limits.warnings })
 }
 
 /// Fills in the half of a pair that is not named: memory with swap is judged against the limit of memory, and quota and
