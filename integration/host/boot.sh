@@ -1,0 +1,43 @@
+#!/bin/bash
+# Boots the test host, runs DIR/run in it as root, and goes off; the exit status is that of DIR/run.
+#
+#   integration/host/boot.sh CACHE DIR
+#
+# CACHE has disk.ext4 (image.sh) and linux.uml (kernel.sh); the disk stays as it is, what the host writes is thrown away.
+# DIR is /job in the host, shared, and its working directory. What DIR/run prints is printed here.
+# Environment: MEMORY (2048 MiB), CPUS (2), SECURITY (apparmor), PATIENCE (900 s), CONSOLE (a file for the kernel's words).
+set -euo pipefail
+cache=$(realpath "${1:?usage: boot.sh CACHE DIR}")
+job=$(realpath "${2:?usage: boot.sh CACHE DIR}")
+
+scratch=$(mktemp -d)
+host=
+cleanup() {
+    # User-mode Linux is a tree of processes in a session of its own: its group is all of it, and nobody else's.
+    [[ -z $host ]] || kill -KILL -- "-$host" 2>/dev/null || true
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 125' INT TERM HUP
+
+rm -f "$job/status"
+console=${CONSOLE:-$scratch/console}
+# Its memory is a file in TMPDIR, which should not be on a disk. The serial line is this script's standard output.
+TMPDIR=/dev/shm setsid "$cache/linux.uml" \
+    mem="${MEMORY:-2048}M" ncpus="${CPUS:-2}" seccomp=on umid=corten uml_dir="$scratch/" \
+    ubd0="$scratch/written,$cache/disk.ext4" root=/dev/ubda rw hostfs="$job" \
+    ssl0=fd:3,fd:4 con=null con0=null,fd:1 quiet panic=-1 \
+    security="${SECURITY:-apparmor}" apparmor=1 \
+    3</dev/null 4>&1 >"$console" 2>&1 </dev/null &
+host=$!
+for (( tenth = 0; tenth < ${PATIENCE:-900} * 10; tenth++ )); do
+    [[ ! -s $job/status ]] && kill -0 "$host" 2>/dev/null || break
+    sleep 0.1
+done
+
+if [[ ! -s $job/status ]]; then
+    echo "boot.sh: the host did not finish; its last words:" >&2
+    tail -n 30 "$console" >&2
+    exit 125
+fi
+exit "$(<"$job/status")"

@@ -1,0 +1,465 @@
+//! Cgroups that systemd makes: on a host with systemd as pid 1 and cgroup v2 alone, as `make host-test` boots one.
+//! Anywhere else every test here says that it is skipped.
+
+mod support;
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use support::{Bundle, Outcome, leaks};
+
+/// The ordinary user of the test host; its manager runs and has every controller.
+const USER: u32 = 1000;
+
+/// Takes part in the use of this host's systemd, beside the other tests; nothing, after saying so, where systemd makes no
+/// cgroups. What it returns is held for the length of the test.
+fn shared() -> Option<File> {
+    lock(FlockOperation::LockShared)
+}
+
+/// The same for a test that pauses what the others need.
+fn alone() -> Option<File> {
+    lock(FlockOperation::LockExclusive)
+}
+
+fn lock(how: FlockOperation) -> Option<File> {
+    let here = Path::new("/run/systemd/system").exists() && Path::new("/sys/fs/cgroup/cgroup.procs").exists();
+    if !here {
+        eprintln!("skipped: no systemd with cgroup v2 alone");
+        return None;
+    }
+    let file = File::create("/run/cortentest.lock").expect("root");
+    flock(&file, how).expect("flock");
+    Some(file)
+}
+
+/// A bundle whose `cgroupsPath` names its unit.
+fn bundle(script: &str) -> Bundle {
+    let mut bundle = Bundle::sh(script);
+    let path = format!("corten.slice:test:{}", bundle.id);
+    bundle.set("/linux/cgroupsPath", json!(path));
+    bundle
+}
+
+fn scope(bundle: &Bundle) -> String {
+    format!("test-{}.scope", bundle.id)
+}
+
+fn cgroup(bundle: &Bundle) -> PathBuf {
+    Path::new("/sys/fs/cgroup/corten.slice").join(scope(bundle))
+}
+
+fn file(bundle: &Bundle, name: &str) -> String {
+    fs::read_to_string(cgroup(bundle).join(name))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+        .trim()
+        .to_owned()
+}
+
+fn call(bundle: &Bundle, words: &[&str]) -> Outcome {
+    bundle.write_config();
+    bundle.finish(&mut bundle.command(words))
+}
+
+fn run(bundle: &Bundle) -> Outcome {
+    call(bundle, &["--systemd-cgroup", "run", "--bundle", "bundle", &bundle.id])
+}
+
+fn run_detached(bundle: &Bundle) {
+    let words =
+        ["--systemd-cgroup", "run", "--detach", "--pid-file", "pid", "--bundle", "bundle", &bundle.id];
+    call(bundle, &words).ok();
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().expect("command");
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn systemctl(words: &[&str]) -> String {
+    output(Command::new("systemctl").args(words))
+}
+
+/// A property as `systemctl show` prints it.
+fn property(unit: &str, name: &str) -> String {
+    systemctl(&["show", "--value", "--property", name, unit]).trim().to_owned()
+}
+
+fn is_loaded(unit: &str) -> bool {
+    property(unit, "LoadState") != "not-found"
+}
+
+/// Asserts that neither the container nor its unit is there any more.
+#[track_caller]
+fn assert_gone(bundle: &Bundle, unit: &str) {
+    leaks::assert_nothing_left(bundle);
+    assert!(!is_loaded(unit), "{unit} is still loaded");
+}
+
+fn limited() -> Bundle {
+    let mut bundle = bundle("sleep 100");
+    bundle.set(
+        "/linux/resources",
+        json!({
+            "devices": [{ "allow": false, "access": "rwm" }],
+            "memory": { "limit": 67108864, "reservation": 33554432, "swap": 100663296 },
+            "cpu": { "shares": 2048, "quota": 12345, "period": 50000, "cpus": "0-1", "mems": "0" },
+            "pids": { "limit": 42 },
+            "unified": { "memory.high": "50331648" }
+        }),
+    );
+    bundle
+}
+
+#[track_caller]
+fn assert_limits(bundle: &Bundle) {
+    let unit = scope(bundle);
+    for (name, value) in [
+        ("MemoryMax", "67108864"),
+        ("MemoryHigh", "50331648"),
+        ("MemoryLow", "33554432"),
+        ("MemorySwapMax", "33554432"),
+        ("CPUWeight", "174"),
+        ("CPUQuotaPerSecUSec", "250ms"),
+        ("CPUQuotaPeriodUSec", "50ms"),
+        ("AllowedCPUs", "0-1"),
+        ("AllowedMemoryNodes", "0"),
+        ("TasksMax", "42"),
+        ("Slice", "corten.slice"),
+        ("Delegate", "yes"),
+        ("DevicePolicy", "strict"),
+        ("ActiveState", "active"),
+    ] {
+        assert_eq!(property(&unit, name), value, "{name}");
+    }
+    for (name, value) in [
+        ("memory.max", "67108864"),
+        ("memory.high", "50331648"),
+        ("memory.low", "33554432"),
+        ("memory.swap.max", "33554432"),
+        ("cpu.weight", "174"),
+        ("cpu.max", "12345 50000"),
+        ("cpuset.cpus", "0-1"),
+        ("cpuset.mems", "0"),
+        ("pids.max", "42"),
+    ] {
+        assert_eq!(file(bundle, name), value, "{name}");
+    }
+}
+
+#[test]
+fn limits_are_properties_of_the_unit_and_in_the_files_and_survive_reload_and_reexec() {
+    let Some(_host) = shared() else { return };
+    let bundle = limited();
+    run_detached(&bundle);
+    assert_limits(&bundle);
+    let devices = property(&scope(&bundle), "DeviceAllow");
+    assert!(devices.contains("/dev/char/1:3 rwm") && devices.contains("char-* m"), "{devices}");
+    systemctl(&["daemon-reload"]);
+    assert_limits(&bundle);
+    systemctl(&["daemon-reexec"]);
+    assert_limits(&bundle);
+    assert_eq!(property(&scope(&bundle), "NeedDaemonReload"), "no");
+    bundle.delete_force().ok();
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+#[test]
+fn process_is_in_the_scope_from_its_first_step() {
+    let Some(_host) = shared() else { return };
+    let mut bundle = bundle("cat /proc/self/cgroup");
+    assert_eq!(run(&bundle).ok().stdout, format!("0::/corten.slice/{}\n", scope(&bundle)));
+    bundle.namespace("cgroup", None);
+    assert_eq!(run(&bundle).ok().stdout, "0::/\n");
+    bundle.user_namespace(100_000, 65536);
+    assert_eq!(run(&bundle).ok().stdout, "0::/\n");
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+#[test]
+fn device_program_of_ours_holds_beside_systemds() {
+    let Some(_host) = shared() else { return };
+    let mut bundle =
+        bundle("echo x >/dev/null && echo null; head -c1 /dev/kmsg >/dev/null 2>&1 || echo denied");
+    bundle.push("/linux/devices", json!({ "path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11 }));
+    assert_eq!(run(&bundle).ok().stdout, "null\ndenied\n");
+    systemctl(&["daemon-reload"]);
+    assert_eq!(run(&bundle).ok().stdout, "null\ndenied\n");
+}
+
+#[test]
+fn unit_and_slice_are_named_by_cgroups_path() {
+    let Some(_host) = shared() else { return };
+    let cases: [(Option<&str>, &str); 5] = [
+        (None, "/system.slice/corten-ID.scope"),
+        (Some(":p:ID"), "/system.slice/p-ID.scope"),
+        (Some("-::ID"), "/ID.scope"),
+        (Some("corten-a-b.slice:cri:ID"), "/corten.slice/corten-a.slice/corten-a-b.slice/cri-ID.scope"),
+        (Some("corten.slice:x:corten-ID.slice"), ""),
+    ];
+    for (path, expected) in cases {
+        let mut bundle = Bundle::sh("cat /proc/self/cgroup");
+        match path {
+            Some(path) => bundle.set("/linux/cgroupsPath", json!(path.replace("ID", &bundle.id.clone()))),
+            None => bundle.unset("/linux/cgroupsPath"),
+        };
+        // The dashes of the id are levels of slices.
+        let mut slice = String::from("/corten.slice");
+        let mut stem = String::from("corten");
+        for part in bundle.id.split('-') {
+            stem = format!("{stem}-{part}");
+            slice = format!("{slice}/{stem}.slice");
+        }
+        let expected = if expected.is_empty() { slice } else { expected.replace("ID", &bundle.id) };
+        assert_eq!(run(&bundle).ok().stdout, format!("0::{expected}\n"), "{path:?}");
+    }
+}
+
+#[test]
+fn annotations_are_properties() {
+    let Some(_host) = shared() else { return };
+    let mut bundle = bundle("sleep 100");
+    bundle.set(
+        "/annotations",
+        json!({
+            "org.systemd.property.TimeoutStopSec": "12.5",
+            "org.systemd.property.CollectMode": "'inactive-or-failed'",
+            "org.systemd.property.Documentation": "['man:corten(8)']",
+            "org.systemd.property.ManagedOOMPreference": "\"avoid\"",
+            "org.systemd.property.TasksMax": "uint64 7"
+        }),
+    );
+    run_detached(&bundle);
+    for (name, value) in [
+        ("TimeoutStopUSec", "12.500000s"),
+        ("CollectMode", "inactive-or-failed"),
+        ("Documentation", "\"man:corten(8)\""),
+        ("ManagedOOMPreference", "avoid"),
+        ("TasksMax", "7"),
+    ] {
+        assert_eq!(property(&scope(&bundle), name), value, "{name}");
+    }
+    bundle.delete_force().ok();
+    bundle.set("/annotations", json!({ "org.systemd.property.NoSuchThing": "5" }));
+    run(&bundle).fails("NoSuchThing");
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+#[test]
+fn container_that_ran_out_of_memory_leaves_no_failed_unit() {
+    let Some(_host) = shared() else { return };
+    let mut bundle = bundle("sleep 0.2; x=$(head -c 60m /dev/zero | tr '\\0' x); echo survived");
+    bundle.set("/linux/resources/memory", json!({ "limit": 16777216, "swap": 16777216 }));
+    let outcome = run(&bundle);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(137), ""), "{outcome:#?}");
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+#[test]
+fn unit_of_another_container_is_neither_taken_nor_stopped() {
+    let Some(_host) = shared() else { return };
+    let first = bundle("sleep 100");
+    run_detached(&first);
+    let mut second = bundle("true");
+    second.set("/linux/cgroupsPath", first.config["linux"]["cgroupsPath"].clone());
+    run(&second).fails("was already loaded or has a fragment file");
+    assert_eq!(first.status(), "running");
+    assert_eq!(property(&scope(&first), "ActiveState"), "active");
+    first.delete_force().ok();
+    assert_gone(&first, &scope(&first));
+}
+
+#[test]
+fn frozen_container_is_deleted_by_force() {
+    let Some(_host) = shared() else { return };
+    let bundle = bundle("sleep 100");
+    run_detached(&bundle);
+    fs::write(cgroup(&bundle).join("cgroup.freeze"), "1").unwrap();
+    bundle.delete_force().ok();
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+#[test]
+fn limit_that_the_kernel_refuses_fails_and_leaves_nothing() {
+    let Some(_host) = shared() else { return };
+    let mut bundle = bundle("true");
+    bundle.set("/linux/resources/cpu", json!({ "cpus": "900" }));
+    run(&bundle).fails("linux.resources.cpu.cpus");
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+#[test]
+fn fifty_start_at_once() {
+    let Some(_host) = alone() else { return };
+    let bundles: Vec<Bundle> = (0..50).map(|_| bundle("cat /proc/self/cgroup")).collect();
+    let start = Instant::now();
+    let running: Vec<_> = bundles
+        .iter()
+        .map(|bundle| {
+            bundle.write_config();
+            let words = ["--systemd-cgroup", "run", "--bundle", "bundle", &bundle.id];
+            bundle.begin(&mut bundle.command(&words))
+        })
+        .collect();
+    for (bundle, running) in bundles.iter().zip(running) {
+        assert_eq!(running.finish().ok().stdout, format!("0::/corten.slice/{}\n", scope(bundle)));
+    }
+    eprintln!("50 at once: {:.2} s", start.elapsed().as_secs_f64());
+    for bundle in &bundles {
+        assert_gone(bundle, &scope(bundle));
+    }
+}
+
+/// Runs the container where the private socket of systemd is another one, so that the bus is asked, or nobody answers.
+fn run_with_socket(bundle: &Bundle, prepare: &str) -> Outcome {
+    bundle.write_config();
+    let script = format!("{prepare}; exec \"$@\"");
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    let words = ["--systemd-cgroup", "run", "--bundle", "bundle", &bundle.id];
+    bundle.finish(&mut bundle.command_under(&wrapper, &words))
+}
+
+const HIDE_PRIVATE: &str = "mount --bind /dev/null /run/systemd/private";
+
+#[test]
+fn the_bus_is_asked_where_there_is_no_private_socket() {
+    let Some(_host) = shared() else { return };
+    let bundle = bundle("cat /proc/self/cgroup");
+    let outcome = run_with_socket(&bundle, HIDE_PRIVATE).ok();
+    assert_eq!(outcome.stdout, format!("0::/corten.slice/{}\n", scope(&bundle)));
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+/// A process that is stopped, and goes on when this is dropped.
+struct Paused(String);
+
+impl Paused {
+    fn new(pid: &str) -> Self {
+        output(Command::new("kill").args(["-STOP", pid]));
+        Self(pid.to_owned())
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").args(["-CONT", &self.0]).status();
+    }
+}
+
+#[test]
+fn paused_bus_is_a_clear_error_within_ten_seconds_and_leaves_nothing() {
+    let Some(_host) = alone() else { return };
+    let bundle = bundle("true");
+    let start = Instant::now();
+    let paused = Paused::new(&property("dbus.service", "MainPID"));
+    let outcome = run_with_socket(&bundle, HIDE_PRIVATE);
+    let took = start.elapsed();
+    std::thread::sleep(Duration::from_secs(10).saturating_sub(took));
+    drop(paused);
+    eprintln!("D-Bus paused: {} ({:.1} s)", outcome.stderr.trim(), took.as_secs_f64());
+    outcome.fails("no answer in time");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+/// What a user needs to reach its manager.
+fn as_user(bundle: &Bundle, words: &[&str]) -> Outcome {
+    bundle.write_config();
+    let user = USER.to_string();
+    let runtime = format!("XDG_RUNTIME_DIR=/run/user/{USER}");
+    let wrapper =
+        ["setpriv", "--reuid", &user, "--regid", &user, "--init-groups", "env", &runtime, "USER=user"];
+    bundle.finish(&mut bundle.command_under(&wrapper, words))
+}
+
+fn rootless(script: &str) -> Bundle {
+    let mut bundle = bundle(script);
+    let map = json!([{ "containerID": 0, "hostID": USER, "size": 1 }]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).namespace("user", None);
+    bundle.chown_rootfs(USER);
+    for dir in [bundle.dir.clone(), bundle.path()] {
+        std::os::unix::fs::chown(dir, Some(USER), Some(USER)).unwrap();
+    }
+    bundle
+}
+
+fn user_systemctl(words: &[&str]) -> String {
+    let user = USER.to_string();
+    let wrapper = ["--reuid", &user, "--regid", &user, "--init-groups", "systemctl", "--user"];
+    output(
+        Command::new("setpriv").args(wrapper).args(words).env("XDG_RUNTIME_DIR", format!("/run/user/{USER}")),
+    )
+}
+
+#[test]
+fn ordinary_users_container_is_a_scope_of_its_own_manager() {
+    let Some(_host) = shared() else { return };
+    let mut bundle = rootless("cat /proc/self/cgroup; sleep 100");
+    bundle.set("/linux/resources", json!({ "memory": { "limit": 67108864 }, "pids": { "limit": 30 } }));
+    let words = ["--systemd-cgroup", "run", "--detach", "--bundle", "bundle", &bundle.id];
+    let outcome = as_user(&bundle, &words).ok();
+    let path = format!("/user.slice/user-{USER}.slice/user@{USER}.service/corten.slice/{}", scope(&bundle));
+    let dir = PathBuf::from(format!("/sys/fs/cgroup{path}"));
+    assert_eq!(fs::read_to_string(dir.join("memory.max")).unwrap(), "67108864\n");
+    assert_eq!(fs::read_to_string(dir.join("pids.max")).unwrap(), "30\n");
+    let shown = user_systemctl(&["show", "--property", "MemoryMax,TasksMax", &scope(&bundle)]);
+    assert_eq!(shown, "MemoryMax=67108864\nTasksMax=30\n");
+    while outcome.later_stdout().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(outcome.later_stdout(), format!("0::{path}\n"));
+    as_user(&bundle, &["delete", "--force", &bundle.id]).ok();
+    leaks::assert_nothing_left(&bundle);
+    assert!(user_systemctl(&["show", "--property", "LoadState", &scope(&bundle)]).contains("not-found"));
+}
+
+#[test]
+fn paused_manager_of_the_user_is_a_clear_error_and_leaves_nothing() {
+    let Some(_host) = alone() else { return };
+    let bundle = rootless("true");
+    let paused = Paused::new(&property(&format!("user@{USER}.service"), "MainPID"));
+    let outcome = as_user(&bundle, &["--systemd-cgroup", "run", "--bundle", "bundle", &bundle.id]);
+    drop(paused);
+    eprintln!("user's systemd paused: {}", outcome.stderr.trim());
+    outcome.fails("no answer in time");
+    std::thread::sleep(Duration::from_secs(2));
+    leaks::assert_nothing_left(&bundle);
+    assert!(user_systemctl(&["show", "--property", "LoadState", &scope(&bundle)]).contains("not-found"));
+}
+
+#[test]
+fn killed_creator_leaves_what_delete_removes() {
+    let Some(_host) = shared() else { return };
+    let bundle = bundle("sleep 100");
+    bundle.write_config();
+    for delay in [0, 2, 5, 10, 20, 30, 40, 60] {
+        let words = ["--systemd-cgroup", "create", "--bundle", "bundle", &bundle.id];
+        let mut child = bundle.command(&words).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        bundle.delete_force().ok();
+        assert_gone(&bundle, &scope(&bundle));
+    }
+}
+
+#[test]
+fn record_remembers_the_unit() {
+    let Some(_host) = shared() else { return };
+    let bundle = bundle("sleep 100");
+    run_detached(&bundle);
+    let record = fs::read_dir(bundle.root().join(&bundle.id)).unwrap();
+    let texts = record.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok());
+    let records: Vec<Value> = texts.filter_map(|text| serde_json::from_str(&text).ok()).collect();
+    let named = |record: &&Value| record["cgroup"]["unit"]["name"] == scope(&bundle);
+    assert_eq!(records.iter().filter(named).count(), 1, "{records:#?}");
+    bundle.kill("KILL").ok();
+    bundle.await_death(bundle.pid());
+    bundle.delete().ok();
+    assert_gone(&bundle, &scope(&bundle));
+}
