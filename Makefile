@@ -27,7 +27,7 @@ SAY := printf '==> %s\n'
 ## help: prints this list
 help:
 	@printf 'Targets:\n'
-	@sed -n 's/^## \([a-z]*\): /  \1\t/p' Makefile | expand -t 12
+	@sed -n 's/^## \([a-z-]*\): /  \1\t/p' Makefile | expand -t 12
 .PHONY: help
 
 ## setup: installs what building, tests, demo and benchmarks need and this machine lacks
@@ -74,6 +74,12 @@ checklist: build
 	@integration/setup.sh test
 	@integration/checklist.py
 .PHONY: checklist
+
+## host-test: runs the tests on a host of its own (user-mode Linux) with systemd, cgroup v2 alone and AppArmor; as root
+host-test: build
+	@integration/setup.sh host
+	@integration/host/run.sh
+.PHONY: host-test
 
 ## check: formatting, lints, sizes of files and functions
 check:

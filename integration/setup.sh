@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what a purpose needs and this machine lacks; says nothing when all is there.
 #
-#   integration/setup.sh PURPOSE...      build | test | demo | check | bench
+#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host
 #
 # Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
 set -euo pipefail
@@ -13,6 +13,7 @@ packages_of() {
         demo)  echo busybox-static jq ;;
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;
+        host)  echo mmdebstrap e2fsprogs gcc make flex bison bc xz-utils ;;
         *)     echo "setup.sh: unknown purpose \"$1\"" >&2; exit 1 ;;
     esac
 }

@@ -169,6 +169,44 @@ fn limits_are_properties_of_the_unit_and_in_the_files_and_survive_reload_and_ree
 }
 
 #[test]
+fn update_reaches_the_unit_and_the_files_or_neither() {
+    let Some(_host) = shared() else { return };
+    let bundle = limited();
+    run_detached(&bundle);
+    call(
+        &bundle,
+        &["update", "--memory", "80000000", "--cpu-quota", "7777", "--pids-limit", "50", &bundle.id],
+    )
+    .ok();
+    let (unit, shown) = (scope(&bundle), |name: &str| property(&scope(&bundle), name));
+    assert_eq!((shown("MemoryMax"), shown("CPUQuotaPerSecUSec")), ("80000000".into(), "160ms".into()));
+    assert_eq!(
+        (file(&bundle, "memory.max"), file(&bundle, "cpu.max")),
+        ("79998976".into(), "7777 50000".into())
+    );
+    call(&bundle, &["update", "--pids-limit", "60", "--cpuset-cpus", "900", &bundle.id]).fails("cpuset.cpus");
+    assert_eq!((shown("TasksMax"), file(&bundle, "pids.max")), ("50".into(), "50".into()));
+    systemctl(&["daemon-reload"]);
+    assert_eq!(
+        (file(&bundle, "memory.max"), file(&bundle, "cpu.max")),
+        ("79998976".into(), "7777 50000".into())
+    );
+    bundle.delete_force().ok();
+    assert_gone(&bundle, &unit);
+}
+
+#[test]
+fn exec_is_in_the_scope() {
+    let Some(_host) = shared() else { return };
+    let bundle = bundle("sleep 100");
+    run_detached(&bundle);
+    let outcome = call(&bundle, &["exec", &bundle.id, "cat", "/proc/self/cgroup"]).ok();
+    assert_eq!(outcome.stdout, format!("0::/corten.slice/{}\n", scope(&bundle)));
+    bundle.delete_force().ok();
+    assert_gone(&bundle, &scope(&bundle));
+}
+
+#[test]
 fn process_is_in_the_scope_from_its_first_step() {
     let Some(_host) = shared() else { return };
     let mut bundle = bundle("cat /proc/self/cgroup");

@@ -30,6 +30,8 @@ TMPDIR=/dev/shm setsid "$cache/linux.uml" \
     security="${SECURITY:-apparmor}" apparmor=1 \
     3</dev/null 4>&1 >"$console" 2>&1 </dev/null &
 host=$!
+# Else the shell tells of its end.
+disown "$host"
 for (( tenth = 0; tenth < ${PATIENCE:-900} * 10; tenth++ )); do
     [[ ! -s $job/status ]] && kill -0 "$host" 2>/dev/null || break
     sleep 0.1
