@@ -304,7 +304,7 @@ fn unit_of_another_container_is_neither_taken_nor_stopped() {
     run_detached(&first);
     let mut second = bundle("true");
     second.set("/linux/cgroupsPath", first.config["linux"]["cgroupsPath"].clone());
-    run(&second).fails("was already loaded or has a fragment file");
+    run(&second).fails("container's cgroup is not empty: 1 process(es) found");
     assert_eq!(first.status(), "running");
     assert_eq!(property(&scope(&first), "ActiveState"), "active");
     first.delete_force().ok();
