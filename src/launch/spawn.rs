@@ -199,20 +199,24 @@ pub fn spawn(
     if middle {
         init = adopt(plan, init)?;
     }
+    settle(plan, cgroup.take_in, descriptors.procfs.as_ref(), &init)?;
+    Ok(init)
+}
+
+/// What is done for init while it waits: its limits, its cgroup, its id maps.
+fn settle(plan: &Plan, take_in: Option<TakeIn<'_>>, procfs: Option<&Procfs>, init: &Init) -> Result<()> {
     raise_limits(plan, init.pid)?;
-    if let Some(TakeIn(take_in)) = cgroup.take_in {
+    if let Some(TakeIn(take_in)) = take_in {
         take_in(init.pid)?;
         init.go()?;
     }
-    if let (Some(maps), Some(procfs)) = (&plan.namespaces.id_maps, &descriptors.procfs) {
-        match write_id_maps(maps, init.pid, procfs) {
-            // The end of its socket tells the caller.
-            Err(_) if init.has_ended() => return Ok(init),
-            written => written?,
-        }
-        init.go()?;
+    let (Some(maps), Some(procfs)) = (&plan.namespaces.id_maps, procfs) else { return Ok(()) };
+    match write_id_maps(maps, init.pid, procfs) {
+        // The end of its socket tells the caller.
+        Err(_) if init.has_ended() => return Ok(()),
+        written => written?,
     }
-    Ok(init)
+    init.go()
 }
 
 /// Opens the files of the namespaces to join, which may be those of a process that is known by its pidfd.

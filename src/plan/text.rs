@@ -33,15 +33,7 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
     for (words, place) in plan.resctrl.iter().flat_map(Resctrl::lines) {
         lines.runtime(words, &place);
     }
-    for mount in &plan.id_mapped {
-        let below = if mount.map_recursive { " and all below it" } else { "" };
-        let as_told = match &mount.maps {
-            Some(maps) => format!("uids {}; gids {}", one_line(&maps.uid), one_line(&maps.gid)),
-            None => "as in the user namespace that is joined".to_owned(),
-        };
-        let source = mount.source.to_string_lossy();
-        lines.runtime(format!("map the ids of {source:?}{below}: {as_told}"), &mount.place);
-    }
+    id_mapped_lines(plan, &mut lines);
     clone_lines(plan, &mut lines);
     if is_unit {
         cgroup_lines(plan, &mut lines);
@@ -113,6 +105,18 @@ impl Lines {
 
     fn add(&mut self, actor: &'static str, action: String, place: &Place) {
         self.0.push(Line { step: self.0.len() + 1, actor, action, place: place.to_string() });
+    }
+}
+
+fn id_mapped_lines(plan: &Plan, lines: &mut Lines) {
+    for mount in &plan.id_mapped {
+        let below = if mount.map_recursive { " and all below it" } else { "" };
+        let as_told = match &mount.maps {
+            Some(maps) => format!("uids {}; gids {}", one_line(&maps.uid), one_line(&maps.gid)),
+            None => "as in the user namespace that is joined".to_owned(),
+        };
+        let source = mount.source.to_string_lossy();
+        lines.runtime(format!("map the ids of {source:?}{below}: {as_told}"), &mount.place);
     }
 }
 
