@@ -17,8 +17,8 @@ trap 'rm -rf "$job"' EXIT
 mkdir "$job/tests"
 cp "$(realpath "${RUNTIME:-$here/../../bin/corten}")" "$job/corten"
 cp "$here/suite.sh" "$job/run"
-# Those that read the sources, or compile, have nothing to find there.
-elsewhere=' layers plans config fallbacks seccomp_oracle '
+# Those that read the sources have nothing to find there.
+elsewhere=' layers plans config '
 cd "$here/../.."
 while read -r program; do
     name=$(basename "${program%-*}")
