@@ -14,6 +14,8 @@ cache=${HOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/corten-host}
 
 job=$(mktemp -d)
 trap 'rm -rf "$job"' EXIT
+# The ordinary user of the host runs the binary too.
+chmod 755 "$job"
 mkdir "$job/tests"
 cp "$(realpath "${RUNTIME:-$here/../../bin/corten}")" "$job/corten"
 cp "$here/suite.sh" "$job/run"

@@ -188,7 +188,7 @@ pub fn spawn(
     };
     let (pid, pidfd) = match clone::clone3(&request).map_err(|errno| explain_clone(plan, errno))? {
         Side::Child if middle => between(plan, prepared, descriptors, there, (cgroup.directory, waits)),
-        Side::Child if waits && !protocol::await_go(there.as_fd()) => clone::exit(1),
+        Side::Child if waits && !stand_by(&mut descriptors, &there) => clone::exit(1),
         Side::Child => init::run(plan, prepared, descriptors, there),
         Side::Parent { pid, pidfd } => (pid, pidfd),
     };
@@ -253,18 +253,25 @@ fn is_own(kind: NamespaceKind, file: &OwnedFd) -> Result<bool> {
     Ok((own.st_dev, own.st_ino) == (theirs.st_dev, theirs.st_ino))
 }
 
+/// In the child: waits for the runtime's word before the first step; false when the runtime is gone. Its end of the socket must
+/// not stay open here, or that would never be seen.
+fn stand_by(descriptors: &mut Descriptors, channel: &OwnedFd) -> bool {
+    drop(descriptors.runtime_end.take());
+    protocol::await_go(channel.as_fd())
+}
+
 /// The process in between: joins the user namespace and what else is joined, makes init as its own brother, and goes.
 fn between(
     plan: &Plan,
     prepared: &mut Prepared,
-    descriptors: Descriptors,
+    mut descriptors: Descriptors,
     channel: OwnedFd,
     (cgroup, waits): (Option<BorrowedFd<'_>>, bool),
 ) -> ! {
     match join_between(plan, &descriptors, cgroup) {
         // Not a word before the process in between has said who we are, and not a step before we are in the cgroup.
         Ok(Side::Child)
-            if !protocol::await_go(channel.as_fd()) || waits && !protocol::await_go(channel.as_fd()) =>
+            if !stand_by(&mut descriptors, &channel) || waits && !stand_by(&mut descriptors, &channel) =>
         {
             clone::exit(1)
         }
