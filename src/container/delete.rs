@@ -71,7 +71,8 @@ fn acquire(container: &mut Container, force: bool) -> Result<()> {
         }
         if force && let Some(record) = container.directory.read()? {
             container.record = record;
-            signal::kill_all(container)?;
+            // Another deleter may be taking the cgroup away this moment. What cannot be killed shows when we have the lock.
+            let _may_vanish_meanwhile = signal::kill_all(container);
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
