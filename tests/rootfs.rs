@@ -5,7 +5,7 @@ mod support;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
 use std::fs;
-use support::{Bundle, is_peer, leaks, probe, skip_on_peer};
+use support::{Bundle, cgroups, is_peer, leaks, probe, skip_on_peer};
 
 #[test]
 fn read_only_root_refuses_writes_and_leaves_the_mounts_in_it_writable() {
@@ -313,13 +313,15 @@ fn cgroup_mount_shows_the_containers_own_cgroup_read_only() {
     let mut bundle = Bundle::new();
     bundle.namespace("cgroup", None);
     bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "nodev", "noexec"]);
-    let script = "cat /sys/fs/cgroup/memory/cgroup.procs; mkdir /sys/fs/cgroup/memory/x 2>&1; ls -d /sys/fs/cgroup/pids";
-    let output = bundle.payload(script);
+    // On v2 the one tree is there, on v1 a directory for each hierarchy.
+    let (tree, other) = match cgroups::v1("memory") {
+        Some(_) => ("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"),
+        None => ("/sys/fs/cgroup", "/sys/fs/cgroup/cgroup.events"),
+    };
+    let script = format!("cat {tree}/cgroup.procs; mkdir {tree}/x 2>&1; ls -d {other}");
+    let output = bundle.payload(&script);
     assert!(output.starts_with("1\n"), "{output}");
-    assert!(
-        output.contains("Read-only file system") && output.ends_with("/sys/fs/cgroup/pids\n"),
-        "{output}"
-    );
+    assert!(output.contains("Read-only file system") && output.ends_with(&format!("{other}\n")), "{output}");
 }
 
 #[test]

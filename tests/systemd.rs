@@ -89,15 +89,11 @@ fn property(unit: &str, name: &str) -> String {
     systemctl(&["show", "--value", "--property", name, unit]).trim().to_owned()
 }
 
-fn is_loaded(unit: &str) -> bool {
-    property(unit, "LoadState") != "not-found"
-}
-
 /// Asserts that neither the container nor its unit is there any more.
 #[track_caller]
 fn assert_gone(bundle: &Bundle, unit: &str) {
     leaks::assert_nothing_left(bundle);
-    assert!(!is_loaded(unit), "{unit} is still loaded");
+    assert_eq!(property(unit, "LoadState"), "not-found", "{unit}");
 }
 
 fn limited() -> Bundle {

@@ -19,8 +19,11 @@ chmod 755 "$job"
 mkdir "$job/tests"
 cp "$(realpath "${RUNTIME:-$here/../../bin/corten}")" "$job/corten"
 cp "$here/suite.sh" "$job/run"
-# Those that read the sources have nothing to find there.
-elsewhere=' layers plans config '
+# Fixtures are read from where the sources were when the tests were built.
+cp -r "$here/../../tests" "$job/source"
+realpath "$here/../.." >"$job/place"
+# These ask nothing of the host, and the last one compares with this machine's libseccomp.
+elsewhere=' layers plans config seccomp_oracle '
 cd "$here/../.."
 while read -r program; do
     name=$(basename "${program%-*}")
