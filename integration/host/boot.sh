@@ -5,11 +5,12 @@
 #
 # CACHE has disk.ext4 (image.sh) and linux.uml (kernel.sh); the disk stays as it is, what the host writes is thrown away.
 # DIR is /job in the host, shared, and its working directory. What DIR/run prints is printed here.
-# Environment: MEMORY (2048 MiB), CPUS (2), SECURITY (apparmor), PATIENCE (900 s), CONSOLE (a file for the kernel's words).
+# Environment: MEMORY (2048 MiB), CPUS (2), SECURITY (apparmor, or selinux), PATIENCE (900 s), CONSOLE (a file for the kernel's words).
 set -euo pipefail
 cache=$(realpath "${1:?usage: boot.sh CACHE DIR}")
 job=$(realpath "${2:?usage: boot.sh CACHE DIR}")
 
+security=${SECURITY:-apparmor}
 scratch=$(mktemp -d)
 host=
 cleanup() {
@@ -27,7 +28,7 @@ TMPDIR=/dev/shm setsid "$cache/linux.uml" \
     mem="${MEMORY:-2048}M" ncpus="${CPUS:-2}" seccomp=on umid=corten uml_dir="$scratch/" \
     ubd0="$scratch/written,$cache/disk.ext4" root=/dev/ubda rw hostfs="$job" \
     ssl0=fd:3,fd:4 con=null con0=null,fd:1 quiet panic=-1 \
-    security="${SECURITY:-apparmor}" apparmor=1 \
+    security="$security" "$security=1" \
     3</dev/null 4>&1 >"$console" 2>&1 </dev/null &
 host=$!
 # Else the shell tells of its end.

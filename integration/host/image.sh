@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds the test host's disk: Debian with systemd as pid 1, cgroup v2 only, AppArmor, and an ordinary user whose user
-# manager runs and is given every controller.
+# Builds the test host's disk: Debian with systemd as pid 1, cgroup v2 only, AppArmor and SELinux (the kernel's command line
+# takes one of them), and an ordinary user whose user manager runs and is given every controller.
 #
 #   integration/host/image.sh CACHE      writes CACHE/disk.ext4 (sparse), once; remove it to build it anew
 #
@@ -18,6 +18,7 @@ fi
 packages=(
     systemd systemd-sysv libpam-systemd dbus dbus-user-session udev kmod apparmor
     busybox-static crun runc uidmap passwd login
+    selinux-policy-default policycoreutils
     jq procps python3 strace util-linux iproute2 attr acl libcap2-bin libseccomp2
 )
 # What would only make the boot longer, or ask for a terminal.
@@ -49,6 +50,10 @@ customise() {
     chroot "$tree" systemctl --quiet enable corten-job.service
     # Of the profiles only those of runtimes: the many for desktop programs take seconds to load.
     find "$tree/etc/apparmor.d" -maxdepth 1 -type f ! -name runc ! -name crun ! -name unprivileged_userns -delete
+    # Labelled here, so that no boot has to; permissive, so that the host needs no policy of its own for the job.
+    echo "SELINUX=permissive" >"$tree/etc/selinux/config"
+    echo "SELINUXTYPE=default" >>"$tree/etc/selinux/config"
+    chroot "$tree" setfiles -F /etc/selinux/default/contexts/files/file_contexts /
 }
 
 if [[ ${CUSTOMISE:-} ]]; then

@@ -15,7 +15,8 @@ for program in tests/*; do
     timeout 600 "$program" --test-threads 2 --nocapture $skip >"output/$name" 2>&1
     status=$?
     counts=$(sed -n 's/^test result: [a-zA-Z]*\. \(.*\) measured.*/\1/p' "output/$name" | sed 's/; [0-9]* *$//')
-    echo "$name: ${counts:-ended with status $status}"
+    skipped=$(grep -c '^skipped: ' "output/$name")
+    echo "$name: ${counts:-ended with status $status}; $skipped found nothing to test here"
     if [ "$status" -ne 0 ]; then
         failed=1
         grep -E '^test .* FAILED$|panicked at' -A 12 "output/$name" | head -n 80
