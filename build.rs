@@ -1,4 +1,4 @@
-//! Puts the commit that is built into the binary, for `--version`.
+//! Puts the commit that is built into the binary, for `--version`, and leaves out of the static one what nobody reads.
 
 use std::process::Command;
 
@@ -8,6 +8,12 @@ fn main() {
     println!("cargo:rustc-env=CORTEN_COMMIT={commit}");
     println!("cargo:rerun-if-env-changed=CORTEN_COMMIT");
     println!("cargo:rerun-if-changed=.git/HEAD");
+    println!("cargo:rerun-if-changed=link.ld");
+    if std::env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|environment| environment == "musl") {
+        let directory = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        println!("cargo:rustc-link-arg-bins=-Wl,-T,{directory}/link.ld");
+    }
 }
 
 /// The commit as git names it; nothing outside of a checkout.
