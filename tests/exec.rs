@@ -6,7 +6,7 @@ use serde_json::json;
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
-use support::{Bundle, cgroups, is_peer, leaks, probe, runtime, skip_on_peer, terminal};
+use support::{Bundle, cgroups, is_peer, leaks, probe, profiles, runtime, skip_on_peer, terminal};
 
 /// A container that stays, for the tests that only look.
 fn running() -> Bundle {
@@ -268,12 +268,10 @@ fn container_without_a_mount_namespace_is_entered_by_its_root() {
 
 #[test]
 fn seccomp_filter_of_the_container_is_on_the_process() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/seccomp-docker.json");
-    let docker: serde_json::Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     for no_new_privileges in [true, false] {
         let mut bundle = Bundle::sleeper();
         bundle
-            .set("/linux/seccomp", docker.clone())
+            .set("/linux/seccomp", profiles::docker())
             .set("/process/noNewPrivileges", json!(no_new_privileges));
         bundle.run_detached();
         let output = bundle.exec_sh(&[], "cat /proc/self/status; unshare -r true || echo refused");

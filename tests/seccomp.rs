@@ -7,7 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use support::elf::{Call, prober};
-use support::{Bundle, leaks, probe, skip_on_peer};
+use support::{Bundle, leaks, probe, profiles, skip_on_peer};
 
 const EPERM: u8 = 1;
 const EBADF: u8 = 9;
@@ -259,17 +259,16 @@ fn l19_failure_under_the_filter_reaches_the_caller() {
     bundle.delete().ok();
 }
 
-fn docker() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/seccomp-docker.json");
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
 #[test]
-fn dockers_profile_runs_busybox() {
-    let mut bundle = Bundle::new();
-    bundle.set("/linux/seccomp", docker());
-    let script = "mkdir /d && touch /d/f && ls /d && sleep 0.01 && echo x | cat && (exit 3); echo $?";
-    assert_eq!(bundle.payload(script), "f\nx\n3\n");
+fn default_profiles_of_clients_run_busybox() {
+    for (client, capabilities) in
+        [("docker", profiles::FOURTEEN), ("podman", profiles::ELEVEN), ("containerd", profiles::FOURTEEN)]
+    {
+        let mut bundle = Bundle::new();
+        bundle.set("/linux/seccomp", profiles::resolve(client, profiles::AMD64, capabilities));
+        let script = "mkdir /d && touch /d/f && ls /d && sleep 0.01 && echo x | cat && (exit 3); echo $?";
+        assert_eq!(bundle.payload(script), "f\nx\n3\n", "{client}");
+    }
 }
 
 #[test]
@@ -289,7 +288,7 @@ fn dockers_profile_denies_and_allows_what_docker_says() {
         ("newer than the profile", one(5000, 0), ENOSYS),
     ];
     let calls: Vec<Call> = table.iter().map(|(_, call, _)| *call).collect();
-    let seen = answers(docker(), &calls);
+    let seen = answers(profiles::docker(), &calls);
     for ((name, _, expected), seen) in table.iter().zip(seen) {
         assert_eq!(seen, *expected, "{name}");
     }

@@ -3,6 +3,7 @@
 //! [`Oracle`] drives the libseccomp of this machine as runc does. [`model`] reads the rules one by one: it is slow and plain,
 //! and the judge where libseccomp errs.
 
+use crate::abis::{TOKEN_X86_64, X32_BIT, scmp, token};
 use crate::bpf::{Call, run};
 use corten::seccomp::{Arch, Instruction};
 use corten::spec::seccomp::{Action, Arg, Operator, Seccomp};
@@ -14,18 +15,6 @@ use std::io::Read;
 
 /// What a filter returns so that a call fails with ENOSYS.
 pub const ENOSYS: u32 = 0x0005_0026;
-
-/// The bit that makes a number one of x32.
-pub const X32_BIT: u32 = 0x4000_0000;
-
-/// `AUDIT_ARCH_I386`.
-pub const TOKEN_X86: u32 = 0x4000_0003;
-
-/// `AUDIT_ARCH_X86_64`.
-pub const TOKEN_X86_64: u32 = 0xc000_003e;
-
-/// `AUDIT_ARCH_AARCH64`.
-pub const TOKEN_AARCH64: u32 = 0xc000_00b7;
 
 /// The program that runc gets from libseccomp, and what runc puts in front of it.
 pub struct Oracle {
@@ -151,55 +140,6 @@ pub fn condition(arg: &Arg) -> ScmpArgCompare {
         Operator::MaskedEqual => (ScmpCompareOp::MaskedEqual(arg.value), arg.value_two),
     };
     ScmpArgCompare::new(arg.index, op, datum)
-}
-
-pub fn scmp(abi: Arch) -> ScmpArch {
-    match abi {
-        Arch::X86_64 => ScmpArch::X8664,
-        Arch::X86 => ScmpArch::X86,
-        Arch::X32 => ScmpArch::X32,
-        Arch::Aarch64 => ScmpArch::Aarch64,
-        Arch::Arm => ScmpArch::Arm,
-        Arch::Mips => ScmpArch::Mips,
-        Arch::Mips64 => ScmpArch::Mips64,
-        Arch::Mips64N32 => ScmpArch::Mips64N32,
-        Arch::Ppc => ScmpArch::Ppc,
-        Arch::Ppc64 => ScmpArch::Ppc64,
-        Arch::S390 => ScmpArch::S390,
-        Arch::S390x => ScmpArch::S390X,
-        Arch::Riscv64 => ScmpArch::Riscv64,
-        _ => panic!("{abi} is not sampled"),
-    }
-}
-
-/// What `seccomp_data.arch` is for an ABI: `linux/audit.h`.
-pub fn token(abi: Arch) -> u32 {
-    match abi {
-        Arch::X86_64 | Arch::X32 => TOKEN_X86_64,
-        Arch::X86 => TOKEN_X86,
-        Arch::Aarch64 => TOKEN_AARCH64,
-        Arch::Arm => 0x4000_0028,
-        Arch::Mips => 0x08,
-        Arch::Mips64 => 0x8000_0008,
-        Arch::Mips64N32 => 0xa000_0008,
-        Arch::Ppc => 0x14,
-        Arch::Ppc64 => 0x8000_0015,
-        Arch::S390 => 0x16,
-        Arch::S390x => 0x8000_0016,
-        Arch::Riscv64 => 0xc000_00f3,
-        _ => panic!("{abi} is not sampled"),
-    }
-}
-
-/// Where the numbers of an ABI begin.
-pub fn first_number(abi: Arch) -> u32 {
-    match abi {
-        Arch::X32 => X32_BIT,
-        Arch::Mips => 4000,
-        Arch::Mips64 => 5000,
-        Arch::Mips64N32 => 6000,
-        _ => 0,
-    }
 }
 
 /// The numbers of a call on an ABI, by libseccomp: its own, and the one that it shares with others.

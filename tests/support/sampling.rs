@@ -1,7 +1,8 @@
 //! Random profiles, and calls around everything that a profile mentions. A seed gives the same ones each time.
 
+use crate::abis::{X32_BIT, token};
 use crate::bpf::Call;
-use crate::oracle::{X32_BIT, numbers, token};
+use crate::oracle::numbers;
 use corten::seccomp::Arch;
 use corten::spec::seccomp::{Action, Arg, Operator, Seccomp, Syscall};
 use std::cell::Cell;
