@@ -210,3 +210,52 @@ fn root_of_a_user_namespace_runs_a_container() {
     let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok();
     assert_eq!(outcome.stdout, "0\n");
 }
+
+#[test]
+fn root_of_a_user_namespace_keeps_his_containers_in_xdg_runtime_dir() {
+    // conmon and podman pass XDG_RUNTIME_DIR and no USER.
+    let mut bundle = Bundle::new();
+    let map = json!([{ "containerID": 0, "hostID": 0, "size": 1 }]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).namespace("user", None);
+    let script = "\"$runtime\" create --bundle bundle $id; ls -d \"$XDG_RUNTIME_DIR\"/*/$id; \
+        \"$runtime\" delete --force $id";
+    let outcome = as_root_of_a_user_namespace(&mut bundle, script).ok();
+    let name = if is_peer() { "runc" } else { "corten" };
+    assert_eq!(outcome.stdout.trim(), format!("{}/{name}/{}", bundle.dir.display(), bundle.id));
+}
+
+#[test]
+fn root_of_a_user_namespace_brings_another_process_in() {
+    // The container is in the user namespace of rootless podman, and the pid namespace that exec comes from is not its.
+    let mut bundle = Bundle::sh("exec sleep 100");
+    bundle.unmount("/dev/mqueue").unmount("/dev/pts");
+    let script = "\"$runtime\" create --bundle bundle $id >/dev/null; \"$runtime\" start $id; \
+        \"$runtime\" exec $id sh -c 'ps; echo $$; exit 7' || echo $?; \"$runtime\" delete --force $id";
+    let output = as_root_of_a_user_namespace(&mut bundle, script).ok().stdout;
+    assert!(output.contains("1 root     sleep 100\n") && output.ends_with("\n7\n"), "{output}");
+}
+
+/// Runs a script with `$runtime` and `$id` in a new user namespace of the user's, as podman calls a runtime without root.
+fn as_root_of_a_user_namespace(bundle: &mut Bundle, script: &str) -> Outcome {
+    bundle.unset("/linux/cgroupsPath").unset("/linux/resources");
+    std::os::unix::fs::chown(&bundle.dir, Some(USER), Some(USER)).unwrap();
+    bundle.chown_rootfs(USER);
+    bundle.write_config();
+    let user = USER.to_string();
+    let mut command = std::process::Command::new("setpriv");
+    command.args([
+        "--reuid",
+        &user,
+        "--regid",
+        &user,
+        "--clear-groups",
+        "unshare",
+        "--user",
+        "--map-root-user",
+    ]);
+    command.args(["--mount", "sh", "-e", "-c", &format!("runtime=$1 id=$2; {script}"), "sh"]);
+    command.arg(support::runtime::program()).arg(&bundle.id);
+    command.current_dir(&bundle.dir).env("CORTENTEST", &bundle.id).stdin(std::process::Stdio::null());
+    command.env_remove("USER").env("XDG_RUNTIME_DIR", &bundle.dir);
+    bundle.finish(&mut command)
+}

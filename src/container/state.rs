@@ -168,7 +168,7 @@ impl Root {
 
 /// Root of a user namespace whose name is not root, as rootless podman runs us.
 fn in_foreign_user_namespace() -> bool {
-    crate::host::in_user_namespace() && std::env::var_os("USER").is_some_and(|user| user != "root")
+    crate::host::in_user_namespace() && std::env::var_os("USER").is_none_or(|user| user != "root")
 }
 
 /// Where a directory is before the container exists and when it is deleted; no id looks like it.

@@ -328,6 +328,8 @@ mod tests {
         assert!(paths.contains(&"/proc/42/ns/mnt") && paths.contains(&"/proc/42/ns/net"), "{paths:?}");
         assert_eq!((old.of_process, old.middle), (0, false));
         assert!(plan(&host(true, 1000), false, false).unwrap().namespaces.middle);
+        let rootless = Host { in_user_namespace: true, ..host(true, 0) };
+        assert!(plan(&rootless, false, false).unwrap().namespaces.middle);
     }
 
     #[test]

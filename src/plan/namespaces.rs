@@ -162,11 +162,13 @@ impl Namespaces {
     }
 
     /// A new namespace belongs to the user namespace of whoever makes it, and there is no way back out of a user namespace:
-    /// when one is joined and others are new, or show only in children (pid, time), a process in between joins it and makes
-    /// init. As root the runtime enters a pid or time namespace for its next child and goes back, without another process.
+    /// when one is joined and others are new, a process in between joins it and makes init. As root of the machine the runtime
+    /// enters a pid or time namespace, which shows only in children, and goes back without another process. Who is root of a
+    /// user namespace alone cannot go back: the namespace that he came from is not his.
     fn forces_middle(&self, host: &Host) -> bool {
         let for_children = self.joins(NamespaceKind::Pid) || self.joins(NamespaceKind::Time);
-        self.joins(NamespaceKind::User) && (self.create != 0 || (for_children && !host.privileged()))
+        let no_way_back = host.in_user_namespace || (self.joins(NamespaceKind::User) && !host.privileged());
+        (self.joins(NamespaceKind::User) && self.create != 0) || (for_children && no_way_back)
     }
 
     /// The steps of init into its namespaces.
