@@ -102,6 +102,30 @@ fn a20_v1_hierarchies_are_bound_to_the_containers_own_without_a_cgroup_namespace
 }
 
 #[test]
+fn a20_v1_hierarchies_are_the_runtimes_own_for_an_ordinary_user_without_a_cgroup() {
+    let script = "cat /proc/self/mountinfo; touch /sys/fs/cgroup/memory/x 2>&1 || true";
+    let mut bundle = Bundle::sh(script);
+    let Some(memory) = support::cgroups::v1("memory") else { return };
+    let map = json!([{ "containerID": 0, "hostID": 4711, "size": 1 }]);
+    bundle.set("/linux/uidMappings", map.clone()).set("/linux/gidMappings", map).namespace("user", None);
+    bundle.unset("/linux/cgroupsPath").unset("/linux/resources");
+    bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &["ro", "nosuid", "nodev", "noexec", "rprivate"]);
+    std::os::unix::fs::chown(&bundle.dir, Some(4711), Some(4711)).unwrap();
+    bundle.chown_rootfs(4711);
+    bundle.write_config();
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let own = own.lines().find_map(|line| line.split_once(":memory:")).unwrap().1.to_owned();
+    assert!(memory.join(own.trim_start_matches('/')).is_dir());
+    let script = "exec setpriv --reuid 4711 --regid 4711 --clear-groups env -u XDG_RUNTIME_DIR \"$@\"";
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+    let words = ["run", "--bundle", "bundle", &bundle.id];
+    let output = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok().stdout;
+    let mount = probe::mount(&output, "/sys/fs/cgroup/memory");
+    assert!(mount.kind == "cgroup" && mount.root == own && mount.has("ro"), "{mount:?}");
+    assert!(output.contains("touch: /sys/fs/cgroup/memory/x: Read-only file system"), "{output}");
+}
+
+#[test]
 fn sysfs_is_the_hosts_where_a_user_namespace_does_not_own_the_network() {
     // The kernel permits a sysfs to the owner of the network namespace alone.
     let mut bundle = Bundle::sh("cat /proc/self/mountinfo; ls /sys/kernel | head -1");

@@ -40,6 +40,13 @@ pub struct Hierarchy {
     pub unified: bool,
 }
 
+impl Hierarchy {
+    /// This process' own cgroup as an absolute path on the host.
+    pub fn own_directory(&self) -> String {
+        format!("{}{}", self.mount.trim_end_matches('/'), self.own.trim_end_matches('/'))
+    }
+}
+
 /// What the machine offers; the unified hierarchy, if there is one, is the last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroups {

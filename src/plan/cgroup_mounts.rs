@@ -47,8 +47,11 @@ pub(super) fn expand(
             Kind::Filesystem(filesystem(c"cgroup", c"cgroup", Some(data), attributes.set, new_api))
         } else {
             let source = own_directory(hierarchy, context);
+            // A rootless container that may have no cgroup stays in the runtime's.
+            let runtimes = context.options.rootless.then(|| hierarchy.own_directory());
             Kind::Bind(Bind {
                 source: c_string(&source, place, "source")?,
+                or_source: runtimes.map(|path| c_string(&path, place, "source")).transpose()?,
                 recursive: false,
                 id_mapped: None,
                 must_be_proc: false,

@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use crate::plan::process::Execution;
-use crate::plan::step::{Action, Capabilities, Fallback, Filesystem, Hook, Kind, Mount};
+use crate::plan::step::{Action, Bind, Capabilities, Fallback, Filesystem, Hook, Kind, Mount};
 use crate::plan::strings::StringList;
 use crate::seccomp::Program;
 use std::fmt::Write;
@@ -44,6 +44,9 @@ fn alternative(mount: &Mount) -> String {
         Kind::Filesystem(Filesystem { fallback: Some(Fallback { bind, .. }), .. }) => {
             let verb = if bind.recursive { "rbind" } else { "bind" };
             format!(", or {verb} {:?} where that is not permitted", bind.source.to_string_lossy())
+        }
+        Kind::Bind(Bind { or_source: Some(source), .. }) => {
+            format!(", or {:?} where there is no such cgroup", source.to_string_lossy())
         }
         _ => String::new(),
     }

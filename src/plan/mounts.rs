@@ -158,7 +158,7 @@ fn bind(
     let source = context.options.bundle.join(source);
     let source = c_string(&source.to_string_lossy(), place, "source")?;
     let recursive = options.bind == Some(true);
-    let mut bind = Bind { source, recursive, id_mapped: None, must_be_proc };
+    let mut bind = Bind { source, or_source: None, recursive, id_mapped: None, must_be_proc };
     if options.id_map.is_some() || !mount.uid_mappings.is_empty() {
         let maps = if mount.uid_mappings.is_empty() {
             context.id_maps

@@ -131,9 +131,7 @@ impl Init<'_> {
         }
         let detached = match bind.id_mapped.and_then(|index| self.descriptors.id_mapped.get(index)) {
             Some(mapped) => rustix::io::fcntl_dupfd_cloexec(mapped, 3)?,
-            None => {
-                clone_tree(CWD, &bind.source, bind.recursive).map_err(|errno| Reason::Source.fault(errno))?
-            }
+            None => with_source(bind, |source| clone_tree(CWD, source, bind.recursive))?,
         };
         if bind.must_be_proc && rustix::fs::fstatfs(&detached)?.f_type != PROC_SUPER_MAGIC {
             return Err(Reason::NotProc.fault(Errno::INVAL));
@@ -146,8 +144,8 @@ impl Init<'_> {
     }
 
     fn bind_old(&mut self, mount: &Mount, bind: &Bind) -> Result<OwnedFd, Fault> {
-        let source = rustix::fs::open(&bind.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| Reason::Source.fault(errno))?;
+        let open = |source: &CStr| rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let source = with_source(bind, open)?;
         if bind.must_be_proc && rustix::fs::fstatfs(&source)?.f_type != PROC_SUPER_MAGIC {
             return Err(Reason::NotProc.fault(Errno::INVAL));
         }
@@ -286,6 +284,15 @@ impl Init<'_> {
         let place = self.reopen(target)?;
         Ok(mount::set_propagation(DescriptorPath::new(&place).as_c_str(), flags)?)
     }
+}
+
+/// Opens the source of a bind mount, or what is mounted if that does not exist.
+fn with_source(bind: &Bind, open: impl Fn(&CStr) -> Result<OwnedFd, Errno>) -> Result<OwnedFd, Fault> {
+    let opened = match (open(&bind.source), &bind.or_source) {
+        (Err(Errno::NOENT), Some(other)) => open(other),
+        (answer, _) => answer,
+    };
+    opened.map_err(|errno| Reason::Source.fault(errno))
 }
 
 /// A detached copy of what `path` names.

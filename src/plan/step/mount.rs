@@ -44,6 +44,8 @@ pub enum Kind {
 pub struct Bind {
     /// The path on the host.
     pub source: CString,
+    /// What is mounted if the source does not exist: the runtime's cgroup, for a rootless container without one.
+    pub or_source: Option<CString>,
     /// Whether mounts below the source come along.
     pub recursive: bool,
     /// An id-mapped clone that the parent makes: its number in [`Plan::id_mapped`](crate::plan::Plan).
@@ -55,7 +57,8 @@ pub struct Bind {
 impl Fallback {
     /// A part of the host's tree with all that is mounted below it.
     pub(in crate::plan) fn to_host(source: CString, or_nothing: bool) -> Self {
-        Self { bind: Bind { source, recursive: true, id_mapped: None, must_be_proc: false }, or_nothing }
+        let bind = Bind { source, or_source: None, recursive: true, id_mapped: None, must_be_proc: false };
+        Self { bind, or_nothing }
     }
 }
 
