@@ -81,6 +81,12 @@ host-test: build
 	@integration/host/run.sh
 .PHONY: host-test
 
+## integration: real clients (podman, containerd ...) with corten and, beside it, runc and crun (CLIENTS="podman", PEERS=none); as root
+integration: build
+	@integration/setup.sh clients
+	@integration/clients/run.py $(if $(PEERS),--peers $(PEERS)) $(CLIENTS)
+.PHONY: integration
+
 ## check: formatting, lints, sizes of files and functions
 check:
 	@integration/setup.sh check
@@ -114,11 +120,15 @@ bench: build
 	@benches/run.py --rounds $(ROUNDS)
 .PHONY: bench
 
-## install: copies the binaries to DESTDIR/PREFIX/bin (PREFIX=/usr/local)
+## install: copies the binaries to DESTDIR/PREFIX/bin (PREFIX=/usr/local), the clients' configurations to share/corten
 install: build
 	@$(SAY) "installing to $(DESTDIR)$(PREFIX)/bin"
 	@install -d $(DESTDIR)$(PREFIX)/bin
 	@install -m 0755 $(addprefix $(RELEASE)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
+	@install -d $(DESTDIR)$(PREFIX)/share/corten
+	@for file in contrib/*; do \
+	    sed 's|/usr/local/bin|$(PREFIX)/bin|' $$file >$(DESTDIR)$(PREFIX)/share/corten/$${file##*/}; \
+	done
 .PHONY: install
 
 ## clean: removes everything that was built

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what a purpose needs and this machine lacks; says nothing when all is there.
 #
-#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host
+#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host | clients
 #
 # Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
 set -euo pipefail
@@ -14,6 +14,9 @@ packages_of() {
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;
         host)  echo mmdebstrap e2fsprogs gcc make flex bison bc xz-utils ;;
+        clients) echo podman conmon netavark slirp4netns fuse-overlayfs containernetworking-plugins iptables uidmap buildah \
+            containerd docker.io docker-compose docker-registry python3-grpcio python3-protobuf protobuf-compiler \
+            crun runc busybox-static iproute2 util-linux ;;
         *)     echo "setup.sh: unknown purpose \"$1\"" >&2; exit 1 ;;
     esac
 }
@@ -31,6 +34,16 @@ present() {
     esac
 }
 
+# No package starts a daemon: invoke-rc.d asks this file, which goes with us. One that is there already is left alone.
+forbid_services() {
+    local policy=/usr/sbin/policy-rc.d
+    [[ ! -e $policy ]] || return 0
+    # shellcheck disable=SC2064 # its words are those of now
+    trap "$* rm -f $policy" EXIT
+    printf '#!/bin/sh\nexit 101\n' | "$@" tee "$policy" >/dev/null
+    "$@" chmod 755 "$policy"
+}
+
 install_packages() {
     local missing=() package
     for package in "$@"; do
@@ -46,6 +59,7 @@ install_packages() {
     (( EUID == 0 )) || as_root=(sudo)
     export DEBIAN_FRONTEND=noninteractive
     "${as_root[@]}" apt-get update -qq </dev/null
+    forbid_services "${as_root[@]}"
     "${as_root[@]}" apt-get install -y -qq --no-remove --no-install-recommends "${missing[@]}" </dev/null >/dev/null
 }
 
