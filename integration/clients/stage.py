@@ -92,7 +92,10 @@ class Outside:
                 make_cgroup(cgroup)
             words = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--propagation", "private",
                      "--fork", "--kill-child", "--mount-proc", sys.executable, str(self.script), *sys.argv[1:]]
-            environment = dict(os.environ, STAGE=str(self.work), RUNTIME=str(runtime_path()))
+            runtime = self.work / "runtime" / runtime_path().name
+            runtime.parent.mkdir()
+            shutil.copy(runtime_path(), runtime)
+            environment = dict(os.environ, STAGE=str(self.work), RUNTIME=str(runtime))
             # pylint: disable=subprocess-popen-preexec-fn
             process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, preexec_fn=self.enter_cgroups)
             code = process.wait()
