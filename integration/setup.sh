@@ -8,8 +8,8 @@ set -euo pipefail
 
 packages_of() {
     case $1 in
-        build) echo gcc libc6-dev ;;
-        test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 ;;
+        build) echo gcc libc6-dev musl-tools ;;
+        test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 tar attr libcap2-bin ;;
         demo)  echo busybox-static jq ;;
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;

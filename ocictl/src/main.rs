@@ -1,14 +1,7 @@
-//! `ocictl`, the container engine of the corten workspace.
-//!
-//! It has its version only so far; images and containers are the work of its own issue.
+//! `ocictl`: start, run, print one error, exit code. Nothing else.
 
-use clap::Parser;
+use std::process::ExitCode;
 
-/// A daemonless container engine on OCI runtimes.
-#[derive(Debug, Parser)]
-#[command(name = "ocictl", version)]
-struct Arguments {}
-
-fn main() {
-    let Arguments {} = Arguments::parse();
+fn main() -> ExitCode {
+    ExitCode::from(ocictl::cli::main(std::env::args_os().collect()))
 }

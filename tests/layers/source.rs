@@ -24,9 +24,9 @@ pub struct Import {
 }
 
 impl Import {
-    /// The module of ours that it leads into; `corten::` is what `main.rs` says for `crate::`.
+    /// The module of ours that it leads into; `corten::` or `ocictl::` is what `main.rs` says for `crate::`.
     pub fn own_module(&self) -> Option<&str> {
-        (matches!(self.path[0].as_str(), "crate" | "corten") && self.path.len() > 1)
+        (matches!(self.path[0].as_str(), "crate" | "corten" | "ocictl") && self.path.len() > 1)
             .then(|| self.path[1].as_str())
     }
 }

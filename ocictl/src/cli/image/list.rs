@@ -1,0 +1,282 @@
+//! `image ls` and `image history`.
+
+use super::super::output::{self, Filters, Style, units};
+use super::super::{Invocation, SUCCESS, images};
+use crate::error::{Error, Result};
+use crate::image::Images;
+use crate::oci::ImageConfig;
+use crate::store::images::{ImageRecord, NameRecord};
+use serde_json::{Value, json};
+
+/// What `image ls` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Only images of this name, with or without tag; * stands for anything
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Accepted for docker: there are no intermediate images
+    #[arg(long, short)]
+    all: bool,
+    /// Print IDs only
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print digests too
+    #[arg(long)]
+    digests: bool,
+    /// Print whole IDs
+    #[arg(long)]
+    no_trunc: bool,
+    /// Leave the headings out
+    #[arg(long, short = 'n')]
+    noheading: bool,
+    /// dangling=BOOL, reference=NAME, label=KEY[=VALUE], before=IMAGE, since=IMAGE
+    #[arg(long, short, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// created, id, repository, size or tag
+    #[arg(long, value_name = "KEY", default_value = "created", value_parser = ["created", "id", "repository", "size", "tag"])]
+    sort: String,
+    /// A template, or json
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
+}
+
+/// Lists images, a line for each name.
+pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
+    let store = invocation.store()?;
+    let images = images(&store)?;
+    let filters =
+        Filters::parse(&arguments.filter, &["dangling", "reference", "label", "before", "since", "id"])?;
+    let selection = Selection::new(&images, &filters)?;
+    let mut rows = Vec::new();
+    for (image, names) in images.list()? {
+        if !selection.allows(&images, &image, &names)? {
+            continue;
+        }
+        let shown: Vec<Option<&NameRecord>> =
+            if names.is_empty() { vec![None] } else { names.iter().map(Some).collect() };
+        for name in shown {
+            let text = name.map_or("", |name| name.name.as_str());
+            if arguments.name.as_deref().is_none_or(|pattern| matches_name(pattern, text)) {
+                rows.push(row(&image, name, &names, arguments.no_trunc));
+            }
+        }
+    }
+    match arguments.sort.as_str() {
+        "size" => rows.sort_by_key(|row| std::cmp::Reverse(row["_size"].as_u64())),
+        "id" => rows.sort_by(|one, other| one["ID"].as_str().cmp(&other["ID"].as_str())),
+        "repository" => {
+            rows.sort_by(|one, other| one["Repository"].as_str().cmp(&other["Repository"].as_str()))
+        }
+        "tag" => rows.sort_by(|one, other| one["Tag"].as_str().cmp(&other["Tag"].as_str())),
+        _ => {}
+    }
+    if arguments.quiet {
+        rows.dedup_by(|one, other| one["ID"] == other["ID"]);
+    }
+    let digest: &[(&str, &str)] = if arguments.digests { &[("DIGEST", "Digest")] } else { &[] };
+    let columns = [
+        &[("REPOSITORY", "Repository"), ("TAG", "Tag")][..],
+        digest,
+        &[("IMAGE ID", "ID"), ("CREATED", "CreatedSince"), ("SIZE", "Size")],
+    ]
+    .concat();
+    let quiet = arguments.quiet.then_some("ID");
+    output::print(
+        &rows,
+        &columns,
+        &Style { format: arguments.format.as_deref(), quiet, no_heading: arguments.noheading },
+    )?;
+    Ok(SUCCESS)
+}
+
+fn row(image: &ImageRecord, name: Option<&NameRecord>, names: &[NameRecord], whole: bool) -> Value {
+    let (repository, tag) = name.and_then(|name| name.name.rsplit_once(':')).unwrap_or(("<none>", "<none>"));
+    let digest = name
+        .and_then(|name| name.manifest.as_ref())
+        .or_else(|| image.manifests.last().map(|known| &known.digest));
+    let id = if whole { image.id.as_str() } else { image.id.short() };
+    json!({
+        "ID": id,
+        "Id": image.id.hex(),
+        "Repository": repository,
+        "Tag": tag,
+        "Digest": digest.map_or("<none>", |digest| digest.as_str()),
+        "CreatedSince": units::ago(image.created.as_deref()),
+        "CreatedAt": image.created,
+        "Created": image.created.as_deref().and_then(units::seconds_since_epoch),
+        "Size": units::size(image.size),
+        "VirtualSize": units::size(image.size),
+        "Names": names.iter().map(|name| name.name.as_str()).collect::<Vec<_>>(),
+        "Platform": image.platform,
+        "Containers": "N/A",
+        "_size": image.size,
+    })
+}
+
+/// What filters say, with the images they name found.
+struct Selection<'a> {
+    filters: &'a Filters,
+    before: Option<ImageRecord>,
+    since: Option<ImageRecord>,
+}
+
+impl<'a> Selection<'a> {
+    fn new(images: &Images, filters: &'a Filters) -> Result<Self> {
+        let find = |key: &str| -> Result<Option<ImageRecord>> {
+            filters.values(key).first().map(|name| images.resolve(name).map(|image| image.record)).transpose()
+        };
+        for value in filters.values("dangling") {
+            if !matches!(value.as_str(), "true" | "false") {
+                return Err(Error::new(format!("--filter: dangling is true or false, not \"{value}\"")));
+            }
+        }
+        Ok(Self { filters, before: find("before")?, since: find("since")? })
+    }
+
+    fn allows(&self, images: &Images, image: &ImageRecord, names: &[NameRecord]) -> Result<bool> {
+        let filters = self.filters;
+        let fits = filters.allows("dangling", |value| (value == "true") == names.is_empty())
+            && filters.allows("id", |value| image.id.hex().starts_with(value.trim_start_matches("sha256:")))
+            && filters
+                .allows("reference", |pattern| names.iter().any(|name| matches_name(pattern, &name.name)))
+            && self.before.as_ref().is_none_or(|before| image.created < before.created)
+            && self.since.as_ref().is_none_or(|since| image.created > since.created);
+        if !fits || filters.values("label").is_empty() {
+            return Ok(fits);
+        }
+        let config = ImageConfig::parse(&images.store.blob(&image.id)?)?;
+        Ok(filters.allow_labels(&config.config.labels))
+    }
+}
+
+/// Whether a pattern means a name: in full, without its tag, or by the last part of its path; `*` stands for anything.
+fn matches_name(pattern: &str, name: &str) -> bool {
+    let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
+    let mut forms = vec![name, repository];
+    for (at, _) in name.match_indices('/') {
+        forms.push(&name[at + 1..]);
+        forms.push(repository.get(at + 1..).unwrap_or_default());
+    }
+    forms.into_iter().any(|form| matches_pattern(pattern.as_bytes(), form.as_bytes()))
+}
+
+fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
+    // Where the last star stood and how much it took: going back there is enough.
+    let (mut at, mut in_text) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while in_text < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, in_text));
+                at += 1;
+            }
+            Some(letter) if *letter == text[in_text] || *letter == b'?' => {
+                at += 1;
+                in_text += 1;
+            }
+            _ => match star {
+                Some((star_at, taken)) => {
+                    star = Some((star_at, taken + 1));
+                    (at, in_text) = (star_at + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|letter| *letter == b'*')
+}
+
+/// What `image history` takes.
+#[derive(Debug, clap::Args)]
+pub struct History {
+    /// Name or ID of an image
+    #[arg(value_name = "IMAGE")]
+    image: String,
+    /// Print IDs only
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print whole IDs and commands
+    #[arg(long)]
+    no_trunc: bool,
+    /// Sizes and times for people (the default), or for machines
+    #[arg(long, short = 'H', value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    human: bool,
+    /// A template, or json
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
+}
+
+/// Shows the history of an image, the newest first.
+pub fn history(invocation: &Invocation, arguments: History) -> Result<u8> {
+    let store = invocation.store()?;
+    let image = images(&store)?.resolve(&arguments.image)?;
+    let mut layers = image.config.rootfs.diff_ids.iter();
+    let mut rows = Vec::new();
+    for step in &image.config.history {
+        let layer = if step.empty_layer { None } else { layers.next() };
+        let size = match layer {
+            Some(diff_id) => store.layer(diff_id)?.map_or(0, |record| record.size),
+            None => 0,
+        };
+        let command = step.created_by.as_deref().unwrap_or_default();
+        let shortened = if arguments.no_trunc || command.chars().count() <= 45 {
+            command.to_owned()
+        } else {
+            format!("{}…", command.chars().take(44).collect::<String>())
+        };
+        rows.push(json!({
+            "ID": "<missing>",
+            "Created": step.created,
+            "CreatedAt": step.created,
+            "CreatedSince": units::ago(step.created.as_deref()),
+            "CreatedBy": shortened,
+            "Size": if arguments.human { Value::from(units::size(size)) } else { Value::from(size) },
+            "Comment": step.comment.as_deref().unwrap_or_default(),
+        }));
+    }
+    rows.reverse();
+    if let Some(first) = rows.first_mut() {
+        first["ID"] = Value::from(if arguments.no_trunc { image.id().as_str() } else { image.id().short() });
+    }
+    let created = if arguments.human { "CreatedSince" } else { "CreatedAt" };
+    let columns = [
+        ("ID", "ID"),
+        ("CREATED", created),
+        ("CREATED BY", "CreatedBy"),
+        ("SIZE", "Size"),
+        ("COMMENT", "Comment"),
+    ];
+    let style = Style {
+        format: arguments.format.as_deref(),
+        quiet: arguments.quiet.then_some("ID"),
+        no_heading: false,
+    };
+    output::print(&rows, &columns, &style)?;
+    Ok(SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_by_their_parts_and_stars() {
+        let name = "docker.io/library/busybox:1.36";
+        for pattern in [
+            "busybox",
+            "busybox:1.36",
+            "library/busybox",
+            "docker.io/library/busybox",
+            name,
+            "busy*",
+            "*box:1.*",
+            "*",
+            "busybo?",
+        ] {
+            assert!(matches_name(pattern, name), "{pattern}");
+        }
+        for pattern in ["box", "busybox:1", "library", "io/library/busybox", "", "busybox:*7"] {
+            assert!(!matches_name(pattern, name), "{pattern}");
+        }
+    }
+}

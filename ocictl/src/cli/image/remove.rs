@@ -1,0 +1,107 @@
+//! `image rm` and `image prune`.
+
+use super::super::{Invocation, SUCCESS, for_each, images, print_text};
+use crate::error::{Error, Result};
+use crate::image::Images;
+use crate::image::remove::Removed;
+use crate::store::Store;
+use std::io::{BufRead, IsTerminal, Write};
+
+/// What `image rm` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Names or IDs of images
+    #[arg(value_name = "IMAGE", required_unless_present = "all")]
+    images: Vec<String>,
+    /// Remove all images
+    #[arg(long, short, conflicts_with = "images")]
+    all: bool,
+    /// Remove an image with all of its names; one that is not there is no error
+    #[arg(long, short)]
+    force: bool,
+    /// An image that is not there is no error
+    #[arg(long, short)]
+    ignore: bool,
+    /// Accepted for podman: there are no intermediate images
+    #[arg(long)]
+    no_prune: bool,
+}
+
+/// Removes images.
+pub fn remove(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
+    let store = invocation.store()?;
+    let images = images(&store)?;
+    let names = match arguments.all {
+        true => images.list()?.into_iter().map(|(image, _)| image.id.to_string()).collect(),
+        false => arguments.images,
+    };
+    let mut removed = Vec::new();
+    let all = for_each(&names, |name| {
+        if (arguments.ignore || arguments.force) && images.find(name)?.is_none() {
+            return Ok(());
+        }
+        removed.extend(images.remove(name, arguments.force || arguments.all)?);
+        Ok(())
+    });
+    tell(&removed)?;
+    collect(&store)?;
+    all.map(|()| SUCCESS)
+}
+
+/// Says what was removed, as docker and podman do.
+fn tell(removed: &[Removed]) -> Result<()> {
+    let line = |removed: &Removed| match removed {
+        Removed::Untagged(name) => format!("Untagged: {name}\n"),
+        Removed::Deleted(id) => format!("Deleted: {}\n", id.hex()),
+    };
+    print_text(&removed.iter().map(line).collect::<String>())
+}
+
+/// Frees what nobody refers to any more.
+fn collect(store: &Store) -> Result<u64> {
+    let collected = store.collect()?;
+    for layer in &collected.layers {
+        store.release_layer(layer)?;
+    }
+    Ok(collected.bytes)
+}
+
+/// What `image prune` takes.
+#[derive(Debug, clap::Args)]
+pub struct Prune {
+    /// Remove all images that no container needs, not only those without a name
+    #[arg(long, short)]
+    all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    force: bool,
+}
+
+/// Removes images that nobody needs.
+pub fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
+    let what = if arguments.all { "all images that no container needs" } else { "all images without a name" };
+    if !arguments.force && !confirmed(what)? {
+        return Ok(SUCCESS);
+    }
+    let store = invocation.store()?;
+    let removed = Images::open(&store)?.prune(arguments.all)?;
+    tell(&removed)?;
+    let bytes = collect(&store)?;
+    print_text(&format!("Total reclaimed space: {}\n", super::output::units::size(bytes)))?;
+    Ok(SUCCESS)
+}
+
+/// Asks before something is removed; without a terminal there is nobody to ask.
+///
+/// # Errors
+/// Fails if nobody can be asked.
+pub fn confirmed(what: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new(format!("this removes {what}, and standard input is no terminal to ask at"))
+            .hint("say --force"));
+    }
+    write!(std::io::stderr(), "WARNING! This will remove {what}. Are you sure you want to continue? [y/N] ")?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

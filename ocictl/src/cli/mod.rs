@@ -1,0 +1,280 @@
+//! The command line: families of verbs, one file a family, and one small function a verb.
+//!
+//! A verb's grammar is built when the verb was typed and not before: clap takes longer to build the grammar of all verbs than
+//! `ocictl version` may take as a whole. So the words in front of the verb are read by a grammar of their own, the verb is
+//! found in a table, and only its arguments are parsed.
+
+mod image;
+pub mod output;
+mod system;
+
+use crate::error::{Error, Result};
+use crate::image::Images;
+use crate::paths::Paths;
+use crate::store::Store;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Exit codes of verbs that succeed; errors carry their own.
+pub const SUCCESS: u8 = 0;
+
+/// A group of verbs: `ocictl image …`.
+#[derive(Debug)]
+pub struct Family {
+    /// What is typed.
+    pub name: &'static str,
+    /// What else may be typed.
+    pub aliases: &'static [&'static str],
+    /// One line of help.
+    pub about: &'static str,
+    /// Its verbs.
+    pub verbs: &'static [Verb],
+}
+
+/// A verb.
+#[derive(Debug)]
+pub struct Verb {
+    /// What is typed.
+    pub name: &'static str,
+    /// What else may be typed.
+    pub aliases: &'static [&'static str],
+    /// What may be typed without the family: `pull` for `image pull`.
+    pub short: &'static [&'static str],
+    /// One line of help.
+    pub about: &'static str,
+    /// Adds its arguments to a command.
+    pub grammar: fn(Command) -> Command,
+    /// Does it.
+    pub run: fn(&Invocation, &ArgMatches) -> Result<u8>,
+}
+
+/// A verb of a struct of arguments (`clap::Args`) and a function `fn(&Invocation, Arguments) -> Result<u8>`.
+macro_rules! verb {
+    ($name:literal, $aliases:expr, short $short:expr, $about:literal, $arguments:ty, $run:path) => {
+        $crate::cli::Verb {
+            name: $name,
+            aliases: &$aliases,
+            short: &$short,
+            about: $about,
+            grammar: <$arguments as clap::Args>::augment_args,
+            run: |invocation, matches| {
+                let arguments = <$arguments as clap::FromArgMatches>::from_arg_matches(matches)
+                    .map_err(|error| $crate::error::Error::new(error.to_string()))?;
+                $run(invocation, arguments)
+            },
+        }
+    };
+}
+pub(crate) use verb;
+
+/// All families, in the order of the help.
+const FAMILIES: [&Family; 2] = [&image::FAMILY, &system::FAMILY];
+
+/// What was typed in front of the verb, and what verbs work with.
+#[derive(Debug)]
+pub struct Invocation {
+    paths: Paths,
+}
+
+impl Invocation {
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn store(&self) -> Result<Store> {
+        Store::open(&self.paths)
+    }
+
+    /// Where everything is.
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+}
+
+/// Runs the command line; the exit code of the process.
+pub fn main(typed: Vec<OsString>) -> u8 {
+    match act(typed) {
+        Ok(code) => code,
+        Err(Failure::Usage(error)) => {
+            let _nobody_may_listen = error.print();
+            if error.use_stderr() { 125 } else { SUCCESS }
+        }
+        Err(Failure::Error(error)) => {
+            let mut stderr = std::io::stderr();
+            let _nobody_may_listen = writeln!(stderr, "Error: {error}");
+            if let Some(hint) = error.hint_text() {
+                let _nobody_may_listen = writeln!(stderr, "  hint: {hint}");
+            }
+            error.code()
+        }
+    }
+}
+
+/// Why a command line did nothing.
+enum Failure {
+    /// It was not understood, or asked for help.
+    Usage(clap::Error),
+    /// It failed.
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<clap::Error> for Failure {
+    fn from(error: clap::Error) -> Self {
+        Self::Usage(error)
+    }
+}
+
+fn act(typed: Vec<OsString>) -> std::result::Result<u8, Failure> {
+    let globals = globals().try_get_matches_from(typed)?;
+    let path = |name: &str| globals.get_one::<PathBuf>(name).cloned();
+    let words = match globals.subcommand() {
+        Some((first, rest)) => {
+            let rest = rest.get_many::<OsString>("").into_iter().flatten().cloned();
+            std::iter::once(OsString::from(first)).chain(rest).collect()
+        }
+        None => vec![OsString::from("--help")],
+    };
+    let (verb, name, arguments) = match find(&words) {
+        Found::Verb(verb, name, arguments) => (verb, name, arguments),
+        Found::Help(text) => {
+            print_text(&text)?;
+            return Ok(SUCCESS);
+        }
+        Found::Nothing(error) => return Err(error.into()),
+    };
+    let command =
+        (verb.grammar)(Command::new(name.clone()).about(verb.about).no_binary_name(true).bin_name(name));
+    let matches = command.try_get_matches_from(arguments)?;
+    let invocation = Invocation { paths: Paths::choose(path("root"), path("runroot"))? };
+    Ok((verb.run)(&invocation, &matches)?)
+}
+
+/// What may stand in front of the verb.
+fn globals() -> Command {
+    let path = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("DIR")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help(help)
+            .action(ArgAction::Set)
+    };
+    Command::new("ocictl")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_flag(true)
+        .disable_help_subcommand(true)
+        .arg(path("root", "Directory for what lasts: images, containers, volumes"))
+        .arg(path("runroot", "Directory for what need not survive a reboot"))
+        .arg(Arg::new("help").long("help").short('h').action(ArgAction::SetTrue))
+        .allow_external_subcommands(true)
+        .external_subcommand_value_parser(clap::value_parser!(OsString))
+}
+
+enum Found {
+    Verb(&'static Verb, String, Vec<OsString>),
+    Help(String),
+    Nothing(Error),
+}
+
+/// Finds the verb: a short form, or a family and a verb of it.
+fn find(words: &[OsString]) -> Found {
+    let word = |index: usize| words.get(index).and_then(|word| word.to_str()).unwrap_or_default();
+    let first = word(0);
+    if matches!(first, "" | "help" | "--help" | "-h") {
+        return Found::Help(help());
+    }
+    for family in FAMILIES {
+        if let Some(verb) = family.verbs.iter().find(|verb| verb.short.contains(&first)) {
+            return Found::Verb(verb, format!("ocictl {first}"), words[1..].to_vec());
+        }
+    }
+    let Some(family) =
+        FAMILIES.into_iter().find(|family| family.name == first || family.aliases.contains(&first))
+    else {
+        return Found::Nothing(
+            Error::new(format!("\"{first}\" is no command of ocictl"))
+                .hint("`ocictl --help` lists them")
+                .exit_code(125),
+        );
+    };
+    let second = word(1);
+    if matches!(second, "" | "help" | "--help" | "-h") {
+        return Found::Help(family_help(family));
+    }
+    match family.verbs.iter().find(|verb| verb.name == second || verb.aliases.contains(&second)) {
+        Some(verb) => Found::Verb(verb, format!("ocictl {} {}", family.name, verb.name), words[2..].to_vec()),
+        None => {
+            let error = Error::new(format!("\"{second}\" is no command of `ocictl {}`", family.name));
+            Found::Nothing(error.hint(format!("`ocictl {} --help` lists them", family.name)).exit_code(125))
+        }
+    }
+}
+
+fn help() -> String {
+    let mut text = String::from(
+        "A daemonless container engine on OCI runtimes\n\nUsage: ocictl [OPTIONS] COMMAND [ARGUMENTS]...\n\nFamilies:\n",
+    );
+    for family in FAMILIES {
+        text += &format!("  {:<12} {}\n", family.name, family.about);
+    }
+    text += "\nShort forms:\n";
+    for family in FAMILIES {
+        for verb in family.verbs.iter().filter(|verb| !verb.short.is_empty()) {
+            text += &format!("  {:<12} {}\n", verb.short.join(", "), verb.about);
+        }
+    }
+    text += "\nOptions:\n  --root DIR     Directory for what lasts: images, containers, volumes\n  --runroot DIR  Directory for what need not survive a reboot\n  -h, --help     Print help; `ocictl COMMAND --help` tells of one command\n  -V, --version  Print the version\n";
+    text
+}
+
+fn family_help(family: &Family) -> String {
+    let mut text =
+        format!("{}\n\nUsage: ocictl {} COMMAND [ARGUMENTS]...\n\nCommands:\n", family.about, family.name);
+    for verb in family.verbs {
+        text += &format!("  {:<12} {}\n", verb.name, verb.about);
+    }
+    text
+}
+
+/// Prints text; a reader who has gone away is no error of ours.
+///
+/// # Errors
+/// Fails if standard output cannot be written for another reason.
+pub fn print_text(text: &str) -> Result<()> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Does something for each of several names: all are tried, each failure is told, and the first one's exit code stays.
+///
+/// # Errors
+/// The last failure; those before it are printed.
+pub fn for_each(names: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<()> {
+    let mut failed: Option<Error> = None;
+    for name in names {
+        if let Err(error) = act(name)
+            && let Some(before) = failed.replace(error)
+        {
+            let _nobody_may_listen = writeln!(std::io::stderr(), "Error: {before}");
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// The images of a store, for verbs.
+///
+/// # Errors
+/// As [`Images::open`].
+pub fn images(store: &Store) -> Result<Images<'_>> {
+    Images::open(store)
+}

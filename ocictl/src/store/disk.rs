@@ -1,0 +1,241 @@
+//! Writing aside and renaming, so that a file is there as a whole or not at all, also after the power failed.
+
+use crate::error::{Context, Error, Result};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::{DirBuilder, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Makes a directory, and those above it, for its owner alone; one that is there is left as it is.
+///
+/// # Errors
+/// Names the directory that could not be made.
+pub fn make_directory(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .context(|| format!("create directory {}", path.display()))
+}
+
+/// Makes `DIRECTORY/NAME` hold `bytes` from one instant to the next, and last.
+///
+/// # Errors
+/// Names the file; nothing is left of it then, or what was there before.
+pub fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let aside = format!(".{name}.{}", random());
+    let path = directory.join(&aside);
+    let place = || format!("write {}", directory.join(name).display());
+    let written = create(&path).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&path, directory.join(name))?;
+        sync_directory(directory)
+    });
+    written.map_err(|error| {
+        let _best_effort = std::fs::remove_file(&path);
+        error.context(place())
+    })
+}
+
+/// Makes a new file for its owner alone.
+///
+/// # Errors
+/// Fails if something is there already.
+pub fn create(path: &Path) -> Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?))
+}
+
+/// Makes the names in a directory last.
+///
+/// # Errors
+/// As fsync(2).
+pub fn sync_directory(path: &Path) -> Result<()> {
+    let directory = open_directory(path)?;
+    rustix::fs::fsync(directory).context(|| format!("sync {}", path.display()))
+}
+
+/// Opens a directory that must not be a symlink.
+///
+/// # Errors
+/// Names it.
+pub fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).context(|| format!("open {}", path.display()))
+}
+
+/// Reads a file of at most `limit` bytes; nothing if there is none.
+///
+/// # Errors
+/// Names the file.
+pub fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let file =
+        match rustix::fs::open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(Error::from(errno).context(format!("read {}", path.display()))),
+        };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).context(|| format!("read {}", path.display()))?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::new(format!("read {}: it is larger than {limit} bytes", path.display())));
+    }
+    Ok(Some(bytes))
+}
+
+/// The names in a directory of ours, without those that are being written.
+///
+/// # Errors
+/// Names the directory.
+pub fn names(directory: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let place = || format!("list {}", directory.display());
+    for entry in std::fs::read_dir(directory).context(place)? {
+        if let Ok(name) = entry.context(place)?.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// How deep a removal goes before it takes what is below up.
+const MAX_OPEN: usize = 100;
+
+/// Removes a directory with all that is in it, by descriptor: no symlink is followed, no mount point entered.
+///
+/// # Errors
+/// Names what could not be removed. What is gone already is no error.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let place = || format!("remove {}", path.display());
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::new("it has no name").context(place()));
+    };
+    let parent = open_directory(parent)?;
+    // Directories that are open, innermost last, each with the names that are left in it: no recursion, whatever the depth.
+    let mut way: Vec<(OwnedFd, Vec<std::ffi::CString>)> = Vec::new();
+    let mut names = vec![
+        std::ffi::CString::new(name.as_encoded_bytes()).map_err(|_| Error::new("a NUL").context(place()))?,
+    ];
+    let mut here = parent;
+    loop {
+        let Some(name) = names.last() else {
+            match way.pop() {
+                None => return Ok(()),
+                Some((above, left)) => {
+                    (here, names) = (above, left);
+                    let Some(name) = names.pop() else { continue };
+                    match rustix::fs::unlinkat(&here, &name, AtFlags::REMOVEDIR) {
+                        Ok(()) | Err(Errno::NOENT) => {}
+                        Err(errno) => return Err(Error::from(errno).context(place())),
+                    }
+                    continue;
+                }
+            }
+        };
+        match rustix::fs::unlinkat(&here, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {
+                names.pop();
+            }
+            Err(Errno::ISDIR | Errno::PERM | Errno::NOTDIR) => {
+                let inner = match open_inner(&here, name) {
+                    Err(error) if error.errno() == Some(libc::ENOENT) => {
+                        names.pop();
+                        continue;
+                    }
+                    inner => inner.context(place)?,
+                };
+                let left = names_in(&inner).context(place)?;
+                if way.len() >= MAX_OPEN && !left.is_empty() {
+                    // As many descriptors as we want to hold: what is below continues from the top, under another name.
+                    let aside = std::ffi::CString::new(format!(".{}", random())).unwrap_or_default();
+                    rustix::fs::renameat(&here, name, &way[0].0, &aside).context(place)?;
+                    way[0].1.insert(0, aside);
+                    names.pop();
+                    continue;
+                }
+                way.push((std::mem::replace(&mut here, inner), std::mem::replace(&mut names, left)));
+            }
+            Err(errno) => return Err(Error::from(errno).context(place())),
+        }
+    }
+}
+
+fn open_inner(here: &OwnedFd, name: &std::ffi::CStr) -> Result<OwnedFd> {
+    use rustix::fs::ResolveFlags;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat2(here, name, flags, Mode::empty(), resolve) {
+        Ok(inner) => Ok(inner),
+        Err(Errno::XDEV) => Err(Error::new("something is mounted in it")),
+        // A directory that its owner may not read: only without root.
+        Err(Errno::ACCESS) => {
+            let path = rustix::fs::openat2(
+                here,
+                name,
+                OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+                resolve,
+            )?;
+            rustix::fs::chmodat(
+                CWD,
+                format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&path)),
+                Mode::RWXU,
+                AtFlags::empty(),
+            )?;
+            Ok(rustix::fs::openat2(here, name, flags, Mode::empty(), resolve)?)
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn names_in(directory: &impl AsFd) -> Result<Vec<std::ffi::CString>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Sixteen random hex digits: a name that nobody else has.
+pub fn random() -> String {
+    let mut bytes = [0u8; 8];
+    // Never short for so few bytes (getrandom(2)); a name that is taken fails with EEXIST in any case.
+    let _filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deep_tree_is_removed_and_a_link_is_not_followed() {
+        let base = std::env::temp_dir().join(format!("ocictl-disk-{}", random()));
+        let (victim, tree) = (base.join("victim"), base.join("tree"));
+        make_directory(&victim).expect("a directory");
+        std::fs::write(victim.join("kept"), "x").expect("a file");
+        make_directory(&tree).expect("a directory");
+        std::os::unix::fs::symlink(&victim, tree.join("link")).expect("a link");
+        let mut here = open_directory(&tree).expect("open");
+        for _ in 0..2000 {
+            rustix::fs::mkdirat(&here, "d", Mode::RWXU).expect("deeper");
+            here = rustix::fs::openat(&here, "d", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+                .expect("open");
+        }
+        drop(here);
+        remove_tree(&tree).expect("removed");
+        remove_tree(&tree).expect("once more is no error");
+        assert!(std::fs::symlink_metadata(&tree).is_err());
+        assert_eq!(std::fs::read(victim.join("kept")).expect("still there"), b"x");
+        remove_tree(&base).expect("removed");
+    }
+}

@@ -1,0 +1,109 @@
+//! Collection: what no image, pin or living ingest refers to is renamed into the trash under the store's lock, and unlinked
+//! after the lock was let go.
+
+use super::ingest::{ALIVE, KEPT};
+use super::lock::Lock;
+use super::{Store, disk};
+use crate::digest::Digest;
+use crate::error::Result;
+use std::collections::BTreeSet;
+
+/// What a collection has removed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Collected {
+    /// Layers, by their diffIDs.
+    pub layers: Vec<Digest>,
+    /// Blobs.
+    pub blobs: usize,
+    /// Directories that killed processes have left.
+    pub leftovers: usize,
+    /// Bytes on disk that came free.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Removes what nothing refers to.
+    ///
+    /// # Errors
+    /// Fails if the store cannot be read, or something cannot be removed.
+    pub fn collect(&self) -> Result<Collected> {
+        let mut collected = Collected::default();
+        {
+            let _guard = self.lock()?;
+            let needed = self.needed(&mut collected)?;
+            for hex in disk::names(&self.folder("layers"))? {
+                let digest = Digest::parse(&format!("sha256:{hex}"))?;
+                if !needed.contains(&digest) {
+                    collected.bytes += self.layer_bytes_on_disk(&digest);
+                    self.discard(&self.folder("layers").join(&hex))?;
+                    collected.layers.push(digest);
+                }
+            }
+            for algorithm in ["sha256", "sha512"] {
+                let folder = self.folder("blobs").join(algorithm);
+                for hex in disk::names(&folder)? {
+                    if !Digest::parse(&format!("{algorithm}:{hex}"))
+                        .is_ok_and(|digest| needed.contains(&digest))
+                    {
+                        let path = folder.join(&hex);
+                        collected.bytes += std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+                        std::fs::remove_file(&path)?;
+                        collected.blobs += 1;
+                    }
+                }
+            }
+        }
+        self.empty_trash()?;
+        Ok(collected)
+    }
+
+    /// All digests that something refers to; ingests of the dead go on the way.
+    fn needed(&self, collected: &mut Collected) -> Result<BTreeSet<Digest>> {
+        let mut needed = BTreeSet::new();
+        for image in self.images()? {
+            needed.extend(
+                image
+                    .manifests
+                    .iter()
+                    .flat_map(|known| [Some(known.digest.clone()), known.index.clone()])
+                    .flatten(),
+            );
+            needed.insert(image.id);
+            needed.extend(image.layers);
+        }
+        for name in disk::names(&self.folder("ingest"))? {
+            let directory = self.folder("ingest").join(&name);
+            match Lock::attempt(&directory.join(ALIVE)) {
+                Ok(None) => {
+                    let kept = disk::read_small(&directory.join(KEPT), 4 << 20)?.unwrap_or_default();
+                    needed.extend(
+                        String::from_utf8_lossy(&kept).lines().filter_map(|line| Digest::parse(line).ok()),
+                    );
+                }
+                Ok(Some(_)) => {
+                    self.discard(&directory)?;
+                    collected.leftovers += 1;
+                }
+                // It ended by itself in this moment.
+                Err(error) if error.errno() == Some(libc::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(needed)
+    }
+
+    /// Renames something into the trash.
+    pub(super) fn discard(&self, path: &std::path::Path) -> Result<()> {
+        match std::fs::rename(path, self.folder("trash").join(disk::random())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn empty_trash(&self) -> Result<()> {
+        for name in disk::names(&self.folder("trash"))? {
+            disk::remove_tree(&self.folder("trash").join(name))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! `ocictl image …` without a registry: archives in, lists, names, mounts, removal.
+
+mod support;
+
+use std::fs;
+use support::{Scratch, docker_archive, files, run, tar, tar_of};
+
+/// A store with one image, `busybox:test`, of two layers.
+fn loaded(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    let layers = [
+        tar(&[("etc/motd", b"hello\n"), ("bin/sh", b"#!")]),
+        tar(&[("etc/motd", b"changed\n"), ("bin/.wh.sh", b"")]),
+    ];
+    fs::write(scratch.join("image.tar"), docker_archive("busybox:test", &layers)).expect("written");
+    let said = scratch.ok(&["load", "-i", scratch.join("image.tar").to_str().expect("text")]);
+    assert_eq!(said, "Loaded image: docker.io/library/busybox:test\n");
+    scratch
+}
+
+#[test]
+fn an_image_is_found_by_name_id_and_digest() {
+    let scratch = loaded("found");
+    let id = scratch.ok(&["image", "inspect", "busybox:test", "--format", "{{.Id}}"]);
+    let digest = scratch.ok(&["image", "inspect", "busybox:test", "--format", "{{.Digest}}"]);
+    assert!(digest.starts_with("sha256:"), "{digest}");
+    for name in ["docker.io/library/busybox:test", "library/busybox:test", &id[..12], &id[..4], id.trim()] {
+        assert_eq!(scratch.ok(&["image", "inspect", name, "--format", "{{.Id}}"]), id, "{name}");
+    }
+    assert_eq!(scratch.ok(&["images", "-q"]), format!("{}\n", &id[..12]));
+    assert_eq!(
+        scratch.ok(&["images", "--format", "{{.Repository}}:{{.Tag}} {{.Size}}"]),
+        "docker.io/library/busybox:test 5.63 kB\n"
+    );
+    assert_eq!(scratch.ok(&["images", "--filter", "label=purpose=other", "-q"]), "");
+    assert!(scratch.ok(&["history", "busybox:test"]).contains("by hand"));
+    let said = scratch.fails(&["image", "inspect", "nothere"]);
+    assert!(said.starts_with("Error: nothere: no such image\n  hint: "), "{said}");
+}
+
+#[test]
+fn names_are_given_and_taken_and_the_last_one_takes_the_image() {
+    let scratch = loaded("names");
+    let id = scratch.ok(&["image", "inspect", "busybox:test", "--format", "{{.Id}}"]);
+    scratch.ok(&["tag", &id[..10], "rhel"]);
+    assert_eq!(
+        scratch.ok(&["image", "inspect", "rhel", "--format", "{{.RepoTags}}"]),
+        "[docker.io/library/busybox:test localhost/rhel:latest]\n"
+    );
+    let said = scratch.fails(&["rmi", &id[..10]]);
+    assert!(
+        said.contains("has several names: docker.io/library/busybox:test, localhost/rhel:latest"),
+        "{said}"
+    );
+    assert_eq!(scratch.ok(&["rmi", "busybox:test"]), "Untagged: docker.io/library/busybox:test\n");
+    assert_eq!(scratch.ok(&["rmi", "rhel"]), format!("Untagged: localhost/rhel:latest\nDeleted: {id}"));
+    scratch.assert_empty();
+    assert_eq!(scratch.output(&["image", "exists", "rhel"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_mounted_image_shows_its_tree() {
+    let scratch = loaded("mounted");
+    let path = scratch.ok(&["image", "mount", "busybox:test"]);
+    let view = std::path::Path::new(path.trim());
+    assert_eq!(fs::read_to_string(view.join("etc/motd")).expect("of the upper layer"), "changed\n");
+    assert_eq!(files(&view.join("bin")), Vec::<String>::new(), "the whiteout hides it");
+    assert!(fs::write(view.join("x"), "").is_err(), "it is read-only");
+    scratch.ok(&["image", "unmount", "busybox:test"]);
+    scratch.ok(&["rmi", "busybox:test"]);
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    assert!(!mounts.contains(scratch.path.to_str().expect("text")), "{mounts}");
+}
+
+#[test]
+fn a_layer_holds_the_tree_that_tar_was_given() {
+    let scratch = Scratch::new("tree");
+    let tree = scratch.join("tree");
+    let script = r#"
+        mkdir -p bin etc many deep/a/b/c/d/e/f; cd "$1"
+        printf data > bin/file; ln bin/file bin/hard; ln -s file bin/link; ln -s "$(printf 'x%.0s' $(seq 600))" longlink
+        chmod 4755 bin/file; chown 1000:70000 etc; chmod 1777 etc; mkfifo fifo; mknod null c 1 3; mknod disk b 259 300000
+        for i in $(seq 200); do echo $i > many/file-with-a-long-name-$i; done
+        truncate -s 3M sparse; printf middle | dd of=sparse bs=1 seek=1500000 conv=notrunc status=none
+        : > empty; touch -d '1960-01-01 00:00:00.5' empty; touch -d '2040-01-01 00:00:00.123456789' fifo
+        printf '' > "$(printf 'n%.0s' $(seq 255))"; : > '-dash'; : > '#hash'; : > 'ü'
+        setfattr -n user.note -v text etc; setcap cap_net_raw+ep bin/file
+    "#;
+    fs::create_dir_all(&tree).expect("a directory");
+    run("sh", &["-ec", &format!("cd \"$1\"; {script}"), "sh", tree.to_str().expect("text")]);
+    fs::write(scratch.join("image.tar"), docker_archive("tree:1", &[tar_of(&tree)])).expect("written");
+    scratch.ok(&["load", "-i", scratch.join("image.tar").to_str().expect("text")]);
+    let view = scratch.ok(&["image", "mount", "tree:1"]);
+    assert_same_tree(view.trim(), tree.to_str().expect("text"));
+    scratch.ok(&["image", "unmount", "--all"]);
+}
+
+/// Compares two trees; only what differs is told.
+fn assert_same_tree(found: &str, wanted: &str) {
+    let (found, wanted) = (listing(found), listing(wanted));
+    assert!(wanted.lines().count() > 100, "there is something to compare");
+    let only = |one: &str, other: &str| {
+        let other: Vec<&str> = other.lines().collect();
+        one.lines().filter(|line| !other.contains(line)).take(10).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (only(&found, &wanted), only(&wanted, &found)),
+        (Vec::new(), Vec::new()),
+        "(too much, missing)"
+    );
+}
+
+/// Everything that can be seen of a tree, a line an entry; sizes and links of directories are the file system's own.
+fn listing(path: &str) -> String {
+    let script = r#"
+        cd "$1"
+        find . ! -type d -printf '%P|%y|%m|%U|%G|%T@|%n|%s|%l\n' | sort
+        find . -type d -printf '%P|%y|%m|%U|%G|%T@\n' | sort
+        find . \( -type b -o -type c \) -exec stat -c '%n %t %T' {} + | sort
+        find . -type f -print0 | sort -z | xargs -0 sha256sum
+        find . ! -type l -exec getfattr -h -d -m '^(user|security)\.' {} + 2>/dev/null | paste -sd' ' | sed 's/ # file/\n# file/g'
+    "#;
+    String::from_utf8_lossy(&run("sh", &["-ec", script, "sh", path])).into_owned()
+}
+
+#[test]
+fn what_is_no_image_is_refused_and_leaves_nothing() {
+    let scratch = Scratch::new("refused");
+    let layer = tar(&[("x", b"y")]);
+    let whole = docker_archive("x:1", std::slice::from_ref(&layer));
+    let cases: [(&str, Vec<u8>, &str); 4] = [
+        ("rubbish", b"rubbish".repeat(1000), "the checksum is wrong: this is no tar archive"),
+        ("cut off", whole[..3000].to_vec(), "cut off"),
+        (
+            "no manifest",
+            tar(&[("x.json", b"{}")]),
+            "neither index.json (OCI layout) nor manifest.json (docker save) is in it",
+        ),
+        ("empty", Vec::new(), "neither index.json"),
+    ];
+    for (name, bytes, wanted) in cases {
+        fs::write(scratch.join("bad.tar"), bytes).expect("written");
+        let said = scratch.fails(&["load", "-i", scratch.join("bad.tar").to_str().expect("text")]);
+        assert!(said.contains(wanted), "{name}: {said}");
+        scratch.ok(&["system", "check", "--repair"]);
+        scratch.assert_empty();
+    }
+}

@@ -1,0 +1,207 @@
+//! What the engine's tests share: a store of their own that goes with all of its mounts, the program, and images made by hand.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use ocictl::digest::Digest;
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A directory with a store of its own.
+pub struct Scratch {
+    pub path: PathBuf,
+}
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ocictl-{name}-{}", std::process::id()));
+        remove(&path);
+        fs::create_dir_all(&path).expect("a scratch directory");
+        Self { path }
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The program with this store.
+    pub fn command(&self) -> Command {
+        let program = std::env::var_os("OCICTL").unwrap_or_else(|| env!("CARGO_BIN_EXE_ocictl").into());
+        let mut command = Command::new(program);
+        command.arg("--root").arg(self.join("root")).arg("--runroot").arg(self.join("run"));
+        command
+            .env("CONTAINERS_REGISTRIES_CONF", self.registries_conf())
+            .env("REGISTRY_AUTH_FILE", self.join("auth.json"));
+        command.env("HOME", &self.path).env_remove("XDG_RUNTIME_DIR").stdin(Stdio::null());
+        command
+    }
+
+    /// A configuration that the machine's does not disturb.
+    fn registries_conf(&self) -> PathBuf {
+        let path = self.join("registries.conf");
+        if fs::symlink_metadata(&path).is_err() {
+            fs::write(&path, "unqualified-search-registries = [\"docker.io\"]\n").expect("a configuration");
+        }
+        path
+    }
+
+    pub fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Output {
+        self.command().args(arguments).output().expect("ocictl starts")
+    }
+
+    /// Runs it and returns what it printed; it must succeed.
+    pub fn ok<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let output = self.output(arguments);
+        let words: Vec<_> =
+            arguments.iter().map(|word| word.as_ref().to_string_lossy().into_owned()).collect();
+        assert!(
+            output.status.success(),
+            "ocictl {}: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs it and returns what it said; it must fail.
+    pub fn fails<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let output = self.output(arguments);
+        assert!(!output.status.success(), "it should fail: {}", String::from_utf8_lossy(&output.stdout));
+        let said = String::from_utf8(output.stderr).expect("text");
+        assert!(!said.contains("panicked"), "{said}");
+        said
+    }
+
+    /// Nothing is left of what was tried: no layer, no blob, nothing half made; and the store is whole.
+    pub fn assert_empty(&self) {
+        for folder in ["layers", "images", "names", "ingest", "trash", "blobs/sha256"] {
+            assert_eq!(files(&self.join("root").join(folder)), Vec::<String>::new(), "{folder}");
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+fn remove(path: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mut points: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    points.reverse();
+    for point in points.into_iter().filter(|point| Path::new(point).starts_with(path)) {
+        let _gone = Command::new("umount").arg("-l").arg(point).status();
+    }
+    let _nothing_there = fs::remove_dir_all(path);
+}
+
+/// The names in a directory, sorted.
+pub fn files(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .map(|entries| {
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+        })
+        .unwrap_or_default();
+    names.sort();
+    names
+}
+
+/// Runs a program that must succeed; what it printed.
+pub fn run<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Vec<u8> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// A directory as GNU tar sees it.
+pub fn tar_of(directory: &Path) -> Vec<u8> {
+    run(
+        "tar",
+        &[
+            "--xattrs",
+            "--xattrs-include=*",
+            "--sort=name",
+            "-S",
+            "-C",
+            directory.to_str().expect("text"),
+            "-cf",
+            "-",
+            ".",
+        ],
+    )
+}
+
+/// The configuration of an image of these layers (uncompressed).
+pub fn config(layers: &[Vec<u8>]) -> Value {
+    json!({
+        "created": "2026-11-01T00:00:00Z", "architecture": goarch(), "os": "linux",
+        "config": {"Cmd": ["/bin/sh"], "Env": ["PATH=/bin"], "Labels": {"purpose": "test"}},
+        "rootfs": {"type": "layers", "diff_ids": layers.iter().map(|layer| Digest::of(layer).to_string()).collect::<Vec<_>>()},
+        "history": layers.iter().map(|_| json!({"created": "2026-11-01T00:00:00Z", "created_by": "by hand"})).collect::<Vec<_>>(),
+    })
+}
+
+pub fn goarch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// A tar of files.
+pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, content) in files {
+        bytes.extend(header(name, b'0', content.len() as u64, ""));
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+    }
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}
+
+/// A header of the ustar format.
+pub fn header(name: &str, kind: u8, size: u64, link: &str) -> [u8; 512] {
+    let mut block = [0u8; 512];
+    let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
+    put(0, name.as_bytes());
+    put(100, b"0000644\0");
+    put(108, b"0000000\0");
+    put(116, b"0000000\0");
+    put(124, format!("{size:011o}\0").as_bytes());
+    put(136, b"00000000000\0");
+    put(156, &[kind]);
+    put(157, link.as_bytes());
+    put(257, b"ustar\x0000");
+    seal(block)
+}
+
+/// Writes the checksum of a header.
+pub fn seal(mut block: [u8; 512]) -> [u8; 512] {
+    block[148..156].copy_from_slice(b"        ");
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block
+}
+
+/// What `docker save` writes for one image.
+pub fn docker_archive(name: &str, layers: &[Vec<u8>]) -> Vec<u8> {
+    let config = config(layers).to_string();
+    let config_name = format!("{}.json", Digest::of(config.as_bytes()).hex());
+    let names: Vec<String> =
+        layers.iter().map(|layer| format!("{}/layer.tar", Digest::of(layer).hex())).collect();
+    let manifest = json!([{"Config": config_name, "RepoTags": [name], "Layers": names}]).to_string();
+    let mut files: Vec<(&str, &[u8])> =
+        names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice)).collect();
+    files.push((&config_name, config.as_bytes()));
+    files.push(("manifest.json", manifest.as_bytes()));
+    tar(&files)
+}
