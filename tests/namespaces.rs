@@ -5,7 +5,7 @@ mod support;
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::{Child, Command, Stdio};
+use support::holder::Holder;
 use support::{Bundle, probe, runtime, skip_on_peer};
 
 /// Name in `/proc/PID/ns`, name in config.json, option of unshare(1).
@@ -31,40 +31,6 @@ fn inode(path: &str) -> String {
 /// Runc 1.1 does not know time namespaces.
 fn known(kind: &str) -> bool {
     kind != "time" || !support::is_peer()
-}
-
-/// A process that holds a new namespace of a kind open.
-struct Holder(Child);
-
-impl Holder {
-    fn of(kind: &str, option: &str) -> Self {
-        let mut arguments = vec![option, "--fork", "--kill-child"];
-        if kind == "user" {
-            arguments.push("--map-root-user");
-        }
-        arguments.extend(["sh", "-c", "echo up; exec sleep 100"]);
-        let mut child = Command::new("unshare").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line)
-            .unwrap();
-        assert_eq!(line, "up\n");
-        Self(child)
-    }
-
-    /// The namespace file of the process inside: the child of unshare.
-    fn path(&self, kind: &str) -> String {
-        let pid = self.0.id();
-        let child = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        format!("/proc/{}/ns/{kind}", child.trim())
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        // --kill-child takes the process inside along.
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
 }
 
 #[test]
@@ -364,4 +330,62 @@ fn namespace_path_of_another_kind_is_refused() {
     let outcome = bundle.create();
     assert_eq!(outcome.code, Some(1), "{outcome:#?}");
     support::leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn message_queues_belong_to_root_of_the_user_namespace() {
+    if skip_on_peer("runc makes the namespace with a group that is not mapped") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.user_namespace(100_000, 65536);
+    assert_eq!(bundle.payload("stat -c %u:%g /dev/mqueue"), "0:0\n");
+}
+
+#[test]
+fn message_queues_belong_to_root_of_a_joined_user_namespace() {
+    if skip_on_peer("runc refuses a joined user namespace without maps") {
+        return;
+    }
+    let holder = Holder::with(&["--user"]);
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{}/{map}", holder.pid()), "0 100000 65536").unwrap();
+    }
+    let mut bundle = Bundle::new();
+    bundle.namespace("user", Some(&holder.path("user")));
+    bundle.chown_rootfs(100_000);
+    assert_eq!(bundle.payload("stat -c %u:%g /dev/mqueue"), "0:0\n");
+}
+
+#[test]
+fn l1_user_pid_and_time_namespaces_are_joined_in_any_combination() {
+    if skip_on_peer("runc 1.1 does not know time namespaces") {
+        return;
+    }
+    let holder = Holder::with(&["--user", "--map-root-user", "--pid", "--time"]);
+    for number in 0..8 {
+        let joined = |bit: u32| number >> bit & 1 == 1;
+        let path = |bit: u32, kind: &str| joined(bit).then(|| holder.path(kind));
+        let mut bundle = Bundle::sh(SHOW);
+        bundle.namespace("pid", path(0, "pid").as_deref()).namespace("time", path(1, "time").as_deref());
+        if let Some(path) = path(2, "user") {
+            bundle.namespace("user", Some(&path));
+        }
+        bundle.write_config();
+        let wrapper = ["strace", "-f", "-qq", "-o", "trace", "-e", "trace=clone,clone3,fork,vfork"];
+        let words = ["run", "--bundle", "bundle", &bundle.id];
+        let output = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok().stdout;
+        let seen = probe::values(&output);
+        for (bit, kind) in [(0, "pid"), (1, "time"), (2, "user")] {
+            assert_eq!(seen[kind] == inode(&holder.path(kind)), joined(bit), "{kind} of {number}: {output}");
+        }
+        // What the shell itself starts is not counted: the runtime's children are made by clone3(2).
+        let trace = fs::read_to_string(bundle.dir.join("trace")).unwrap();
+        let processes = trace.lines().filter(|line| line.contains(" clone3(")).count();
+        assert_eq!(
+            processes,
+            if joined(2) { 2 } else { 1 },
+            "one in between, where a user namespace is joined: {trace}"
+        );
+    }
 }

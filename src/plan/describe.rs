@@ -26,13 +26,13 @@ impl Display for Action {
             Self::OomScoreAdj(value) => write!(out, "set oom_score_adj to {}", bytes(value)),
             Self::JoinCgroups => out.write_str("join the cgroups"),
             Self::JoinNamespaces => out.write_str("join the namespaces"),
-            Self::Unshare(flags) => write!(out, "make namespaces ({flags:#x})"),
             Self::AwaitIdMaps => out.write_str("wait for the id maps"),
             Self::NamespaceRoot { drop_groups } => {
                 let groups = if *drop_groups { "without groups" } else { "groups as they are" };
                 write!(out, "become root of the user namespace, {groups}")
             }
             Self::NotDumpable => out.write_str("forbid others to trace init"),
+            Self::IpcNamespace => out.write_str("make the ipc namespace"),
             Self::CgroupNamespace => out.write_str("make the cgroup namespace"),
             Self::Session => out.write_str("make a session"),
             Self::Keyring { name, .. } => write!(out, "join session keyring {}", path(name)),

@@ -16,6 +16,9 @@ pub struct Namespaces {
     /// `CLONE_NEW*` of the clone that makes init. Without the cgroup namespace: init makes that one itself when it is in
     /// its cgroups, or it would see the runtime's cgroup as its root.
     pub create: u64,
+    /// `CLONE_NEW*` of those that init makes itself once it is root of its user namespace: the ipc namespace, since the root of
+    /// its message queues belongs to whoever makes it, who before that is an id without a mapping.
+    pub create_as_root: u64,
     /// Namespaces that are joined by path.
     pub join: Vec<Join>,
     /// `CLONE_NEW*` of the namespaces that are joined all at once, by the pidfd of a process that is in them.
@@ -90,6 +93,10 @@ impl Namespaces {
             }
         }
 
+        if namespaces.separates(NamespaceKind::User) {
+            namespaces.create_as_root = namespaces.create & clone_flag(NamespaceKind::Ipc);
+            namespaces.create &= !namespaces.create_as_root;
+        }
         if namespaces.creates(NamespaceKind::User) {
             namespaces.id_maps = Some(IdMaps::decide(linux, host));
         }
@@ -116,9 +123,9 @@ impl Namespaces {
         namespaces
     }
 
-    /// Whether a namespace of that kind is made anew by the clone.
+    /// Whether a namespace of that kind is made anew.
     pub fn creates(&self, kind: NamespaceKind) -> bool {
-        self.create & clone_flag(kind) != 0
+        (self.create | self.create_as_root) & clone_flag(kind) != 0
     }
 
     /// Whether a namespace of that kind is joined.
@@ -188,10 +195,14 @@ impl Namespaces {
         } else if self.joins(NamespaceKind::User) {
             steps.push(Step::own(Action::NamespaceRoot { drop_groups: true }));
         }
-        if let Some(index) =
-            linux.namespaces.iter().position(|one| one.kind == NamespaceKind::Cgroup && one.path.is_none())
-        {
-            steps.push(Step::of(Place::element("linux.namespaces", index), Action::CgroupNamespace));
+        let new = |kind| linux.namespaces.iter().position(|one| one.kind == kind && one.path.is_none());
+        let place = |index| Place::element("linux.namespaces", index);
+        if self.create_as_root != 0 {
+            let place = new(NamespaceKind::Ipc).map_or(Place::NONE, place);
+            steps.push(Step::of(place, Action::IpcNamespace));
+        }
+        if let Some(index) = new(NamespaceKind::Cgroup) {
+            steps.push(Step::of(place(index), Action::CgroupNamespace));
         }
         steps
     }

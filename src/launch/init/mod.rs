@@ -129,12 +129,12 @@ impl<'a> Init<'a> {
             Action::OomScoreAdj(value) => self.write_proc(c"self/oom_score_adj", value),
             Action::JoinCgroups => self.join_cgroups(),
             Action::JoinNamespaces => self.join_namespaces(),
-            Action::Unshare(flags) => namespaces::unshare(*flags),
             Action::AwaitIdMaps | Action::NetDevices | Action::RuntimeHooks | Action::Ready => {
                 self.meet_runtime(action)
             }
             Action::NamespaceRoot { drop_groups } => self.become_root(*drop_groups),
             Action::NotDumpable => namespaces::not_dumpable(),
+            Action::IpcNamespace => namespaces::unshare(libc::CLONE_NEWIPC as u32),
             Action::CgroupNamespace => namespaces::unshare(libc::CLONE_NEWCGROUP as u32),
             Action::Session => identity::new_session(),
             Action::Keyring { name, permissions } => identity::join_keyring(name, *permissions),

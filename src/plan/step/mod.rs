@@ -46,8 +46,6 @@ pub enum Action {
     JoinCgroups,
     /// Enters the namespaces of [`Namespaces::join`](crate::plan::namespaces::Namespaces), whose files the parent opened.
     JoinNamespaces,
-    /// Makes new namespaces after a user namespace was joined: `CLONE_NEW*`.
-    Unshare(u32),
     /// Waits until the parent has written the id maps of the new user namespace.
     AwaitIdMaps,
     /// Becomes user and group 0 of the user namespace; `drop_groups` where setgroups(2) is allowed.
@@ -57,6 +55,8 @@ pub enum Action {
     },
     /// Hides this process's memory and files from whoever shares a namespace with it (CVE-2016-9962).
     NotDumpable,
+    /// Makes the ipc namespace, now that the process is root of its user namespace.
+    IpcNamespace,
     /// Makes the cgroup namespace, now that the process is in its cgroups.
     CgroupNamespace,
     /// setsid(2).
