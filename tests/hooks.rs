@@ -186,6 +186,38 @@ fn hook_has_the_configured_arguments_and_environment_alone() {
 }
 
 #[test]
+fn h4_start_container_hook_without_an_environment_has_the_programs_with_its_home() {
+    let mut bundle = Bundle::sh("env | sort >/program");
+    bundle.set("/process/env", json!(["A=1", "PATH=/bin", "A=2"]));
+    let script = "env | sort >/hook";
+    bundle.push("/hooks/startContainer", json!({ "path": "/bin/sh", "args": ["sh", "-c", script] }));
+    bundle.run().ok();
+    let read = |name: &str| std::fs::read_to_string(bundle.rootfs().join(name)).unwrap();
+    assert!(read("hook").contains("HOME=/root\n"), "{}", read("hook"));
+    assert_eq!(read("hook"), read("program"));
+}
+
+#[test]
+fn hooks_of_the_runtimes_file_system_begin_in_the_bundle() {
+    if skip_on_peer("runc runs some in the root file system and some where its caller is") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    for kind in KINDS.iter().filter(|kind| **kind != "startContainer") {
+        let script = format!("/bin/pwd >{}/{kind}.pwd", bundle.dir.display());
+        bundle.push(&format!("/hooks/{kind}"), json!({ "path": "/bin/sh", "args": ["sh", "-c", script] }));
+    }
+    bundle.run().ok();
+    for kind in KINDS.iter().filter(|kind| **kind != "startContainer") {
+        assert_eq!(
+            recorded(&bundle, &format!("{kind}.pwd")).trim(),
+            bundle.path().to_str().unwrap(),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
 fn hook_without_arguments_has_its_path_as_the_first() {
     // D14
     if skip_on_peer("runc runs it with no argument at all") {

@@ -144,7 +144,7 @@ pub fn discard(directory: &Directory, cause: &Error, log: &Log) -> Result<()> {
 /// "Lifecycle", step 13).
 pub fn run_poststop(record: &Record, log: &Log) {
     let state = State::new(&record.id, Status::Stopped, None, &record.bundle, record.annotations.clone());
-    let told = process::hooks(&record.poststop, "hooks.poststop", Status::Stopped, None).and_then(|hooks| {
+    let told = process::hooks(&record.poststop, "hooks.poststop", Status::Stopped).and_then(|hooks| {
         hooks.iter().try_for_each(|hook| match hooks::run_one(hook, &state, None) {
             Ok(()) => Ok(()),
             Err(error) => log.warning(&error.to_string()),

@@ -5,7 +5,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::launch::hook::{self, End, Running, Words};
-use crate::plan::step::Hook;
+use crate::plan::step::{Hook, HookEnvironment};
 use crate::spec::State;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags};
@@ -74,7 +74,7 @@ fn command(hook: &Hook, state: &State, stdin: OwnedFd, output: OwnedFd) -> Resul
     if std::fs::metadata(&state.bundle).is_ok_and(|bundle| bundle.is_dir()) {
         command.current_dir(&state.bundle);
     }
-    if let Some(environment) = &hook.environment {
+    if let HookEnvironment::Listed(environment) = &hook.environment {
         command.env_clear();
         for entry in environment.iter() {
             let cut = entry.iter().position(|byte| *byte == b'=').unwrap_or(entry.len());

@@ -76,7 +76,7 @@ fn end(container: &Container) {
 /// Runs the `poststart` hooks; when one fails the container must not go on (runtime.md, "Lifecycle", step 10).
 fn poststart(container: &Container) -> Result<()> {
     let record = &container.record;
-    let hooks = crate::plan::process::hooks(&record.poststart, "hooks.poststart", Status::Running, None)?;
+    let hooks = crate::plan::process::hooks(&record.poststart, "hooks.poststart", Status::Running)?;
     if hooks.is_empty() {
         return Ok(());
     }

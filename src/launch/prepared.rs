@@ -1,8 +1,7 @@
 //! What init needs ready in memory before the clone: arrays for execve(2), the states that hooks read, the filter.
 
 use crate::plan::Plan;
-use crate::plan::step::Action;
-use crate::plan::step::Hook;
+use crate::plan::step::{Action, Hook, HookEnvironment};
 use crate::plan::strings::StringList;
 use crate::sys::exec::StringArray;
 use crate::sys::filter::Instruction;
@@ -35,8 +34,8 @@ pub struct Prepared {
 pub struct PreparedHook {
     /// `argv`.
     pub arguments: StringArray,
-    /// `envp`.
-    pub environment: StringArray,
+    /// `envp`; nothing where it is the program's.
+    pub environment: Option<StringArray>,
     /// The state on its stdin, up to the pid.
     pub state_head: Vec<u8>,
     /// And after it.
@@ -80,8 +79,9 @@ impl PreparedHook {
     fn new(hook: &Hook, state: &impl Fn(&Hook) -> (Vec<u8>, Vec<u8>)) -> Self {
         let (state_head, state_tail) = state(hook);
         let environment = match &hook.environment {
-            Some(environment) => array(environment),
-            None => StringArray::new(own_environment().iter().map(Vec::as_slice)),
+            HookEnvironment::Listed(environment) => Some(array(environment)),
+            HookEnvironment::Callers => Some(StringArray::new(own_environment().iter().map(Vec::as_slice))),
+            HookEnvironment::Programs => None,
         };
         Self { arguments: array(&hook.arguments), environment, state_head, state_tail }
     }

@@ -40,7 +40,7 @@ use net_devices::NetDevice;
 use process::{Execution, Identity};
 use resctrl::Resctrl;
 use std::path::Path;
-use step::{Action, Cover, Hook, IdMapped, Step};
+use step::{Action, Cover, Hook, HookEnvironment, IdMapped, Step};
 
 /// What the caller typed, as far as it changes the plan.
 #[derive(Debug, Clone)]
@@ -133,8 +133,8 @@ impl Plan {
             net_devices: net_devices::decide(linux),
             steps: Vec::new(),
             outside: Vec::new(),
-            runtime_hooks: process::hooks(&spec.hooks.prestart, "hooks.prestart", Status::Creating, None)?,
-            poststart: process::hooks(&spec.hooks.poststart, "hooks.poststart", Status::Running, None)?,
+            runtime_hooks: process::hooks(&spec.hooks.prestart, "hooks.prestart", Status::Creating)?,
+            poststart: process::hooks(&spec.hooks.poststart, "hooks.poststart", Status::Running)?,
             execution: None,
             seccomp,
             listener,
@@ -145,7 +145,6 @@ impl Plan {
             &spec.hooks.create_runtime,
             "hooks.createRuntime",
             Status::Creating,
-            None,
         )?);
         plan.prepare(spec, host, &options)?;
         plan.hand_over(spec, host, &options)?;
@@ -185,8 +184,11 @@ impl Plan {
         if !self.runtime_hooks.is_empty() {
             self.steps.push(Step::of(Place::property("hooks"), Action::RuntimeHooks));
         }
-        let hooks =
-            process::hooks(&spec.hooks.create_container, "hooks.createContainer", Status::Creating, None)?;
+        let mut hooks =
+            process::hooks(&spec.hooks.create_container, "hooks.createContainer", Status::Creating)?;
+        let bundle = mounts::c_string(&options.bundle.to_string_lossy(), &Place::NONE, "bundle")?;
+        // As the hooks outside, which the runtime runs in the bundle.
+        hooks.iter_mut().for_each(|hook| hook.directory = Some(bundle.clone()));
         self.steps.extend(hooks.into_iter().map(hook_step));
         self.steps.extend(parts.enter()?);
         self.steps.extend(security::sysctls(spec)?);
@@ -219,7 +221,12 @@ impl Plan {
         let late = self.become_process(process, personality, host, options)?;
         self.report_ready(options);
         let hooks = &spec.hooks.start_container;
-        let hooks = process::hooks(hooks, "hooks.startContainer", Status::Created, Some(&process.env))?;
+        let mut hooks = process::hooks(hooks, "hooks.startContainer", Status::Created)?;
+        for hook in &mut hooks {
+            if matches!(hook.environment, HookEnvironment::Callers) {
+                hook.environment = HookEnvironment::Programs;
+            }
+        }
         self.steps.extend(hooks.into_iter().map(hook_step));
         self.execute(process, late);
         Ok(())

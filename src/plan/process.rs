@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::mounts::c_string;
 use crate::plan::namespaces::Namespaces;
-use crate::plan::step::{Action, Capabilities, Hook, Rlimit, Step};
+use crate::plan::step::{Action, Capabilities, Hook, HookEnvironment, Rlimit, Step};
 use crate::plan::strings::StringList;
 use crate::plan::{Options, Place, mounts};
 use crate::spec::linux::PersonalityDomain;
@@ -181,16 +181,11 @@ pub fn rlimits(process: &Process) -> impl Iterator<Item = Step> + '_ {
     })
 }
 
-/// Decides the hooks of one kind.
+/// Decides the hooks of one kind, in the environment and the directory of whoever runs them where nothing else is listed.
 ///
 /// # Errors
 /// A NUL byte in a path.
-pub fn hooks(
-    hooks: &[spec::Hook],
-    path: &'static str,
-    status: spec::Status,
-    fallback_environment: Option<&[String]>,
-) -> Result<Vec<Hook>> {
+pub fn hooks(hooks: &[spec::Hook], path: &'static str, status: spec::Status) -> Result<Vec<Hook>> {
     let decide = |(index, hook): (usize, &spec::Hook)| {
         let place = Place::element(path, index);
         let arguments = if hook.args.is_empty() {
@@ -198,11 +193,15 @@ pub fn hooks(
         } else {
             StringList::new(hook.args.iter().map(String::as_str))
         };
-        let environment = hook.env.as_deref().or(fallback_environment);
+        let list = |env: &Vec<String>| StringList::new(env.iter().map(String::as_str));
         Ok(Hook {
             path: c_string(&hook.path, &place, "path")?,
             arguments,
-            environment: environment.map(|env| StringList::new(env.iter().map(String::as_str))),
+            environment: hook
+                .env
+                .as_ref()
+                .map_or(HookEnvironment::Callers, |env| HookEnvironment::Listed(list(env))),
+            directory: None,
             timeout: hook.timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
             status,
             place,

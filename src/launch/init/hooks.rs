@@ -12,6 +12,7 @@ use crate::sys::exec::execve;
 use crate::sys::signals::{self, IgnoredPipe};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
+use std::ffi::CStr;
 use std::io::Write;
 
 impl Init<'_> {
@@ -72,7 +73,11 @@ impl Init<'_> {
         if connected.is_ok()
             && let Some(prepared) = self.prepared.hooks.get(index)
         {
-            let errno = execve(&hook.path, &prepared.arguments, &prepared.environment);
+            if let Some(directory) = &hook.directory {
+                begin_in(directory);
+            }
+            let environment = prepared.environment.as_ref().unwrap_or(&self.prepared.environment);
+            let errno = execve(&hook.path, &prepared.arguments, environment);
             let mut words = Words::default();
             let _best_effort = match errno::known(errno.raw_os_error()) {
                 Some(text) => write!(words, "exec: {text}"),
@@ -82,4 +87,9 @@ impl Init<'_> {
         }
         clone::exit(127)
     }
+}
+
+/// Goes where a hook begins. Best effort: nothing says where that is, and in a user namespace init may not come there.
+fn begin_in(directory: &CStr) {
+    let _best_effort = rustix::process::chdir(directory);
 }

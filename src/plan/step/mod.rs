@@ -10,7 +10,7 @@ mod scheduling;
 
 pub use device::{Device, Symlink};
 pub use mount::{Bind, Cover, Fallback, Filesystem, IdMapped, Kind, MapTexts, Mount, Parameter};
-pub use process::{Capabilities, Hook, Rlimit};
+pub use process::{Capabilities, Hook, HookEnvironment, Rlimit};
 pub use scheduling::{IoPriority, MemoryPolicy, Scheduler};
 
 use crate::plan::Place;

@@ -33,6 +33,17 @@ pub struct Rlimit {
     pub hard: u64,
 }
 
+/// Where a hook has its environment from.
+#[derive(Debug, Clone)]
+pub enum HookEnvironment {
+    /// What its `env` lists.
+    Listed(StringList),
+    /// That of whoever runs it.
+    Callers,
+    /// That of the container's program, with the `HOME` that is looked up for it.
+    Programs,
+}
+
 /// A hook, ready to run.
 #[derive(Debug, Clone)]
 pub struct Hook {
@@ -40,8 +51,10 @@ pub struct Hook {
     pub path: CString,
     /// `argv`; the path when `args` is empty.
     pub arguments: StringList,
-    /// `envp`; nothing means the environment of whoever runs it.
-    pub environment: Option<StringList>,
+    /// `envp`.
+    pub environment: HookEnvironment,
+    /// Where it begins; nothing is where whoever runs it is.
+    pub directory: Option<CString>,
     /// How long it may take.
     pub timeout: Option<Duration>,
     /// The status that its state on stdin tells.
