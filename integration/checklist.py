@@ -4,7 +4,8 @@
     integration/checklist.py [--list]      --list: without running the tests
 
 The rows and their tests are those of docs/spec-conformance.md. It fails when a row is missing or pending, when a test is
-not where its link says, and when one fails. A row that this kernel cannot show whole says what the kernel lacks.
+not where its link says, and when one fails, and when a test that is
+named after a row does not stand in it. A row that this kernel cannot show whole says what the kernel lacks.
 """
 
 import collections
@@ -27,7 +28,7 @@ Result = collections.namedtuple("Result", "verdict skipped")
 
 def main():
     rows = read_table()
-    problems = misplaced(rows)
+    problems = misplaced(rows) + unlisted(rows)
     tests = {test for row in rows for test in row.tests}
     broken = [test for test in tests if not is_there(*test)]
     problems += [f"{file} has no test {name}" for file, name in sorted(broken)]
@@ -60,6 +61,24 @@ def misplaced(rows):
     return ([f"row {name} is missing" for name in sorted(expected - set(found))]
             + [f"row {name} is unknown" for name in sorted(set(found) - expected)]
             + [f"row {name} stands {count} times" for name, count in found.items() if count > 1])
+
+
+def unlisted(rows):
+    """Tests that are named after rows and do not stand in them."""
+    listed = {row.name: {name for _, name in row.tests} for row in rows}
+    problems = []
+    for path in sorted([*ROOT.glob("tests/**/*.rs"), *ROOT.glob("src/**/*.rs")]):
+        for name in re.findall(r"#\[test\]\n(?:\s*#\[.*\n)*\s*fn (\w+)\(", path.read_text(encoding="utf-8")):
+            problems += [f"{path.relative_to(ROOT)}: {name} does not stand in row {row}"
+                         for row in rows_of(name) if row in listed and name not in listed[row]]
+    return problems
+
+
+def rows_of(name):
+    """The rows that a test's name begins with: `b14_b15_…`, `h1_to_h6_…`."""
+    if match := re.match(r"([a-z])(\d+)_to_\1(\d+)_", name):
+        return [f"{match[1].upper()}{number}" for number in range(int(match[2]), int(match[3]) + 1)]
+    return re.match(r"(?:[a-z]\d+_)*", name)[0].upper().split("_")[:-1]
 
 
 def is_there(file, name):

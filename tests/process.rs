@@ -124,28 +124,41 @@ fn no_new_privileges_is_as_set() {
     }
 }
 
+/// All sixteen with the names that `/proc/PID/limits` has for them, and values of their own. A machine need not allow
+/// priorities at all, so those two are 0.
+const RLIMITS: [(&str, &str, u64, u64); 16] = [
+    ("RLIMIT_AS", "Max address space", 1 << 30, 1 << 31),
+    ("RLIMIT_CORE", "Max core file size", 1024, 4096),
+    ("RLIMIT_CPU", "Max cpu time", 101, 102),
+    ("RLIMIT_DATA", "Max data size", 1 << 28, 1 << 29),
+    ("RLIMIT_FSIZE", "Max file size", 1 << 26, 1 << 27),
+    ("RLIMIT_LOCKS", "Max file locks", 103, 104),
+    ("RLIMIT_MEMLOCK", "Max locked memory", 8192, 16384),
+    ("RLIMIT_MSGQUEUE", "Max msgqueue size", 105, 106),
+    ("RLIMIT_NICE", "Max nice priority", 0, 0),
+    ("RLIMIT_NOFILE", "Max open files", 107, 108),
+    ("RLIMIT_NPROC", "Max processes", 1000, 1001),
+    ("RLIMIT_RSS", "Max resident set", 1 << 24, 1 << 25),
+    ("RLIMIT_RTPRIO", "Max realtime priority", 0, 0),
+    ("RLIMIT_RTTIME", "Max realtime timeout", 109, 110),
+    ("RLIMIT_SIGPENDING", "Max pending signals", 111, 112),
+    ("RLIMIT_STACK", "Max stack size", 1 << 20, 1 << 21),
+];
+
 #[test]
 fn rlimits_are_set_soft_and_hard() {
     // B15
     let mut bundle = Bundle::new();
-    bundle.set(
-        "/process/rlimits",
-        json!([
-            { "type": "RLIMIT_NOFILE", "soft": 100, "hard": 200 },
-            { "type": "RLIMIT_CORE", "soft": 0, "hard": 0 },
-            { "type": "RLIMIT_STACK", "soft": 1_048_576, "hard": 2_097_152 },
-            { "type": "RLIMIT_AS", "soft": 1_073_741_824, "hard": 2_147_483_648_u64 }
-        ]),
-    );
+    bundle.unset("/process/rlimits");
+    for (kind, _, soft, hard) in RLIMITS {
+        bundle.push("/process/rlimits", json!({ "type": kind, "soft": soft, "hard": hard }));
+    }
     let output = bundle.payload("cat /proc/self/limits");
-    let limit = |name: &str| {
+    for (kind, name, soft, hard) in RLIMITS {
         let line = output.lines().find(|line| line.starts_with(name)).unwrap();
-        line[name.len()..].split_whitespace().take(2).collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(limit("Max open files"), "100 200");
-    assert_eq!(limit("Max core file size"), "0 0");
-    assert_eq!(limit("Max stack size"), "1048576 2097152");
-    assert_eq!(limit("Max address space"), "1073741824 2147483648");
+        let shown: Vec<&str> = line[name.len()..].split_whitespace().take(2).collect();
+        assert_eq!(shown, [soft.to_string(), hard.to_string()], "{kind}");
+    }
 }
 
 #[test]
@@ -311,6 +324,25 @@ fn preserved_descriptors_come_after_the_standard_three() {
     let wrapper = ["sh", "-c", "exec 3<three 4<four 5</; exec \"$@\"", "sh"];
     let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok();
     assert_eq!(outcome.stdout, "three\nfour\nno 5\n");
+}
+
+#[test]
+fn d26_sockets_that_systemd_passes_to_the_runtime_reach_the_program() {
+    let show = "echo \"<$LISTEN_FDS> <$LISTEN_PID>\"; cat <&3; cat <&4; test -e /proc/self/fd/5 || echo no 5";
+    for (pid, expected) in [
+        ("$$", "<2> <1>\nthree\nfour\nno 5\n"),
+        // Meant for another process.
+        ("1", "<> <>\nno 5\n"),
+    ] {
+        let bundle = Bundle::sh(show);
+        bundle.write_config();
+        fs::write(bundle.dir.join("three"), "three\n").unwrap();
+        fs::write(bundle.dir.join("four"), "four\n").unwrap();
+        let words = ["run", "--bundle", "bundle", &bundle.id];
+        let script = format!("exec 3<three 4<four 5</; LISTEN_FDS=2 LISTEN_PID={pid} exec \"$@\"");
+        let outcome = bundle.finish(&mut bundle.command_under(&["sh", "-c", &script, "sh"], &words)).ok();
+        assert_eq!(outcome.stdout, expected, "LISTEN_PID={pid}");
+    }
 }
 
 #[test]
