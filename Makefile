@@ -75,6 +75,12 @@ checklist: build
 	@integration/checklist.py
 .PHONY: checklist
 
+## differential: the same bundles under corten, Debian's runc and crun, and a summary (docs/differences.md); as root
+differential: build
+	@integration/setup.sh test
+	@cargo test --quiet --locked --test differential -- --nocapture
+.PHONY: differential
+
 ## host-test: runs the tests on a host of its own (user-mode Linux) with systemd, cgroup v2 alone and AppArmor; as root
 host-test: build
 	@integration/setup.sh host

@@ -2,6 +2,7 @@
 //! state root and cgroup path. Dropping it checks that the runtime left nothing behind.
 
 use super::leaks;
+use super::runtime::program;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,6 +18,8 @@ pub struct Bundle {
     pub dir: PathBuf,
     /// What the next verb finds in `config.json`.
     pub config: Value,
+    /// The runtime that its verbs call.
+    pub runtime: PathBuf,
     calls: AtomicU32,
 }
 
@@ -29,7 +32,7 @@ impl Bundle {
         make_rootfs(&dir.join("bundle/rootfs"));
         fs::create_dir(dir.join("io")).unwrap();
         let config = default_config(&id);
-        Self { id, dir, config, calls: AtomicU32::new(0) }
+        Self { id, dir, config, runtime: program(), calls: AtomicU32::new(0) }
     }
 
     /// A bundle whose container runs a shell script.

@@ -104,8 +104,8 @@ fn descriptors(dir: &Path) -> Vec<PathBuf> {
     links.filter(|target| target.starts_with(dir)).collect()
 }
 
-/// Best effort, after a failure: the next test must not suffer from this one.
-fn sweep(bundle: &Bundle) {
+/// Best effort, after a failure (or a peer that leaves things): the next test must not suffer from this one.
+pub fn sweep(bundle: &Bundle) {
     let end = Instant::now() + GRACE;
     cgroups::thaw(&bundle.id);
     loop {

@@ -2,9 +2,18 @@
 
 use std::collections::BTreeMap;
 
+/// A shell script that prints all that can be seen from inside a container: `KEY=value` lines and files of `/proc`.
+pub const SCRIPT: &str = include_str!("probe.sh");
+
 /// The `KEY=value` lines of an output.
 pub fn values(output: &str) -> BTreeMap<&str, &str> {
     output.lines().filter_map(|line| line.split_once('=')).collect()
+}
+
+/// The lines between `BEGIN NAME` and `END NAME`: a file that [`SCRIPT`] prints whole.
+pub fn whole<'a>(output: &'a str, name: &str) -> Vec<&'a str> {
+    let (begin, end) = (format!("BEGIN {name}"), format!("END {name}"));
+    output.lines().skip_while(|line| **line != begin).skip(1).take_while(|line| **line != end).collect()
 }
 
 /// A field of `/proc/self/status` in an output.

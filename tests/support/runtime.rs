@@ -95,7 +95,7 @@ impl Bundle {
 
     /// The same below a wrapper such as `strace …` or `sh -c 'exec 3</x; exec "$@"' sh`.
     pub fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
-        let runtime = program().into_os_string();
+        let runtime = self.runtime.clone().into_os_string();
         let mut words = wrapper.iter().map(|word| (*word).into()).chain([runtime]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg("--root").arg(self.root()).args(arguments);
