@@ -224,6 +224,20 @@ fn slave_of_a_shared_source_receives_and_does_not_send() {
 }
 
 #[test]
+fn a15_several_propagation_options_apply_in_their_order() {
+    for (options, expected) in
+        [(["rbind", "rslave", "rshared"], "shared slave"), (["rbind", "rshared", "rslave"], "slave")]
+    {
+        let mut bundle = Bundle::sh("cat /proc/self/mountinfo");
+        let source = bundle.dir.join("src");
+        fs::create_dir(&source).unwrap();
+        bundle.mount("/m", "none", source.to_str().unwrap(), &options);
+        let output = run_in_private_mounts(&bundle, "mount -t tmpfs outer src; mount --make-shared src");
+        assert_eq!(probe::mount(&output.ok().stdout, "/m").propagation(), expected, "{options:?}");
+    }
+}
+
+#[test]
 fn root_has_the_propagation_that_is_asked_for() {
     for (asked, expected) in
         [("private", "private"), ("rslave", "slave"), ("shared", "shared"), ("unbindable", "unbindable")]

@@ -12,7 +12,7 @@ use corten::host::cgroup::{Cgroups, Hierarchy, Mode};
 use corten::host::systemd::Manager;
 use corten::plan::{Options, Plan, text};
 use corten::spec::{Spec, default, load};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -141,6 +141,70 @@ fn every_place_is_one_of_the_configuration() {
         for line in text::lines(&plan).iter().filter(|line| !line.place.is_empty()) {
             assert!(exists(&config, &line.place), "{name}/{file}: {line:?}");
         }
+    }
+}
+
+#[test]
+fn a2_unknown_properties_change_nothing_wherever_they_stand() {
+    changed_documents_have_the_same_plans("a2", |members| {
+        members.insert("ofTomorrow".to_owned(), serde_json::json!({ "deep": [null, { "er": -1 }] }));
+    });
+}
+
+#[test]
+fn d32_every_property_may_be_written_in_another_case() {
+    let warnings = changed_documents_have_the_same_plans("d32", |members| {
+        *members =
+            std::mem::take(members).into_iter().map(|(name, value)| (name.to_uppercase(), value)).collect();
+    });
+    assert!(warnings.contains("the property \"LINUX\" is taken as \"linux\""), "{warnings}");
+}
+
+/// Changes the members of every object of each configuration whose plan is known, and compares the plans with those of the
+/// unchanged one: what was warned of on the way.
+fn changed_documents_have_the_same_plans(
+    name: &str,
+    mut change: impl FnMut(&mut Map<String, Value>),
+) -> String {
+    let bundle = std::env::temp_dir().join(format!("corten-plans-{name}-{}", std::process::id()));
+    fs::create_dir(&bundle).unwrap();
+    let mut warnings = String::new();
+    let mut differences = String::new();
+    for (name, file, host, options) in CASES {
+        let text = fs::read(directory(name).join("config.json")).unwrap();
+        let mut config: Value = serde_json::from_slice(&text).unwrap();
+        in_every_object(&mut config, true, &mut change);
+        fs::write(bundle.join("config.json"), config.to_string()).unwrap();
+        let plan = match load::load(&bundle) {
+            Ok(loaded) => {
+                warnings += &loaded.warnings.join("\n");
+                printed(&loaded.spec, &host(), *options)
+            }
+            Err(error) => error.to_string(),
+        };
+        differences += &difference(&printed(&spec(name), &host(), *options), &plan).replace("@@", file);
+    }
+    fs::remove_dir_all(&bundle).unwrap();
+    assert!(differences.is_empty(), "{differences}");
+    warnings
+}
+
+/// Properties whose members have names of the user's choice.
+const MAPS: [&str; 6] = ["annotations", "sysctl", "timeOffsets", "netDevices", "unified", "rdma"];
+
+/// Changes the members of every object whose names are the specification's, the inner ones first.
+fn in_every_object(value: &mut Value, named: bool, change: &mut impl FnMut(&mut Map<String, Value>)) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| in_every_object(item, true, change)),
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                in_every_object(member, !(named && MAPS.contains(&name.as_str())), change);
+            }
+            if named {
+                change(members);
+            }
+        }
+        _ => {}
     }
 }
 
