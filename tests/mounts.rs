@@ -357,12 +357,51 @@ fn data_on_a_bind_is_an_error() {
 
 #[test]
 fn mount_table_of_the_caller_is_unchanged_to_the_letter() {
+    mount_table_of_the_caller_stays(&Bundle::sleeper());
+}
+
+#[test]
+fn mount_table_of_the_caller_is_unchanged_by_a_container_that_shares_its_root() {
+    // To detach the old root, which is the caller's peer, must not detach what is mounted on the caller's.
+    let mut bundle = Bundle::sleeper();
+    bundle.set("/linux/rootfsPropagation", json!("rshared"));
+    mount_table_of_the_caller_stays(&bundle);
+}
+
+#[test]
+fn mount_in_a_shared_bind_mount_is_seen_outside() {
+    // A volume with the propagation Bidirectional, as drivers of storage have it in Kubernetes.
+    let mut bundle = Bundle::sleeper();
+    fs::create_dir_all(bundle.dir.join("src/in")).unwrap();
+    let source = bundle.dir.join("src").to_str().unwrap().to_owned();
+    bundle.mount("/volume", "none", &source, &["rbind", "rshared"]);
+    bundle.set("/linux/rootfsPropagation", json!("rshared"));
+    bundle.set(
+        "/process/args",
+        json!(["sh", "-c", "mount -t tmpfs inside /volume/in; cat /proc/self/mountinfo"]),
+    );
+    let capabilities = json!(["CAP_SYS_ADMIN"]);
+    for set in ["bounding", "effective", "permitted"] {
+        bundle.set(&format!("/process/capabilities/{set}"), capabilities.clone());
+    }
+    bundle.write_config();
+    let script =
+        "mount --bind src src; mount --make-shared src; \"$@\"; grep -c '/src/in ' /proc/self/mountinfo";
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+    let output = bundle
+        .finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
+        .ok()
+        .stdout;
+    assert!(probe::mount(&output, "/volume").propagation().starts_with("shared"), "{output}");
+    assert!(output.ends_with("\n1\n"), "{output}");
+}
+
+fn mount_table_of_the_caller_stays(bundle: &Bundle) {
     // Everything shared, so whatever the runtime mounts before it has left the namespace would come back.
     let script = "cat /proc/self/mountinfo > before; \
         \"$@\" create --bundle bundle --pid-file pid $ID </dev/null >/dev/null; cat /proc/self/mountinfo > created; \
         \"$@\" start $ID; cat /proc/self/mountinfo > started; \
         \"$@\" delete --force $ID; cat /proc/self/mountinfo > after";
-    let bundle = Bundle::sleeper();
     bundle.write_config();
     let wrapper = ["unshare", "--mount", "--propagation", "shared", "sh", "-e", "-c", script, "sh"];
     bundle.finish(bundle.command_under(&wrapper, &[]).env("ID", &bundle.id)).ok();

@@ -153,9 +153,12 @@ impl<'a> Init<'a> {
     pub(super) fn pivot(&mut self) -> Result<(), Fault> {
         rustix::process::fchdir(self.rootfs()?.root())?;
         // With both names the same, the old root ends up on top of the new one, and no directory is needed for it.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let old = self.shared_host.then(|| rustix::fs::open(c"/", flags, Mode::empty())).transpose()?;
         rustix::process::pivot_root(c".", c".")?;
-        if self.shared_host {
-            // Or the umount would be the host's, too.
+        if let Some(old) = old {
+            // Or the umount would be the host's, too. The name . still means the new root, whose volumes stay shared.
+            rustix::process::fchdir(&old)?;
             mount::set_propagation(c".", libc::MS_SLAVE | libc::MS_REC)?;
         }
         rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
