@@ -79,7 +79,7 @@ def tell(client, results, tested):
     print()
     for runtime, steps in results.items():
         counts = collections.Counter(step.verdict for step in steps.values())
-        print(f"integration {client} {os.path.basename(runtime)}: {counts['passed']} passed, {counts['FAILED']} failed, "
+        print(f"integration-{client}-{os.path.basename(runtime)}: {counts['passed']} passed, {counts['FAILED']} failed, "
               f"{counts['skipped']} skipped", flush=True)
     return any(step.verdict == "FAILED" for step in results[tested].values())
 

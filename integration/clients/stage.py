@@ -315,7 +315,9 @@ class Stage:
                 reason = f" # SKIP {skipped}"
             except Exception as error:  # pylint: disable=broad-except
                 failed += 1
-                self.clean_up()
+                # The step's own error is the one to tell.
+                with contextlib.suppress(Exception):
+                    self.clean_up()
                 verdict = "not ok"
                 text = str(error) if isinstance(error, Failed) else traceback.format_exc()
                 reason = "".join(f"\n#   {line}" for line in text.splitlines())
@@ -327,8 +329,10 @@ class Stage:
 
     def tell_logs(self):
         for name, _, log in self.daemons:
+            if name == "registry":
+                continue
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            chosen = [line for line in lines if re.search(r"level=(error|fatal)|panic", line)][-12:] or lines[-8:]
+            chosen = [line for line in lines if re.search(r"level=(error|fatal)|panic", line)][-6:]
             for line in chosen:
                 print(f"# {name}: {line[:600]}")
 
@@ -501,8 +505,8 @@ def processes(pattern):
     return found
 
 
-def image_archive(path, name, busybox="/bin/busybox"):
-    """Writes an image of busybox-static as `docker save` does: one layer, its users, an entry for a pause."""
+def image_archive(path, name, command=("sh",), busybox="/bin/busybox"):
+    """Writes an image of busybox-static as `docker save` does: one layer, a few users."""
     with tempfile.TemporaryDirectory() as folder:
         tree = pathlib.Path(folder)
         for directory in ("bin", "dev", "etc", "home/user", "proc", "root", "sys", "tmp", "var/run"):
@@ -520,7 +524,7 @@ def image_archive(path, name, busybox="/bin/busybox"):
         sh(f"tar -C {tree}/rootfs --numeric-owner -cf {layer} .")
         digest = subprocess.run(["sha256sum", layer], capture_output=True, text=True, check=True).stdout.split()[0]
         config = {"architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine),
-                  "os": "linux", "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"], "WorkingDir": "/"},
+                  "os": "linux", "config": {"Cmd": list(command), "Env": ["PATH=/bin"], "WorkingDir": "/"},
                   "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
                   "history": [{"created": "2026-01-01T00:00:00Z"}], "created": "2026-01-01T00:00:00Z"}
         (tree / "image/config.json").write_text(json.dumps(config))
