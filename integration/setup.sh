@@ -9,7 +9,7 @@ set -euo pipefail
 packages_of() {
     case $1 in
         build) echo gcc libc6-dev musl-tools ;;
-        test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 tar attr libcap2-bin crun runc ;;
+        test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 tar attr libcap2-bin crun runc docker-registry skopeo openssl libarchive-tools ;;
         demo)  echo busybox-static jq ;;
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use std::fmt;
+use std::io::{self, BufRead, Read};
 
 /// A digest whose form has been checked: it can be part of a path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,6 +160,58 @@ impl Hasher {
             }
         }
         Digest { text }
+    }
+}
+
+/// Hashes what is taken from a source.
+#[derive(Debug)]
+pub struct Hashing<R> {
+    source: R,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<R: BufRead> Hashing<R> {
+    /// Hashes by sha256.
+    pub fn new(source: R) -> Self {
+        Self::with(source, Hasher::sha256())
+    }
+
+    /// Hashes by a hasher that has seen nothing yet.
+    pub fn with(source: R, hasher: Hasher) -> Self {
+        Self { source, hasher, size: 0 }
+    }
+
+    /// The digest of what was taken, and how many bytes that were.
+    pub fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.size)
+    }
+}
+
+impl<R: BufRead> BufRead for Hashing<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, length: usize) {
+        // The bytes that are consumed lie in the buffer still: filling a buffer that is not empty reads nothing.
+        if length > 0
+            && let Ok(piece) = self.source.fill_buf()
+        {
+            self.hasher.update(&piece[..length.min(piece.len())]);
+        }
+        self.size += length as u64;
+        self.source.consume(length);
+    }
+}
+
+impl<R: BufRead> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let piece = self.fill_buf()?;
+        let length = piece.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&piece[..length]);
+        self.consume(length);
+        Ok(length)
     }
 }
 

@@ -73,8 +73,17 @@ fn a_mounted_image_shows_its_tree() {
 }
 
 #[test]
-fn a_layer_holds_the_tree_that_tar_was_given() {
-    let scratch = Scratch::new("tree");
+fn a_layer_holds_the_tree_that_tar_was_given_in_both_forms() {
+    let mut indexed = Scratch::new("tree-index");
+    indexed.layers = "index";
+    let mut unpacked = Scratch::new("tree-directory");
+    unpacked.layers = "directory";
+    for scratch in [indexed, unpacked] {
+        holds_the_tree(&scratch);
+    }
+}
+
+fn holds_the_tree(scratch: &Scratch) {
     let tree = scratch.join("tree");
     let script = r#"
         mkdir -p bin etc many deep/a/b/c/d/e/f; cd "$1"
@@ -93,6 +102,8 @@ fn a_layer_holds_the_tree_that_tar_was_given() {
     let view = scratch.ok(&["image", "mount", "tree:1"]);
     assert_same_tree(view.trim(), tree.to_str().expect("text"));
     scratch.ok(&["image", "unmount", "--all"]);
+    // And the tar comes back byte for byte.
+    scratch.ok(&["system", "check", "--deep"]);
 }
 
 /// Compares two trees; only what differs is told.

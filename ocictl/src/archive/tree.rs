@@ -14,6 +14,8 @@ pub const MAX_ENTRIES: usize = 1_000_000;
 const MAX_PATH: usize = 4096;
 /// The most bytes of a component.
 const MAX_NAME: usize = 255;
+/// The most directories within directories.
+const MAX_DEPTH: usize = 500;
 /// The most symlinks on the way of one path, as the kernel counts them.
 const MAX_LINKS: usize = 40;
 /// Marks what is removed from the layers below.
@@ -187,6 +189,15 @@ impl Tree {
             self.describe(id, &entry);
             return Ok(());
         }
+        if let Kind::Symlink(target) = &entry.kind
+            && target.len() >= MAX_PATH
+        {
+            return Err(Error::new(format!(
+                "a symlink to a path of {} bytes; the most is {}",
+                target.len(),
+                MAX_PATH - 1
+            )));
+        }
         let hides = existing.is_some_and(|id| self.node(id).is_whiteout());
         let id = self.new_node(Node::directory())?;
         self.describe(id, &entry);
@@ -341,6 +352,11 @@ impl Tree {
                     return Err(Error::new(
                         "a symlink on the way leads to a directory that is not there, and back",
                     ));
+                }
+                if way.len() + left.len() > MAX_DEPTH {
+                    return Err(Error::new(format!(
+                        "directories within directories, more than {MAX_DEPTH} deep"
+                    )));
                 }
                 return Ok(Walk::Missing(here, left));
             };

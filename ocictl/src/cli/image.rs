@@ -6,6 +6,7 @@ mod remove;
 mod view;
 
 use super::output;
+use super::registry::IMAGE_VERBS;
 use super::{Family, Invocation, SUCCESS, for_each, images, verb};
 use crate::error::Result;
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ pub const FAMILY: Family = Family {
     aliases: &[],
     about: "Bring, list, inspect and remove images",
     verbs: &[
+        IMAGE_VERBS[0],
+        IMAGE_VERBS[1],
         verb!("ls", ["list"], short["images"], "List images", list::Arguments, list::list),
         verb!("inspect", [], short [], "Show everything about images", Inspect, inspect),
         verb!(
@@ -41,6 +44,15 @@ pub const FAMILY: Family = Family {
             archive::Load,
             archive::load
         ),
+        verb!(
+            "save",
+            [],
+            short["save"],
+            "Write images to an archive or an OCI layout",
+            archive::Save,
+            archive::save
+        ),
+        IMAGE_VERBS[2],
     ],
 };
 

@@ -6,6 +6,7 @@
 
 mod image;
 pub mod output;
+mod registry;
 mod system;
 
 use crate::error::{Error, Result};
@@ -34,7 +35,7 @@ pub struct Family {
 }
 
 /// A verb.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Verb {
     /// What is typed.
     pub name: &'static str,
@@ -70,7 +71,7 @@ macro_rules! verb {
 pub(crate) use verb;
 
 /// All families, in the order of the help.
-const FAMILIES: [&Family; 2] = [&image::FAMILY, &system::FAMILY];
+const FAMILIES: [&Family; 3] = [&image::FAMILY, &registry::FAMILY, &system::FAMILY];
 
 /// What was typed in front of the verb, and what verbs work with.
 #[derive(Debug)]

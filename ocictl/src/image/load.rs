@@ -7,10 +7,10 @@ use super::Images;
 use super::add::NewImage;
 use crate::archive::compression::Decoder;
 use crate::archive::tar::{Kind, Reader};
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Digest, Hashing};
 use crate::error::{Context, Error, Result};
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest, Platform, kind_of_layer, media};
-use crate::reference::Reference;
+use crate::reference::Typed;
 use crate::store::Store;
 use crate::store::ingest::Ingest;
 use serde::Deserialize;
@@ -194,7 +194,8 @@ impl Images<'_> {
         Ok(loaded)
     }
 
-    /// Puts the documents into the store and makes the image. A name that is no name (a bare tag) is left out.
+    /// Puts the documents into the store and makes the image. A name without a registry is one of Docker's, as `docker save` writes
+    /// them; a single word, as skopeo writes into layouts, is one of this machine's.
     fn keep_and_add(
         &self,
         ingest: &Ingest,
@@ -207,9 +208,13 @@ impl Images<'_> {
         self.store.put_blob(manifest)?;
         let mut full: Vec<String> = Vec::new();
         for name in names {
-            // `latest` alone is a tag without an image.
-            if name.contains([':', '/'])
-                && let Some(name) = local_or_full(name)?.tagged()
+            let reference = match Typed::parse(name) {
+                Ok(Typed::Full(reference)) => reference,
+                Ok(Typed::Short(short)) if name.contains([':', '/']) => short.at("docker.io"),
+                Ok(Typed::Short(short)) => short.at("localhost"),
+                Err(_) => continue, // A tag alone may be no name.
+            };
+            if let Some(name) = reference.tagged()
                 && !full.contains(&name)
             {
                 full.push(name);
@@ -219,15 +224,6 @@ impl Images<'_> {
             self.add(NewImage { config, manifest: digest, index: None, repository: None, names: &full })?;
         Ok(Loaded { id, names: full })
     }
-}
-
-/// docker writes names of its own registry without it.
-fn local_or_full(name: &str) -> Result<Reference> {
-    use crate::reference::Typed;
-    Ok(match Typed::parse(name)? {
-        Typed::Full(reference) => reference,
-        Typed::Short(short) => short.at("docker.io"),
-    })
 }
 
 /// A manifest for layers that came without one.
@@ -412,51 +408,17 @@ fn resolve(path: &str, target: &str, from_top: bool) -> String {
 
 /// Takes a layer into the store.
 fn take_layer(store: &Store, ingest: &Ingest, source: impl BufRead) -> Result<LayerFile> {
-    let mut source = Hashing { source, hasher: Hasher::sha256(), size: 0 };
+    let mut source = Hashing::new(source);
     let draft = store.draft_layer(ingest, &mut source)?;
     let diff_id = draft.diff_id().clone();
-    let (digest, size) = (source.hasher.finish(), source.size);
+    let (digest, size) = source.finish();
     store.keep(ingest, std::slice::from_ref(&diff_id))?;
     draft.commit(store)?;
     Ok(LayerFile { diff_id, digest, size })
 }
 
 fn digest_of(source: impl BufRead) -> Result<Digest> {
-    let mut source = Hashing { source, hasher: Hasher::sha256(), size: 0 };
+    let mut source = Hashing::new(source);
     io::copy(&mut source, &mut io::sink())?;
-    Ok(source.hasher.finish())
-}
-
-/// Hashes what is taken from a source.
-struct Hashing<R> {
-    source: R,
-    hasher: Hasher,
-    size: u64,
-}
-
-impl<R: BufRead> BufRead for Hashing<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.source.fill_buf()
-    }
-
-    fn consume(&mut self, length: usize) {
-        // The bytes that are consumed lie in the buffer still: filling a buffer that is not empty reads nothing.
-        if length > 0
-            && let Ok(piece) = self.source.fill_buf()
-        {
-            self.hasher.update(&piece[..length.min(piece.len())]);
-        }
-        self.size += length as u64;
-        self.source.consume(length);
-    }
-}
-
-impl<R: BufRead> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let piece = self.fill_buf()?;
-        let length = piece.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&piece[..length]);
-        self.consume(length);
-        Ok(length)
-    }
+    Ok(source.finish().0)
 }

@@ -13,8 +13,13 @@
 //! ```
 
 pub mod add;
+pub mod layers;
 pub mod load;
+pub mod progress;
+pub mod pull;
+pub mod push;
 pub mod remove;
+pub mod save;
 pub mod view;
 
 use crate::digest::Digest;

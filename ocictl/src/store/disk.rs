@@ -104,6 +104,24 @@ pub fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Bytes that a directory and all in it take on disk; what cannot be asked counts as nothing.
+pub fn bytes_on_disk(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let mut left = vec![path.to_owned()];
+    let mut bytes = 0;
+    while let Some(path) = left.pop() {
+        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+        // Of a file with several names each counts its part.
+        bytes += metadata.blocks() * 512 / if metadata.is_dir() { 1 } else { metadata.nlink().max(1) };
+        if metadata.is_dir() {
+            left.extend(
+                std::fs::read_dir(&path).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())),
+            );
+        }
+    }
+    bytes
+}
+
 /// How deep a removal goes before it takes what is below up.
 const MAX_OPEN: usize = 100;
 

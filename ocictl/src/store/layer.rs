@@ -5,17 +5,18 @@
 //! ```
 //!
 //! A layer stays the uncompressed tar that it came as; beside it lies an EROFS index ([`crate::archive::erofs`]), two files
-//! instead of ten thousand.
+//! instead of ten thousand. Where no index can be mounted, the same stream becomes a directory ([`super::unpacked`]).
 
 use super::ingest::Ingest;
-use super::{Store, disk};
+use super::unpacked::{Rebuilt, Unpacker};
+use super::{Store, disk, mount};
 use crate::archive::compression::{Compression, Decoder};
 use crate::archive::{erofs, tar, tree::Tree};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Context, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The most bytes of an uncompressed layer.
@@ -45,6 +46,8 @@ pub struct LayerRecord {
 pub enum Form {
     /// A tar and an EROFS index over it.
     Index,
+    /// A directory that holds the tree, and what else the tar had.
+    Directory,
 }
 
 /// A layer that was read to its end and is not in its place yet, so that its digests can be compared first.
@@ -70,35 +73,60 @@ impl Store {
             .map_err(|error| Error::new(error.to_string()).context(format!("record {}", path.display())))
     }
 
-    /// Reads a layer from its first byte to its last, compressed or not, into a draft.
+    /// Reads a layer from its first byte to its last, compressed or not, into a draft of the form that this machine can use.
     ///
     /// # Errors
     /// Says what is wrong with the layer, or that there is no space.
     pub fn draft_layer(&self, ingest: &Ingest, source: impl BufRead) -> Result<Draft> {
         let directory = ingest.directory().join(disk::random());
         disk::make_directory(&directory)?;
-        let file = disk::create(&directory.join(TAR))?;
         let decoder = Decoder::new(source)?;
         let compression = decoder.compression();
-        let mut reader = tar::Reader::new(Tee::new(decoder, &file));
+        let form = self.form()?;
+        let keep = match form {
+            Form::Index => Keep::Tar(disk::create(&directory.join(TAR))?),
+            Form::Directory => Keep::Apart(Unpacker::new(&directory)?),
+        };
+        let mut reader = tar::Reader::new(Tee::new(decoder, keep));
         let mut tree = Tree::default();
         while let Some(entry) = reader.next_entry()? {
+            if form == Form::Directory && entry.kind == tar::Kind::File && entry.size > 0 {
+                let mut piece = reader.source().begin_piece(entry.size)?;
+                reader.data(|bytes| Ok(piece.write_all(bytes)?))?;
+                reader.source().in_piece = false;
+            }
             tree.insert(entry)?;
         }
         reader.drain()?;
-        let tee = reader.into_inner();
-        let (diff_id, size) = (tee.hasher.finish(), tee.total);
+        let (decoder, keep, diff_id, size) = reader.into_inner().finish()?;
         // Rubbish behind the last frame of the compressed data shows here.
-        if tee.source.into_inner().read(&mut [0])? != 0 {
+        if decoder.into_inner().read(&mut [0])? != 0 {
             return Err(Error::new("there is data behind the end of the compressed layer"));
         }
-        let index = disk::create(&directory.join(INDEX))?;
-        erofs::write(&tree, size, BufWriter::with_capacity(CHUNK, &index))?;
-        let record = LayerRecord { form: Form::Index, size, entries: tree.entries() as u64 };
-        for file in [file, index] {
-            file.sync_all()?;
+        match keep {
+            Keep::Tar(file) => {
+                let index = disk::create(&directory.join(INDEX))?;
+                erofs::write(&tree, size, BufWriter::with_capacity(CHUNK, &index))?;
+                for file in [file, index] {
+                    file.sync_all()?;
+                }
+            }
+            Keep::Apart(unpacker) => unpacker.finish(&tree, mount::in_user_namespace())?,
         }
+        let record = LayerRecord { form, size, entries: tree.entries() as u64 };
         Ok(Draft { directory, diff_id, record, compression })
+    }
+
+    /// The form that new layers get: what `OCICTL_LAYERS` says, else the index where the kernel mounts it.
+    fn form(&self) -> Result<Form> {
+        match std::env::var("OCICTL_LAYERS").as_deref() {
+            Ok("index") => Ok(Form::Index),
+            Ok("directory") => Ok(Form::Directory),
+            Ok("") | Err(_) => Ok(if self.index_is_supported()? { Form::Index } else { Form::Directory }),
+            Ok(other) => {
+                Err(Error::new(format!("OCICTL_LAYERS: \"{other}\" is neither index nor directory")))
+            }
+        }
     }
 
     /// The tar of a layer, as its diffID stands for it.
@@ -106,9 +134,16 @@ impl Store {
     /// # Errors
     /// Fails if it is not in the store.
     pub fn open_layer(&self, diff_id: &Digest) -> Result<Box<dyn Read + Send>> {
-        let path = self.layer_directory(diff_id).join(TAR);
-        let file = File::open(&path).context(|| format!("layer {}", diff_id.short()))?;
-        Ok(Box::new(file))
+        let place = || format!("layer {}", diff_id.short());
+        let record =
+            self.layer(diff_id)?.ok_or_else(|| Error::new("it is not in the store").context(place()))?;
+        let directory = self.layer_directory(diff_id);
+        Ok(match record.form {
+            Form::Index => Box::new(File::open(directory.join(TAR)).context(place)?),
+            Form::Directory => {
+                Box::new(BufReader::with_capacity(CHUNK, Rebuilt::open(&directory).context(place)?))
+            }
+        })
     }
 
     /// Reads a layer's tar again and compares it with its diffID.
@@ -129,13 +164,9 @@ impl Store {
         diff_id.expect(&hasher.finish()).context(|| format!("layer {}", diff_id.short()))
     }
 
-    /// Bytes that a layer takes on disk; 0 for what cannot be asked.
+    /// Bytes that a layer takes on disk; what cannot be asked counts as nothing.
     pub fn layer_bytes_on_disk(&self, diff_id: &Digest) -> u64 {
-        use std::os::unix::fs::MetadataExt;
-        let blocks = |name| {
-            std::fs::metadata(self.layer_directory(diff_id).join(name)).map_or(0, |file| file.blocks())
-        };
-        [TAR, INDEX].into_iter().map(|name| blocks(name) * 512).sum()
+        disk::bytes_on_disk(&self.layer_directory(diff_id))
     }
 
     pub(super) fn layer_directory(&self, diff_id: &Digest) -> PathBuf {
@@ -183,25 +214,64 @@ impl Draft {
     }
 }
 
+/// Where what was read goes.
+enum Keep {
+    Tar(File),
+    Apart(Unpacker),
+}
+
 /// Reads from a source; what was read is hashed and written at once.
-struct Tee<'a, R> {
+struct Tee<R> {
     source: R,
-    file: &'a File,
+    keep: Keep,
     hasher: Hasher,
     total: u64,
     buffer: Vec<u8>,
     taken: usize,
     filled: usize,
+    /// Whether what is taken is the data of a file, which goes its own way.
+    in_piece: bool,
+    /// What went wrong while something was taken, which cannot fail by itself.
+    failed: Option<io::Error>,
 }
 
-impl<'a, R: Read> Tee<'a, R> {
-    fn new(source: R, file: &'a File) -> Self {
-        Self { source, file, hasher: Hasher::sha256(), total: 0, buffer: vec![0; CHUNK], taken: 0, filled: 0 }
+impl<R: Read> Tee<R> {
+    fn new(source: R, keep: Keep) -> Self {
+        let buffer = vec![0; CHUNK];
+        Self {
+            source,
+            keep,
+            hasher: Hasher::sha256(),
+            total: 0,
+            buffer,
+            taken: 0,
+            filled: 0,
+            in_piece: false,
+            failed: None,
+        }
+    }
+
+    fn begin_piece(&mut self, size: u64) -> Result<File> {
+        self.in_piece = true;
+        match &mut self.keep {
+            Keep::Apart(unpacker) => unpacker.piece(size),
+            Keep::Tar(_) => Err(Error::new("a tar is kept as a whole")),
+        }
+    }
+
+    fn finish(self) -> Result<(R, Keep, Digest, u64)> {
+        match self.failed {
+            Some(error) => Err(error.into()),
+            None => Ok((self.source, self.keep, self.hasher.finish(), self.total)),
+        }
     }
 }
 
-impl<R: Read> BufRead for Tee<'_, R> {
+impl<R: Read> BufRead for Tee<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         if self.taken == self.filled {
             (self.taken, self.filled) = (0, 0);
             while self.filled < self.buffer.len() {
@@ -214,7 +284,9 @@ impl<R: Read> BufRead for Tee<'_, R> {
             }
             let chunk = &self.buffer[..self.filled];
             self.hasher.update(chunk);
-            self.file.write_all(chunk)?;
+            if let Keep::Tar(file) = &mut self.keep {
+                file.write_all(chunk)?;
+            }
             self.total += chunk.len() as u64;
             if self.total > MAX_BYTES {
                 return Err(io::Error::other(format!("a layer of more than {} GiB", MAX_BYTES >> 30)));
@@ -224,11 +296,18 @@ impl<R: Read> BufRead for Tee<'_, R> {
     }
 
     fn consume(&mut self, length: usize) {
+        if let Keep::Apart(unpacker) = &mut self.keep
+            && !self.in_piece
+            && length > 0
+            && let Err(error) = unpacker.structure(&self.buffer[self.taken..self.taken + length])
+        {
+            self.failed = Some(error);
+        }
         self.taken += length;
     }
 }
 
-impl<R: Read> Read for Tee<'_, R> {
+impl<R: Read> Read for Tee<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let piece = self.fill_buf()?;
         let length = piece.len().min(buffer.len());

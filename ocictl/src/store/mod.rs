@@ -24,6 +24,7 @@ pub mod ingest;
 pub mod layer;
 pub mod lock;
 pub mod mount;
+pub mod unpacked;
 
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;

@@ -11,6 +11,7 @@
 
 use super::layer::{Form, INDEX, TAR};
 use super::lock::Lock;
+use super::unpacked::ROOT_NAME;
 use super::{Store, disk};
 use crate::archive::{erofs, tree::Tree};
 use crate::digest::Digest;
@@ -49,6 +50,7 @@ impl Store {
             self.layer(diff_id)?.ok_or_else(|| Error::new("it is not in the store").context(place()))?;
         match record.form {
             Form::Index => self.mounted_index(diff_id).context(place),
+            Form::Directory => Ok(self.layer_directory(diff_id).join(ROOT_NAME)),
         }
     }
 

@@ -12,6 +12,8 @@ use std::process::{Command, Output, Stdio};
 /// A directory with a store of its own.
 pub struct Scratch {
     pub path: PathBuf,
+    /// The form that layers get; empty for what the program chooses.
+    pub layers: &'static str,
 }
 
 impl Scratch {
@@ -19,7 +21,7 @@ impl Scratch {
         let path = std::env::temp_dir().join(format!("ocictl-{name}-{}", std::process::id()));
         remove(&path);
         fs::create_dir_all(&path).expect("a scratch directory");
-        Self { path }
+        Self { path, layers: "" }
     }
 
     pub fn join(&self, name: &str) -> PathBuf {
@@ -34,7 +36,11 @@ impl Scratch {
         command
             .env("CONTAINERS_REGISTRIES_CONF", self.registries_conf())
             .env("REGISTRY_AUTH_FILE", self.join("auth.json"));
-        command.env("HOME", &self.path).env_remove("XDG_RUNTIME_DIR").stdin(Stdio::null());
+        command
+            .env("HOME", &self.path)
+            .env("OCICTL_LAYERS", self.layers)
+            .env_remove("XDG_RUNTIME_DIR")
+            .stdin(Stdio::null());
         command
     }
 

@@ -2,6 +2,7 @@
 
 use super::super::{Invocation, SUCCESS, images, print_text};
 use crate::error::{Context, Error, Result};
+use crate::image::save::Form;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -44,6 +45,66 @@ pub fn load(invocation: &Invocation, arguments: Load) -> Result<u8> {
             } else {
                 format!("Loaded image: {name}\n")
             })?;
+        }
+    }
+    Ok(SUCCESS)
+}
+
+/// What `image save` takes.
+#[derive(Debug, clap::Args)]
+pub struct Save {
+    /// Names or IDs of images
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
+    /// The file or directory to write, instead of standard output
+    #[arg(long, short, value_name = "PATH")]
+    output: Option<PathBuf>,
+    /// docker-archive (the default), oci-archive or oci-dir
+    #[arg(long, value_name = "FORMAT", default_value = "docker-archive", value_parser = ["docker-archive", "oci-archive", "oci-dir"])]
+    format: String,
+    /// Compress layers by gzip (OCI)
+    #[arg(long)]
+    compress: bool,
+    /// Accepted for podman: several images go into one archive in any case
+    #[arg(long, short)]
+    multi_image_archive: bool,
+    /// Accepted for docker: nothing is printed
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Saves images.
+pub fn save(invocation: &Invocation, arguments: Save) -> Result<u8> {
+    let store = invocation.store()?;
+    let images = images(&store)?;
+    let saved = images.to_save(&arguments.images)?;
+    let form = match arguments.format.as_str() {
+        "oci-archive" => Form::OciArchive,
+        "oci-dir" => Form::OciDirectory,
+        _ => Form::DockerArchive,
+    };
+    match (form, &arguments.output) {
+        (Form::OciDirectory, None) => return Err(Error::new("save: an OCI layout needs --output DIRECTORY")),
+        (Form::OciDirectory, Some(path)) => {
+            std::fs::create_dir(path).context(|| format!("save {}", path.display()))?;
+            images.save_directory(&saved, arguments.compress, path)?;
+        }
+        (_, None) if io::stdout().is_terminal() => {
+            return Err(Error::new("save: standard output is a terminal")
+                .hint("give a file by --output FILE, or by > FILE"));
+        }
+        (_, None) => images.save_archive(&saved, form, arguments.compress, io::stdout().lock())?,
+        (_, Some(path)) => {
+            let place = || format!("save {}", path.display());
+            let aside = PathBuf::from(format!("{}.part", path.display()));
+            let written =
+                File::options().write(true).create_new(true).open(&aside).context(place).and_then(|file| {
+                    let written = images.save_archive(&saved, form, arguments.compress, &file);
+                    written.and_then(|()| Ok(std::fs::rename(&aside, path)?)).inspect_err(|_| {
+                        let _best_effort = std::fs::remove_file(&aside);
+                    })
+                });
+            written.context(place)?;
         }
     }
     Ok(SUCCESS)

@@ -4,6 +4,7 @@
 //! table; [`print`] does the rest.
 
 mod filter;
+pub mod progress;
 pub mod table;
 pub mod template;
 pub mod units;

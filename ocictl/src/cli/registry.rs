@@ -1,0 +1,65 @@
+//! What is done with registries: `pull`, `push`, `login`, `logout`, `search`.
+
+mod account;
+mod search;
+mod transfer;
+
+use super::verb;
+use super::{Family, Verb};
+use crate::error::{Error, Result};
+use crate::registry::Options;
+use crate::registry::credentials::Credentials;
+use std::path::PathBuf;
+
+/// Verbs that belong to `image` as well.
+pub const IMAGE_VERBS: [Verb; 3] = [
+    verb!("pull", [], short["pull"], "Bring images from a registry", transfer::Pull, transfer::pull),
+    verb!("push", [], short["push"], "Bring an image to a registry", transfer::Push, transfer::push),
+    verb!("search", [], short["search"], "Look for images in registries", search::Arguments, search::search),
+];
+
+/// The family.
+pub const FAMILY: Family = Family {
+    name: "registry",
+    aliases: &[],
+    about: "Log in to registries and out of them",
+    verbs: &[
+        verb!("login", [], short["login"], "Log in to a registry", account::Login, account::login),
+        verb!("logout", [], short["logout"], "Log out of a registry", account::Logout, account::logout),
+    ],
+};
+
+/// How a registry is reached: options that all of these verbs take.
+#[derive(Debug, clap::Args)]
+pub struct Access {
+    /// Verify certificates and insist on TLS (the default, unless registries.conf says insecure)
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    tls_verify: Option<bool>,
+    /// File of credentials, instead of those that are looked for
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<PathBuf>,
+    /// Directory of certificates (*.crt, *.cert, *.key) for the registry
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+}
+
+impl Access {
+    /// What the floors below understand.
+    fn options(&self, credentials: Option<&str>) -> Result<Options> {
+        let credentials = match credentials {
+            None => None,
+            Some(text) => match text.split_once(':') {
+                Some((user, password)) if !user.is_empty() => {
+                    Some(Credentials::Password { user: user.into(), password: password.into() })
+                }
+                _ => return Err(Error::new("--creds is NAME:PASSWORD")),
+            },
+        };
+        Ok(Options {
+            tls_verify: self.tls_verify,
+            authfile: self.authfile.clone(),
+            credentials,
+            cert_dir: self.cert_dir.clone(),
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! `search`: Docker's registry has a search of its own; others list their repositories.
+
+use super::super::output::{self, Filters, Style};
+use super::super::{Invocation, SUCCESS, images};
+use super::Access;
+use crate::error::{Context, Error, Result};
+use crate::reference::{Reference, Typed};
+use crate::registry::Client;
+use crate::registry::client::{Access as Wanted, Found};
+use crate::registry::config::Endpoint;
+use serde_json::{Value, json};
+
+/// What `search` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// What to look for: TERM, or REGISTRY/TERM
+    #[arg(value_name = "TERM")]
+    term: String,
+    /// The most images of a registry
+    #[arg(long, value_name = "NUMBER", default_value_t = 25)]
+    limit: usize,
+    /// Print whole descriptions
+    #[arg(long)]
+    no_trunc: bool,
+    /// List the tags of a repository instead
+    #[arg(long)]
+    list_tags: bool,
+    /// stars=NUMBER, is-official=BOOL
+    #[arg(long, short, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// A template, or json
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Looks for images.
+pub fn search(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
+    let store = invocation.store()?;
+    let registries = images(&store)?.registries;
+    let options = arguments.access.options(None)?;
+    let style = Style { format: arguments.format.as_deref(), ..Style::default() };
+    if arguments.list_tags {
+        let mut rows = Vec::new();
+        for candidate in registries.candidates(&arguments.term)? {
+            let endpoint =
+                registries.endpoints(&candidate)?.pop().ok_or_else(|| Error::new("nowhere to look"))?;
+            let tags = Client::new(&endpoint, Wanted::Pull, &options)?
+                .tags()
+                .context(|| format!("tags of {}", candidate.name()))?;
+            rows.extend(
+                tags.into_iter()
+                    .take(arguments.limit)
+                    .map(|tag| json!({"Name": candidate.name(), "Tag": tag})),
+            );
+        }
+        output::print(&rows, &[("NAME", "Name"), ("TAG", "Tag")], &style)?;
+        return Ok(SUCCESS);
+    }
+    let filters = Filters::parse(&arguments.filter, &["stars", "is-official"])?;
+    let (hosts, term) = match arguments.term.split_once('/') {
+        Some((host, term)) if matches!(Typed::parse(&format!("{host}/x")), Ok(Typed::Full(_))) => {
+            (vec![host.to_ascii_lowercase()], term.to_owned())
+        }
+        _ => (registries.search.clone(), arguments.term.clone()),
+    };
+    let mut rows = Vec::new();
+    for host in hosts {
+        let reference =
+            Reference { registry: host.clone(), repository: String::new(), tag: None, digest: None };
+        let insecure = registries.endpoints(&reference)?.pop().is_some_and(|endpoint| endpoint.insecure);
+        let client = Client::new(&Endpoint { reference, insecure }, Wanted::Pull, &options)?;
+        let found = client.search(&term, arguments.limit).context(|| format!("search {host}"))?;
+        let wanted = found.iter().filter(|found| {
+            filters.allows("stars", |least| least.parse().is_ok_and(|least: u64| found.stars >= least))
+                && filters.allows("is-official", |wanted| (wanted == "true") == found.official)
+        });
+        rows.extend(wanted.map(|found| row(&host, found, arguments.no_trunc)));
+    }
+    output::print(
+        &rows,
+        &[("NAME", "Name"), ("DESCRIPTION", "Description"), ("STARS", "Stars"), ("OFFICIAL", "Official")],
+        &style,
+    )?;
+    Ok(SUCCESS)
+}
+
+fn row(host: &str, found: &Found, whole: bool) -> Value {
+    let description: String = found.description.chars().take(if whole { usize::MAX } else { 60 }).collect();
+    json!({
+        "Index": host,
+        "Name": format!("{host}/{}", found.name),
+        "Description": if description.len() < found.description.len() { description + "…" } else { description },
+        "Stars": found.stars,
+        "Official": if found.official { "[OK]" } else { "" },
+    })
+}

@@ -1,0 +1,411 @@
+//! `pull`, `push`, `login`, `search` with Debian's docker-registry on loopback: plain, and with TLS and a password; exchanged
+//! with skopeo.
+
+#[path = "support/registry.rs"]
+mod registry;
+mod support;
+
+use ocictl::digest::Digest;
+use registry::{Answer, Registry, Server};
+use serde_json::json;
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use support::{Scratch, config, docker_archive, tar};
+
+fn layers() -> [Vec<u8>; 2] {
+    let large: Vec<u8> =
+        (0..3_000_000u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    [tar(&[("etc/motd", b"hello\n"), ("large", &large)]), tar(&[("etc/motd", b"changed\n")])]
+}
+
+/// A store that holds `busybox:test`.
+fn loaded(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    fs::write(scratch.join("image.tar"), docker_archive("busybox:test", &layers())).expect("written");
+    scratch.ok(&["load", "-q", "-i", scratch.join("image.tar").to_str().expect("text")]);
+    scratch
+}
+
+fn id(scratch: &Scratch, name: &str) -> String {
+    scratch.ok(&["image", "inspect", name, "--format", "{{.Id}}"]).trim().to_owned()
+}
+
+#[test]
+fn an_image_goes_to_a_registry_and_comes_back() {
+    let scratch = loaded("goes");
+    let Some(registry) = Registry::plain(&scratch.path) else { return };
+    let (name, wanted) = (format!("{}/some/where:1", registry.host), id(&scratch, "busybox:test"));
+    scratch.ok(&["push", "--tls-verify=false", "-q", "busybox:test", &name]);
+    scratch.ok(&["rmi", "-a"]);
+    scratch.assert_empty();
+    assert_eq!(scratch.ok(&["pull", "--tls-verify=false", "-q", &name]).trim(), wanted);
+    assert_eq!(scratch.ok(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).trim(), name);
+    let digest = scratch.ok(&["image", "inspect", &name, "--format", "{{.Digest}}"]).trim().to_owned();
+    let by_digest = format!("{}/some/where@{digest}", registry.host);
+    assert_eq!(id(&scratch, &by_digest), wanted);
+    scratch.ok(&["system", "check", "--deep"]);
+
+    // A second push finds everything there, to another repository of the same registry as well; a pull asks only once.
+    let output =
+        scratch.output(&["push", "--tls-verify=false", &name, &format!("{}/else/where", registry.host)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.matches("mounted").count() == 2, "{said}");
+    let output = scratch.output(&["push", "--tls-verify=false", &name]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.matches("already there").count() == 2, "{said}");
+    let output = scratch.output(&["pull", "--tls-verify=false", &name]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("Layer"), "nothing is fetched again");
+
+    // Search and tags.
+    let found = scratch.ok(&[
+        "search",
+        "--tls-verify=false",
+        &format!("{}/where", registry.host),
+        "--format",
+        "{{.Name}}",
+    ]);
+    assert_eq!(found.lines().count(), 2, "{found}");
+    let tags = scratch.ok(&[
+        "search",
+        "--tls-verify=false",
+        "--list-tags",
+        &format!("{}/some/where", registry.host),
+        "--format",
+        "{{.Tag}}",
+    ]);
+    assert_eq!(tags, "1\n");
+}
+
+#[test]
+fn compressions_and_formats_come_back_the_same() {
+    let scratch = loaded("formats");
+    let Some(registry) = Registry::plain(&scratch.path) else { return };
+    let wanted = id(&scratch, "busybox:test");
+    for (index, options) in
+        [&["--compression-format=zstd"][..], &["--compression-format=none"], &["--format=v2s2"], &[]]
+            .iter()
+            .enumerate()
+    {
+        let name = format!("{}/f{index}", registry.host);
+        let push = [
+            &["push", "--tls-verify=false", "-q", "--force-compression"][..],
+            options,
+            &["busybox:test", &name],
+        ]
+        .concat();
+        scratch.ok(&push);
+        let other = Scratch::new(&format!("formats-{index}"));
+        assert_eq!(other.ok(&["pull", "--tls-verify=false", "-q", &name]).trim(), wanted, "{options:?}");
+        other.ok(&["system", "check", "--deep"]);
+    }
+}
+
+#[test]
+fn skopeo_reads_what_we_push_and_we_read_what_skopeo_copies() {
+    let scratch = loaded("skopeo");
+    if Command::new("skopeo").arg("--version").output().is_err() {
+        println!("skipped: skopeo is not installed");
+        return;
+    }
+    let Some(registry) = Registry::plain(&scratch.path) else { return };
+    let name = format!("{}/x:1", registry.host);
+    let wanted = id(&scratch, "busybox:test");
+    scratch.ok(&["push", "--tls-verify=false", "-q", "busybox:test", &name]);
+    let skopeo = |arguments: &[&str]| {
+        let output = Command::new("skopeo")
+            .arg("--insecure-policy")
+            .args(arguments)
+            .env("HOME", &scratch.path)
+            .output()
+            .expect("skopeo");
+        assert!(output.status.success(), "skopeo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let digest = Digest::parse(
+        skopeo(&["inspect", "--tls-verify=false", "--format", "{{.Digest}}", &format!("docker://{name}")])
+            .trim(),
+    );
+    assert!(digest.is_ok(), "{digest:?}");
+    let path = |name: &str| scratch.join(name).to_str().expect("text").to_owned();
+    let source = format!("docker://{name}");
+    for target in [
+        format!("oci:{}:named", path("layout")),
+        format!("oci-archive:{}:named", path("oci.tar")),
+        format!("docker-archive:{}:named:latest", path("docker.tar")),
+    ] {
+        skopeo(&["copy", "-q", "--src-tls-verify=false", &source, &target]);
+        scratch.ok(&["rmi", "-a"]);
+        let file = target.split(':').nth(1).expect("a path");
+        scratch.ok(&["load", "-q", "-i", file]);
+        assert_eq!(id(&scratch, "named"), wanted, "{target}");
+    }
+    // And what we save, skopeo reads.
+    for (format, transport) in
+        [("oci-archive", "oci-archive"), ("docker-archive", "docker-archive"), ("oci-dir", "oci")]
+    {
+        let file = path(&format!("saved-{format}"));
+        scratch.ok(&["save", "--format", format, "-o", &file, "named"]);
+        let raw = skopeo(&["inspect", "--config", "--raw", &format!("{transport}:{file}")]);
+        assert_eq!(Digest::of(raw.as_bytes()).hex(), wanted, "{format}");
+    }
+}
+
+#[test]
+fn tls_and_passwords_are_insisted_on() {
+    let scratch = loaded("tls");
+    let Some(registry) = Registry::private(&scratch.path) else { return };
+    let name = format!("{}/x:1", registry.host);
+    let certs = format!("--cert-dir={}", scratch.join("certs").display());
+    let said = scratch.fails(&["push", "busybox:test", &name]);
+    assert!(
+        said.contains("signed by nobody whom this machine trusts") && said.contains("certs.d/127.0.0.1:"),
+        "{said}"
+    );
+    let said = scratch.fails(&["push", &certs, "busybox:test", &name]);
+    assert!(said.contains("401 unauthorized") && said.contains("ocictl login"), "{said}");
+    let login = |password: &str| {
+        let mut child = scratch
+            .command()
+            .args(["login", &certs, "-u", "user", "--password-stdin", &registry.host])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("ocictl starts");
+        child.stdin.take().expect("a pipe").write_all(password.as_bytes()).expect("written");
+        child.wait_with_output().expect("it ends")
+    };
+    let output = login("wrong\n");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("does not accept name and password"), "{said}");
+    assert!(fs::metadata(scratch.join("auth.json")).is_err(), "nothing is kept");
+    assert_eq!(String::from_utf8_lossy(&login("secret\n").stdout), "Login Succeeded!\n");
+    assert_eq!(scratch.ok(&["login", "--get-login", &registry.host]), "user\n");
+    let wanted = id(&scratch, "busybox:test");
+    scratch.ok(&["push", &certs, "-q", "busybox:test", &name]);
+    scratch.ok(&["rmi", "-a"]);
+    assert_eq!(scratch.ok(&["pull", &certs, "-q", &name]).trim(), wanted);
+    scratch.ok(&["logout", &registry.host]);
+    let said = scratch.fails(&["pull", &certs, "-q", &name]);
+    assert!(said.contains("401 unauthorized"), "{said}");
+    assert_eq!(scratch.ok(&["pull", &certs, "-q", "--creds=user:secret", &name]).trim(), wanted);
+}
+
+#[test]
+fn a_mirror_is_asked_first_and_the_image_keeps_its_name() {
+    let scratch = loaded("mirror");
+    let Some(registry) = Registry::plain(&scratch.path) else { return };
+    scratch.ok(&[
+        "push",
+        "--tls-verify=false",
+        "-q",
+        "busybox:test",
+        &format!("{}/mirrored/app:1", registry.host),
+    ]);
+    scratch.ok(&["rmi", "-a"]);
+    let text = format!(
+        "[[registry]]\nprefix = \"registry.invalid/team\"\nlocation = \"registry.invalid/team\"\n[[registry.mirror]]\nlocation = \"{}/mirrored\"\ninsecure = true\n",
+        registry.host
+    );
+    fs::write(scratch.join("registries.conf"), text).expect("written");
+    scratch.ok(&["pull", "-q", "registry.invalid/team/app:1"]);
+    assert_eq!(
+        scratch.ok(&["images", "--format", "{{.Repository}}:{{.Tag}}"]),
+        "registry.invalid/team/app:1\n"
+    );
+    let said = scratch.fails(&["pull", "-q", "registry.invalid/team/other:1"]);
+    assert!(
+        said.contains("mirrored/other:1: the registry answered 404") && said.contains("no such host"),
+        "{said}"
+    );
+}
+
+// ---- registries that are not what they should be ---------------------------------------------------------------------
+
+/// A registry with one image of one layer, `x:1`, that `change` makes worse.
+fn hostile(change: impl Fn(&registry::Asked, &str, Answer) -> Answer + Send + Sync + 'static) -> Server {
+    let layer = tar(&[("file", b"content")]);
+    let config = config(std::slice::from_ref(&layer)).to_string().into_bytes();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(&config), "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of(&layer), "size": layer.len()}],
+    })
+    .to_string()
+    .into_bytes();
+    Server::start(move |asked, host| {
+        let path = asked.path.as_str();
+        let answer = if path.starts_with("/v2/x/manifests/") {
+            Answer::new(200, manifest.clone())
+                .header("content-type", "application/vnd.oci.image.manifest.v1+json")
+        } else if path.ends_with(Digest::of(&config).as_str()) {
+            Answer::new(200, config.clone())
+        } else if path.ends_with(Digest::of(&layer).as_str()) {
+            Answer::new(200, layer.clone())
+        } else {
+            Answer::new(404, "")
+        };
+        change(asked, host, answer)
+    })
+}
+
+fn is_layer(asked: &registry::Asked, answer: &Answer) -> bool {
+    asked.path.contains("/blobs/") && answer.body.len() > 1500
+}
+
+#[test]
+fn a_broken_download_is_taken_up_where_it_broke() {
+    let scratch = Scratch::new("broken");
+    let times = AtomicUsize::new(0);
+    let server = hostile(move |asked, _, answer| match is_layer(asked, &answer) {
+        false => answer,
+        true => match asked.headers.get("range") {
+            None => answer.cut(700),
+            Some(range) => {
+                let from: usize =
+                    range.trim_start_matches("bytes=").trim_end_matches('-').parse().expect("a range");
+                let whole = answer.body.len();
+                let rest = Answer::new(206, &answer.body[from..])
+                    .header("content-range", format!("bytes {from}-{}/{whole}", whole - 1));
+                if times.fetch_add(1, Ordering::Relaxed) == 0 { rest.cut(300) } else { rest }
+            }
+        },
+    });
+    scratch.ok(&["pull", "--tls-verify=false", "-q", &format!("{}/x:1", server.host)]);
+    let ranges: Vec<String> =
+        server.asked().iter().filter_map(|asked| asked.headers.get("range").cloned()).collect();
+    assert_eq!(ranges, ["bytes=700-", "bytes=1000-"]);
+}
+
+#[test]
+fn what_does_not_have_its_digest_is_refused_and_nothing_stays() {
+    type Change = fn(&registry::Asked, &str, Answer) -> Answer;
+    let cases: [(&str, Change, &str); 9] = [
+        (
+            "other layer",
+            |asked, _, mut answer| {
+                if is_layer(asked, &answer) {
+                    answer.body[600] ^= 1;
+                }
+                answer
+            },
+            "digest is sha256:",
+        ),
+        (
+            "short layer",
+            |asked, _, mut answer| {
+                if is_layer(asked, &answer) {
+                    answer.body.truncate(1024);
+                }
+                answer
+            },
+            "bytes where",
+        ),
+        (
+            "long layer",
+            |asked, _, mut answer| {
+                if is_layer(asked, &answer) {
+                    answer.body.extend([0; 512]);
+                }
+                answer
+            },
+            "bytes where",
+        ),
+        (
+            "other config",
+            |asked, _, mut answer| {
+                if asked.path.contains("/blobs/") && !is_layer(asked, &answer) {
+                    answer.body.push(b' ');
+                }
+                answer
+            },
+            "digest is sha256:",
+        ),
+        (
+            "lying header",
+            |asked, _, answer| match asked.path.contains("/manifests/") {
+                true => answer.header("docker-content-digest", format!("sha256:{}", "0".repeat(64))),
+                false => answer,
+            },
+            "not sha256:0000",
+        ),
+        (
+            "wrong type",
+            |asked, _, mut answer| {
+                if asked.path.contains("/manifests/") {
+                    answer.headers =
+                        vec![("content-type".into(), "application/vnd.oci.image.index.v1+json".into())];
+                }
+                answer
+            },
+            "which is not its shape",
+        ),
+        (
+            "endless manifest",
+            |asked, _, answer| match asked.path.contains("/manifests/") {
+                true => Answer::new(200, vec![b' '; 5 << 20]),
+                false => answer,
+            },
+            "larger than 4194304 bytes",
+        ),
+        (
+            "redirects for ever",
+            |asked, host, answer| match is_layer(asked, &answer) || asked.path.contains("again") {
+                true => Answer::new(307, "").header("location", format!("http://{host}/again")),
+                false => answer,
+            },
+            "more than 5 redirects",
+        ),
+        (
+            "redirect to a file",
+            |asked, _, answer| match is_layer(asked, &answer) {
+                true => Answer::new(307, "").header("location", "file:///etc/passwd"),
+                false => answer,
+            },
+            "file:",
+        ),
+    ];
+    for (name, change, wanted) in cases {
+        let scratch = Scratch::new("refused-by-digest");
+        let server = hostile(change);
+        let said = scratch.fails(&["pull", "--tls-verify=false", "-q", &format!("{}/x:1", server.host)]);
+        assert!(said.contains(wanted), "{name}: {said}");
+        scratch.ok(&["system", "check", "--repair"]);
+        scratch.assert_empty();
+    }
+}
+
+#[test]
+fn credentials_go_to_the_registry_and_nowhere_else() {
+    let elsewhere = Server::start(|_, _| Answer::new(200, r#"{"token":"t"}"#));
+    let other = elsewhere.host.replace("127.0.0.1", "127.0.0.2");
+    // A token service at another host, and blobs at another host.
+    for kind in ["realm", "redirect"] {
+        let scratch = Scratch::new("nowhere-else");
+        let target = elsewhere.host.replace("127.0.0.1", "localhost");
+        let server = hostile(move |asked, _, answer| match (kind, asked.headers.get("authorization")) {
+            ("realm", None) => Answer::new(401, "")
+                .header("www-authenticate", format!("Bearer realm=\"http://{target}/token\",service=\"x\"")),
+            ("redirect", None) => Answer::new(401, "").header("www-authenticate", "Basic realm=\"x\""),
+            ("redirect", Some(_)) if is_layer(asked, &answer) => {
+                Answer::new(307, "").header("location", format!("http://{target}/blob"))
+            }
+            _ => answer,
+        });
+        let _either = scratch.output(&[
+            "pull",
+            "--tls-verify=false",
+            "-q",
+            "--creds=user:secret",
+            &format!("{}/x:1", server.host),
+        ]);
+    }
+    let asked = elsewhere.asked();
+    assert!(asked.len() >= 2, "both were followed: {asked:?} (not to {other})");
+    for asked in asked {
+        assert!(!asked.headers.contains_key("authorization"), "{asked:?}");
+        assert!(!asked.path.contains("user"), "{asked:?}");
+    }
+}
