@@ -45,6 +45,12 @@ const CASES: &[Case] = &[
     ("joined-between", "plan-v1.txt", v1, as_typed),
     ("user-namespace", "plan.txt", v2, as_typed),
     ("user-namespace", "plan-user.txt", ordinary_user, rootless),
+    ("user-namespace", "plan-notify.txt", v2, notify),
+    ("user-namespace", "plan-user-notify.txt", ordinary_user, |options| {
+        options.rootless = true;
+        notify(options);
+    }),
+    ("no-mount-namespace", "plan-notify.txt", v2, notify),
     ("shares", "plan.txt", v2, as_typed),
     ("time-offsets", "plan.txt", v2, as_typed),
     ("idmap", "plan.txt", v2, as_typed),
@@ -247,6 +253,7 @@ fn decide(spec: &Spec, host: &Host, change: fn(&mut Options<'_>)) -> corten::err
         no_new_keyring: false,
         extra_descriptors: 0,
         extra_environment: Vec::new(),
+        notify: None,
         systemd_cgroup: false,
         rootless: false,
         has_seccomp: false,
@@ -256,6 +263,11 @@ fn decide(spec: &Spec, host: &Host, change: fn(&mut Options<'_>)) -> corten::err
 }
 
 fn as_typed(_: &mut Options<'_>) {}
+
+/// `NOTIFY_SOCKET` is set.
+fn notify(options: &mut Options<'_>) {
+    options.notify = Some("/run/corten/web1/notify".into());
+}
 
 fn rootless(options: &mut Options<'_>) {
     options.rootless = true;

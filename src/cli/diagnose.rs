@@ -28,6 +28,7 @@ pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
         no_new_keyring: false,
         extra_descriptors: 0,
         extra_environment: Vec::new(),
+        notify: None,
         systemd_cgroup: arguments.systemd_cgroup,
         rootless: rootless(arguments.rootless),
         has_seccomp: false,

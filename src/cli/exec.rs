@@ -1,7 +1,8 @@
 //! exec: from what was typed to what is meant.
 
 use super::grammar::{Arguments, Exec};
-use super::lifecycle::{absolute, check_descriptors};
+use super::lifecycle::absolute;
+use super::supervision::check_open;
 use crate::container::Container;
 use crate::container::exec::{self, Request};
 use crate::container::state::Root;
@@ -13,12 +14,14 @@ use crate::spec;
 /// Runs a program in a container.
 pub fn exec(arguments: &Arguments, typed: &Exec, log: &Log) -> Result<u8> {
     let container = Container::open(&Root::choose(arguments.root.as_deref())?, typed.id())?;
-    check_descriptors(typed.preserve_fds)?;
+    check_open("--preserve-fds", typed.preserve_fds)?;
     let document = typed.process.as_deref().map(spec::load_process).transpose()?;
     let (process, warnings) = document.map(|loaded| (loaded.process, loaded.warnings)).unzip();
     let pid_file = typed.pid_file.as_deref().map(|path| absolute(path, "--pid-file")).transpose()?;
     let console_socket =
         typed.console_socket.as_deref().map(|path| absolute(path, "--console-socket")).transpose()?;
+    let pidfd_socket =
+        typed.pidfd_socket.as_deref().map(|path| absolute(path, "--pidfd-socket")).transpose()?;
     let request = Request {
         wishes: wishes(typed, process)?,
         warnings: warnings.unwrap_or_default(),
@@ -27,6 +30,7 @@ pub fn exec(arguments: &Arguments, typed: &Exec, log: &Log) -> Result<u8> {
         detach: typed.detach,
         pid_file: pid_file.as_deref(),
         console_socket: console_socket.as_deref(),
+        pidfd_socket: pidfd_socket.as_deref(),
         extra_descriptors: typed.preserve_fds,
         log,
     };

@@ -159,6 +159,9 @@ pub struct Create {
     /// A socket that gets the terminal's master.
     #[arg(long, value_name = "SOCKET")]
     pub console_socket: Option<PathBuf>,
+    /// A socket that gets a pidfd of init before its program runs.
+    #[arg(long, value_name = "SOCKET")]
+    pub pidfd_socket: Option<PathBuf>,
     /// A file that gets the pid.
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
@@ -212,6 +215,9 @@ pub struct Exec {
     /// A socket that gets the terminal's master.
     #[arg(long, value_name = "SOCKET")]
     pub console_socket: Option<PathBuf>,
+    /// A socket that gets a pidfd of the process before its program runs.
+    #[arg(long, value_name = "SOCKET")]
+    pub pidfd_socket: Option<PathBuf>,
     /// Leave the process alone once its program runs.
     #[arg(short, long)]
     pub detach: bool,

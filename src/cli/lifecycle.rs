@@ -2,6 +2,7 @@
 
 use super::grammar::{Arguments, Create, Delete, Kill, Rootless, Run, Start};
 use super::open;
+use super::supervision::{Supervision, check_open};
 use crate::container::create::{self, Request, RunMode};
 use crate::container::state::Root;
 use crate::container::{Container, delete, reservation, signal, start};
@@ -22,13 +23,22 @@ pub fn create(arguments: &Arguments, typed: &Create, log: &Log) -> Result<u8> {
 /// Runs a container.
 pub fn run(arguments: &Arguments, typed: &Run, log: &Log) -> Result<u8> {
     let meant = Meant::new(arguments, &typed.create)?;
-    let mode = RunMode { detach: typed.detach, keep: typed.keep, subreaper: !typed.no_subreaper };
-    create::run(&meant.request(arguments, &typed.create, false, log)?, mode)
+    let mode = RunMode {
+        detach: typed.detach,
+        keep: typed.keep,
+        supervisor: meant.supervision.supervisor.as_ref(),
+        subreaper: !typed.no_subreaper,
+    };
+    let mut request = meant.request(arguments, &typed.create, false, log)?;
+    if !typed.detach {
+        request.options.extra_environment.extend(meant.supervision.watchdog());
+    }
+    create::run(&request, mode)
 }
 
 /// Starts a created container.
 pub fn start(arguments: &Arguments, typed: &Start) -> Result<u8> {
-    start::start(&open(arguments, &typed.id)?)?;
+    start::start(&open(arguments, &typed.id)?, Supervision::read()?.supervisor.as_ref())?;
     Ok(0)
 }
 
@@ -99,7 +109,8 @@ struct Meant {
     bundle: PathBuf,
     pid_file: Option<PathBuf>,
     console_socket: Option<PathBuf>,
-    sockets: u32,
+    pidfd_socket: Option<PathBuf>,
+    supervision: Supervision,
 }
 
 impl Meant {
@@ -111,7 +122,8 @@ impl Meant {
             bundle: bundle(&typed.bundle)?,
             pid_file: optional(&typed.pid_file, "--pid-file")?,
             console_socket: optional(&typed.console_socket, "--console-socket")?,
-            sockets: passed_sockets(),
+            pidfd_socket: optional(&typed.pidfd_socket, "--pidfd-socket")?,
+            supervision: Supervision::read()?,
         })
     }
 
@@ -122,12 +134,10 @@ impl Meant {
         await_start: bool,
         log: &'a Log,
     ) -> Result<Request<'a>> {
-        let extra_descriptors = self.sockets.saturating_add(typed.preserve_fds);
-        check_descriptors(extra_descriptors)?;
-        let extra_environment = match self.sockets {
-            0 => Vec::new(),
-            count => vec![format!("LISTEN_FDS={count}"), "LISTEN_PID=1".to_owned()],
-        };
+        check_open("LISTEN_FDS", self.supervision.sockets)?;
+        let extra_descriptors = self.supervision.sockets.saturating_add(typed.preserve_fds);
+        check_open("--preserve-fds", extra_descriptors)?;
+        let supervisor = self.supervision.supervisor.as_ref();
         Ok(Request {
             root: &self.root,
             options: Options {
@@ -137,7 +147,8 @@ impl Meant {
                 no_pivot: typed.no_pivot,
                 no_new_keyring: typed.no_new_keyring,
                 extra_descriptors,
-                extra_environment,
+                extra_environment: self.supervision.sockets_environment(),
+                notify: supervisor.map(|_| self.root.notify_directory(&typed.id)),
                 systemd_cgroup: arguments.systemd_cgroup,
                 rootless: rootless(arguments.rootless),
                 has_seccomp: false,
@@ -145,6 +156,7 @@ impl Meant {
             config: typed.config.as_deref(),
             pid_file: self.pid_file.as_deref(),
             console_socket: self.console_socket.as_deref(),
+            pidfd_socket: self.pidfd_socket.as_deref(),
             log,
         })
     }
@@ -179,21 +191,4 @@ pub(super) fn rootless(wanted: Rootless) -> bool {
 
 fn in_user_namespace() -> bool {
     crate::host::in_user_namespace()
-}
-
-/// The sockets that systemd passes to us, sd_listen_fds(3): only when they are meant for this process.
-fn passed_sockets() -> u32 {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
-    let ours = number("LISTEN_PID").is_some_and(|pid| pid == std::process::id());
-    if ours { number("LISTEN_FDS").unwrap_or(0) } else { 0 }
-}
-
-/// Every descriptor that the program is promised must be open: another one of ours would take its place.
-pub(super) fn check_descriptors(count: u32) -> Result<()> {
-    for number in 3..3 + u64::from(count) {
-        if !crate::sys::directory::is_open(number) {
-            return Err(Error::new(format!("--preserve-fds: descriptor {number} is not open")));
-        }
-    }
-    Ok(())
 }

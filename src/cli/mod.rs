@@ -8,6 +8,7 @@ mod inspect;
 mod lifecycle;
 mod quantity;
 mod resources;
+mod supervision;
 
 use crate::container::Container;
 use crate::container::state::Root;

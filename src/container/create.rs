@@ -7,6 +7,8 @@ use crate::container::console_socket;
 use crate::container::foreground::{self, Foreground};
 use crate::container::hooks;
 use crate::container::interrupts::Interrupts;
+use crate::container::notify::{Relay, Supervisor};
+use crate::container::pidfd_socket::Receivers;
 use crate::container::process::Process;
 use crate::container::record::{Record, Stage, Start};
 use crate::container::resctrl::Group;
@@ -44,17 +46,21 @@ pub struct Request<'a> {
     pub pid_file: Option<&'a Path>,
     /// `--console-socket`, absolute.
     pub console_socket: Option<&'a Path>,
+    /// `--pidfd-socket`, absolute.
+    pub pidfd_socket: Option<&'a Path>,
     /// Where warnings go.
     pub log: &'a Log,
 }
 
 /// How `run` behaves once the program runs.
 #[derive(Debug, Clone, Copy)]
-pub struct RunMode {
+pub struct RunMode<'a> {
     /// `--detach`: leave it alone.
     pub detach: bool,
     /// `--keep`: do not delete it when it ends.
     pub keep: bool,
+    /// Who is told what the program tells.
+    pub supervisor: Option<&'a Supervisor>,
     /// Not `--no-subreaper`: adopt the processes that it leaves behind.
     pub subreaper: bool,
 }
@@ -66,6 +72,7 @@ pub struct RunMode {
 pub fn create(request: &Request<'_>) -> Result<()> {
     let decided = Decided::new(request)?;
     console_socket::check(decided.plan.terminal, request.console_socket, true)?;
+    let receivers = Receivers::of_init(request.pidfd_socket, &decided.spec.annotations)?;
     let directory = reservation::reserve(request.root, request.options.id)?;
     let outcome = Creation::begin(&decided, request, directory).and_then(|mut creation| {
         let sockets = Sockets {
@@ -76,6 +83,7 @@ pub fn create(request: &Request<'_>) -> Result<()> {
         };
         let mut init = creation.launch(&decided, sockets)?;
         creation.put_on_record(&init, request, Stage::Created)?;
+        receivers.send(init.pidfd.as_fd())?;
         init.go()?;
         init.release();
         creation.commit()?;
@@ -88,12 +96,13 @@ pub fn create(request: &Request<'_>) -> Result<()> {
 ///
 /// # Errors
 /// As [`create`]; the exit code is that of the program, or 128 and the signal that ended it.
-pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
+pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
     let decided = Decided::new(request)?;
     if decided.plan.execution.is_none() {
         return Err(Error::new("config.json: process: missing, but run needs it"));
     }
     console_socket::check(decided.plan.terminal, request.console_socket, mode.detach)?;
+    let receivers = Receivers::of_init(request.pidfd_socket, &decided.spec.annotations)?;
     let mut foreground = if mode.detach { None } else { Some(Foreground::prepare(mode.subreaper)?) };
     let directory = reservation::reserve(request.root, request.options.id)?;
     let mut creation = Creation::begin(&decided, request, directory)?;
@@ -112,7 +121,11 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
         foreground.attach(master)?;
     }
     creation.put_on_record(&init, request, Stage::Running)?;
+    receivers.send(init.pidfd.as_fd())?;
     creation.interrupts.check()?;
+    let supervisor = mode.supervisor.filter(|_| decided.plan.notify);
+    let relay = supervisor.map(|supervisor| Relay::open(supervisor, &creation.container.directory));
+    let relay = relay.transpose()?;
     init.go()?;
     let state = creation.state(Some(init.pid.as_raw_nonzero().get()));
     let introduction = decided.plan.listener.as_ref().map(|listener| Introduction {
@@ -128,8 +141,11 @@ pub fn run(request: &Request<'_>, mode: RunMode) -> Result<u8> {
     creation.run_hooks(&decided.plan.poststart, &state)?;
     init.release();
     creation.commit()?;
-    let Some(foreground) = foreground else { return Ok(0) };
-    let code = foreground.attend(&init);
+    let Some(foreground) = foreground else {
+        let pid = init.pid.as_raw_nonzero().get();
+        return relay.map_or(Ok(()), |relay| relay.await_ready(pid, init.pidfd.as_fd())).map(|()| 0);
+    };
+    let code = foreground.attend(&init, relay);
     // Whom nobody attends must not live on.
     if !mode.keep || code.is_err() {
         delete::remove(&mut creation.container, true, request.log)?;
@@ -216,6 +232,9 @@ impl<'a> Creation<'a> {
         if let Some(group) = &mut creation.resctrl {
             group.make()?;
             group.write_schemata()?;
+        }
+        if decided.plan.notify {
+            creation.container.directory.make_notify_directory()?;
         }
         creation.container.directory.publish()?;
         Ok(creation)

@@ -7,6 +7,7 @@ use crate::cgroup;
 use crate::container::agent::{self, Introduction};
 use crate::container::birth::{self, Birth};
 use crate::container::foreground::{self, Foreground};
+use crate::container::pidfd_socket::Receivers;
 use crate::container::process::Process;
 use crate::container::{Container, console_socket, pid_file, resctrl};
 use crate::error::{Context, Error, Result};
@@ -44,6 +45,8 @@ pub struct Request<'a> {
     pub pid_file: Option<&'a Path>,
     /// `--console-socket`, absolute.
     pub console_socket: Option<&'a Path>,
+    /// `--pidfd-socket`, absolute.
+    pub pidfd_socket: Option<&'a Path>,
     /// `--preserve-fds`.
     pub extra_descriptors: u32,
     /// Where warnings go.
@@ -86,6 +89,7 @@ fn check_status(container: &Container, ignore_paused: bool) -> Result<Process> {
 fn enter(container: &Container, init: &Process, request: Request<'_>) -> Result<u8> {
     let target = init.open()?.ok_or_else(stopped)?;
     let (detach, pid_file, console_socket) = (request.detach, request.pid_file, request.console_socket);
+    let receivers = Receivers::of_exec(request.pidfd_socket)?;
     let decided = Decided::new(container, init, request)?;
     let plan = &decided.plan;
     console_socket::check(plan.terminal, console_socket, detach)?;
@@ -99,6 +103,7 @@ fn enter(container: &Container, init: &Process, request: Request<'_>) -> Result<
     if let (Some(foreground), Some(master)) = (foreground.as_mut(), &master) {
         foreground.attach(master)?;
     }
+    receivers.send(process.pidfd.as_fd())?;
     decided.execute(container, &process)?;
     // Only now: whoever finds the file knows that what happens from here on is the program's affair.
     if let Some(path) = pid_file {
@@ -106,7 +111,7 @@ fn enter(container: &Container, init: &Process, request: Request<'_>) -> Result<
     }
     process.release();
     match foreground {
-        Some(foreground) => foreground.attend(&process),
+        Some(foreground) => foreground.attend(&process, None),
         None => Ok(0),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::container::console::Console;
 use crate::container::interrupts::ENDING;
+use crate::container::notify::Relay;
 use crate::error::{Context, Error, Result};
 use crate::launch::spawn::Init;
 use crate::sys::signals;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub struct Foreground {
     signals: OwnedFd,
     console: Option<Console>,
+    relay: Option<Relay>,
 }
 
 /// The two ends over which init sends the master of its pty: ours first.
@@ -37,7 +39,7 @@ impl Foreground {
             // Any pid means yes to this call.
             rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context(|| "subreaper")?;
         }
-        Ok(Self { signals: signals::block_all().context(|| "signalfd")?, console: None })
+        Ok(Self { signals: signals::block_all().context(|| "signalfd")?, console: None, relay: None })
     }
 
     /// Takes the terminal that init has sent, before the program runs: it asks for the window's size first of all.
@@ -49,16 +51,18 @@ impl Foreground {
         Ok(())
     }
 
-    /// Attends the container until it ends: its exit code, or 128 and the signal that ended it.
+    /// Attends the container until it ends, and passes on what it tells its supervisor: its exit code, or 128 and the signal that ended it.
     ///
     /// # Errors
     /// Those of poll(2), read(2) and wait(2).
-    pub fn attend(mut self, init: &Init) -> Result<u8> {
+    pub fn attend(mut self, init: &Init, relay: Option<Relay>) -> Result<u8> {
+        self.relay = relay;
         loop {
             match self.next_signal()? {
                 None => self.poll()?,
                 Some(libc::SIGCHLD) => {
                     if let Some(code) = reap(init.pid)? {
+                        self.relay.iter_mut().for_each(Relay::pass_on);
                         self.show_the_rest()?;
                         return Ok(code);
                     }
@@ -83,12 +87,25 @@ impl Foreground {
     /// Waits for a signal, and moves bytes between the terminals meanwhile.
     fn poll(&mut self) -> Result<()> {
         let signals = PollFd::new(&self.signals, PollFlags::IN);
-        let Some(console) = self.console.as_mut() else { return wait(&mut [signals], None) };
-        let [master, stdin, stdout] = console.events(self.signals.as_fd());
-        let mut events = [signals, master, stdin, stdout];
-        wait(&mut events, console.patience())?;
-        let [_, ready @ ..] = events.map(|event| !event.revents().is_empty());
-        console.pass_on(ready);
+        let told = Relay::event(self.relay.as_ref(), self.signals.as_fd());
+        let told = match self.console.as_mut() {
+            None => {
+                let mut events = [signals, told];
+                wait(&mut events, None)?;
+                !events[1].revents().is_empty()
+            }
+            Some(console) => {
+                let [master, stdin, stdout] = console.events(self.signals.as_fd());
+                let mut events = [signals, told, master, stdin, stdout];
+                wait(&mut events, console.patience())?;
+                let [_, told, ready @ ..] = events.map(|event| !event.revents().is_empty());
+                console.pass_on(ready);
+                told
+            }
+        };
+        if let Some(relay) = self.relay.as_mut().filter(|_| told) {
+            relay.pass_on();
+        }
         Ok(())
     }
 

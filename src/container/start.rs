@@ -1,6 +1,7 @@
 //! `start`: lets the waiting init execute the program.
 
 use crate::container::agent::{self, Introduction};
+use crate::container::notify::{Relay, Supervisor};
 use crate::container::process::Process;
 use crate::container::record::Record;
 use crate::container::{Container, hooks, signal};
@@ -11,11 +12,12 @@ use crate::spec::{State, Status};
 use rustix::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-/// Starts a created container and waits until its program runs, or cannot.
+/// Starts a created container and waits until its program runs, or cannot; with a supervisor, of which the container was told
+/// when it was created, until the program is ready or has ended.
 ///
 /// # Errors
 /// A container in another state; a step of init that failed; a `poststart` hook that failed, which ends the container.
-pub fn start(container: &Container) -> Result<()> {
+pub fn start(container: &Container, supervisor: Option<&Supervisor>) -> Result<()> {
     match container.status()? {
         Status::Created => {}
         Status::Stopped => return Err(Error::new("cannot start a container that has stopped")),
@@ -27,10 +29,15 @@ pub fn start(container: &Container) -> Result<()> {
         return Err(Error::new("config.json: process: missing, but start needs it"));
     };
     let already = || Error::new("cannot start an already running container");
-    let init = match &start.listener {
-        Some(_) => open_init(container)?,
-        None => None,
+    let supervisor = match supervisor {
+        Some(supervisor) if container.directory.has_notify_directory()? => Some(supervisor),
+        _ => None,
     };
+    let init = match (&start.listener, supervisor) {
+        (None, None) => None,
+        _ => open_init(container)?,
+    };
+    let relay = supervisor.map(|supervisor| Relay::open(supervisor, &container.directory)).transpose()?;
     let connection = container.directory.connect()?.ok_or_else(already)?;
     match protocol::receive(&connection)? {
         Some(Report::Accepted) => {}
@@ -51,7 +58,11 @@ pub fn start(container: &Container) -> Result<()> {
         end(container);
         return Err(launch::start_failure(start.first, &start.steps, program, &failure));
     }
-    poststart(container)
+    poststart(container)?;
+    match (relay, &init, &container.record.process) {
+        (Some(relay), Some(init), Some(process)) => relay.await_ready(process.pid, init.as_fd()),
+        _ => Ok(()),
+    }
 }
 
 /// A pidfd of init, while that still waits.

@@ -5,6 +5,7 @@
 //!         exec.json    what `exec` needs
 //!         start.sock   where init awaits `start`
 //!         init.lock    locked by init until it executes the program: the kernel tells `created` from `running`
+//!         notify/      what the program finds in /run/notify, with notify.sock while somebody hears it
 //! ```
 //!
 //! How the directory comes and goes is in `reservation.rs`.
@@ -27,6 +28,8 @@ const NEW_RECORD: &str = ".state.json";
 const TEMPLATE: &str = "exec.json";
 const SOCKET: &str = "start.sock";
 const MARKER: &str = "init.lock";
+const NOTIFY: &str = "notify";
+const NOTIFY_SOCKET: &str = "notify.sock";
 
 /// The longest record that is read; ours have a few thousand bytes.
 const RECORD_BYTES: u64 = 1 << 20;
@@ -75,6 +78,11 @@ impl Root {
     /// It cannot be opened.
     pub fn directory(&self, id: &str) -> Result<Option<Directory>> {
         self.open(id, id)
+    }
+
+    /// Where the program of a container of that id finds the socket on which it tells that it is ready.
+    pub fn notify_directory(&self, id: &str) -> PathBuf {
+        self.path.join(id).join(NOTIFY)
     }
 
     /// Whether there is anything of that name.
@@ -312,6 +320,45 @@ impl Directory {
         }
     }
 
+    /// Makes the directory in which the program finds the socket for what it tells.
+    ///
+    /// # Errors
+    /// Those of mkdir(2).
+    pub fn make_notify_directory(&self) -> Result<()> {
+        let context = || self.path().join(NOTIFY).display().to_string();
+        rustix::fs::mkdirat(&self.fd, NOTIFY, Mode::from_raw_mode(0o755)).context(context)?;
+        // Whatever the umask: the program's user must get in.
+        rustix::fs::chmodat(&self.fd, NOTIFY, Mode::from_raw_mode(0o755), AtFlags::empty()).context(context)
+    }
+
+    /// Whether the container was created with such a directory.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn has_notify_directory(&self) -> Result<bool> {
+        match rustix::fs::statat(&self.fd, NOTIFY, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(Error::from(errno).context(self.path().join(NOTIFY).display().to_string())),
+        }
+    }
+
+    /// The socket in it.
+    ///
+    /// # Errors
+    /// Those of open(2) and bind(2).
+    pub fn listen_for_notifications(&self) -> Result<OwnedFd> {
+        let context = || self.path().join(NOTIFY).join(NOTIFY_SOCKET).display().to_string();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(&self.fd, NOTIFY, flags, Mode::empty()).context(context)?;
+        // One that nobody hears any more is in the way.
+        match rustix::fs::unlinkat(&directory, NOTIFY_SOCKET, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Error::from(errno).context(context())),
+        }
+        unix_socket::bind_datagram(directory.as_fd(), NOTIFY_SOCKET).context(context)
+    }
+
     /// The file whose lock init holds until it executes the program: the kernel lets go of it at that very moment.
     ///
     /// # Errors
@@ -444,7 +491,7 @@ impl Directory {
         let context = || self.path().display().to_string();
         for entry in rustix::fs::Dir::read_from(&self.fd).context(context)? {
             let name = entry.context(context)?.file_name().to_owned();
-            let ours = [".", "..", SOCKET, MARKER, NEW_RECORD, RECORD];
+            let ours = [".", "..", SOCKET, MARKER, NEW_RECORD, RECORD, NOTIFY];
             if !ours.iter().any(|ours| ours.as_bytes() == name.as_bytes()) {
                 return Ok(false);
             }
@@ -459,18 +506,31 @@ impl Directory {
     pub fn remove(&self) -> Result<()> {
         let path = self.private_path();
         for name in [SOCKET, MARKER, TEMPLATE, NEW_RECORD, RECORD] {
-            let removed = match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-                Err(Errno::ISDIR) => rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR),
-                answer => answer,
-            };
-            match removed {
-                Ok(()) | Err(Errno::NOENT) => {}
-                Err(errno) => return Err(Error::from(errno).context(path.join(name).display().to_string())),
-            }
+            self.remove_entry(name)?;
         }
-        match rustix::fs::rmdir(&path) {
+        let mut removed = rustix::fs::rmdir(&path);
+        if removed == Err(Errno::NOTEMPTY) {
+            // Few containers have it: most are spared the question.
+            self.remove_entry(&format!("{NOTIFY}/{NOTIFY_SOCKET}"))?;
+            self.remove_entry(NOTIFY)?;
+            removed = rustix::fs::rmdir(&path);
+        }
+        match removed {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
+        }
+    }
+
+    fn remove_entry(&self, name: &str) -> Result<()> {
+        let removed = match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR),
+            answer => answer,
+        };
+        match removed {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => {
+                Err(Error::from(errno).context(self.private_path().join(name).display().to_string()))
+            }
         }
     }
 }

@@ -4,8 +4,9 @@
 
 use crate::error::{Context, Error, Result};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Connects to the stream socket at `path`.
@@ -13,11 +14,28 @@ use std::path::Path;
 /// # Errors
 /// Those of connect(2).
 pub fn connect_stream(path: &Path) -> Result<OwnedFd> {
+    connect_at(path, SocketType::STREAM)
+}
+
+fn connect_at(path: &Path, kind: SocketType) -> Result<OwnedFd> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Some(name) = path.file_name() else { return Err(Error::new("names no socket")) };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::openat(CWD, directory, flags, Mode::empty())?;
-    connect(directory.as_fd(), &name.to_string_lossy(), SocketType::STREAM)
+    connect(directory.as_fd(), &name.to_string_lossy(), kind)
+}
+
+/// Connects to the datagram socket at a path, or with `@` of an abstract name, and never waits for it.
+///
+/// # Errors
+/// Those of connect(2).
+pub fn connect_datagram(path: &Path) -> Result<OwnedFd> {
+    if let Some(name) = path.as_os_str().as_bytes().strip_prefix(b"@") {
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new_abstract_name(name)?)?;
+        return Ok(socket);
+    }
+    connect_at(path, SocketType::DGRAM)
 }
 
 /// Connects to the socket `name` in `directory`.
@@ -40,6 +58,17 @@ pub fn listen(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
     rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600)).context(|| name)?;
     rustix::net::bind(&socket, &address(directory, name)?).context(|| name)?;
     rustix::net::listen(&socket, 8).context(|| name)?;
+    Ok(socket)
+}
+
+/// Binds a new datagram socket `name` in `directory`, to which everybody who finds it may send.
+///
+/// # Errors
+/// Those of bind(2).
+pub fn bind_datagram(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &address(directory, name)?).context(|| name)?;
+    rustix::fs::chmodat(directory, name, Mode::from_raw_mode(0o777), AtFlags::empty()).context(|| name)?;
     Ok(socket)
 }
 

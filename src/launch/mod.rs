@@ -3,13 +3,13 @@
 
 mod detour;
 pub mod hook;
-mod id_mapped;
 pub mod id_maps;
 pub mod init;
 pub mod net_devices;
 pub mod outside;
 pub mod prepared;
 pub mod protocol;
+mod source_clone;
 pub mod spawn;
 mod words;
 

@@ -2,10 +2,10 @@
 
 use crate::error::{Context, Error, Result};
 use crate::launch::detour::Detour;
-use crate::launch::id_mapped;
 use crate::launch::init::{self, Descriptors};
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::{self, Failure, Fault, Report};
+use crate::launch::source_clone;
 use crate::plan::Plan;
 use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
 use crate::plan::step::Action;
@@ -162,10 +162,10 @@ pub fn spawn(
         return Err(Error::new("the runtime has several threads and cannot clone itself"));
     }
     let joins = open_namespaces(plan, sockets.target.as_ref())?;
-    let id_mapped = plan
-        .id_mapped
+    let source_clones = plan
+        .source_clones
         .iter()
-        .map(|mount| id_mapped::clone(mount, plan, &joins, &procfs))
+        .map(|mount| source_clone::clone(mount, plan, &joins, &procfs))
         .collect::<Result<Vec<_>>>()?;
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .context(|| "socketpair")?;
@@ -177,7 +177,7 @@ pub fn spawn(
         joins,
         target: sockets.target,
         console: sockets.console,
-        id_mapped,
+        source_clones,
         listener: sockets.listener,
         marker: sockets.marker,
     };

@@ -53,7 +53,8 @@ pub(super) fn expand(
                 source: c_string(&source, place, "source")?,
                 or_source: runtimes.map(|path| c_string(&path, place, "source")).transpose()?,
                 recursive: false,
-                id_mapped: None,
+                clone: None,
+                id_mapped: false,
                 must_be_proc: false,
             })
         };

@@ -124,7 +124,7 @@ impl Display for Mount {
             Kind::Bind(bind) => {
                 let verb = if bind.recursive { "rbind" } else { "bind" };
                 write!(out, "{verb} {} on {}", path(&bind.source), inside(&self.target))?;
-                words.extend(bind.id_mapped.map(|_| "idmap".to_owned()));
+                words.extend(bind.id_mapped.then(|| "idmap".to_owned()));
             }
             Kind::Filesystem(filesystem) => {
                 write!(out, "mount {}", text(&filesystem.kind))?;

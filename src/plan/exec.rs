@@ -169,6 +169,7 @@ impl Plan {
             no_new_keyring: template.no_new_keyring,
             extra_descriptors: entry.extra_descriptors,
             extra_environment: Vec::new(),
+            notify: None,
             systemd_cgroup: false,
             rootless: false,
             has_seccomp: template.seccomp.is_some(),
@@ -181,7 +182,7 @@ impl Plan {
             namespaces: Namespaces::of_process(&kinds, entry.pid, host),
             cgroup: CgroupPlan::existing(entry.cgroup),
             resctrl: None,
-            id_mapped: Vec::new(),
+            source_clones: Vec::new(),
             cover: Cover::new(None)?,
             net_devices: Vec::new(),
             steps: Vec::new(),
@@ -192,6 +193,7 @@ impl Plan {
             seccomp: template.seccomp.map(Cow::into_owned),
             listener: template.listener.map(Cow::into_owned),
             terminal: process.terminal,
+            notify: false,
             warnings: Vec::new(),
         };
         plan.join_cgroup(Some(process), affinity(process), host);

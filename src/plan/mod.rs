@@ -16,6 +16,7 @@ pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
 pub mod net_devices;
+mod notify;
 pub mod place;
 pub mod process;
 pub mod resctrl;
@@ -39,8 +40,8 @@ use namespaces::Namespaces;
 use net_devices::NetDevice;
 use process::{Execution, Identity};
 use resctrl::Resctrl;
-use std::path::Path;
-use step::{Action, Cover, Hook, HookEnvironment, IdMapped, Step};
+use std::path::{Path, PathBuf};
+use step::{Action, Cover, Hook, HookEnvironment, SourceClone, Step};
 
 /// What the caller typed, as far as it changes the plan.
 #[derive(Debug, Clone)]
@@ -57,8 +58,10 @@ pub struct Options<'a> {
     pub no_new_keyring: bool,
     /// How many descriptors after stderr the program gets: `LISTEN_FDS` and `--preserve-fds`.
     pub extra_descriptors: u32,
-    /// `LISTEN_FDS=…` and `LISTEN_PID=1`, when the caller passes sockets.
+    /// What a supervisor told us and tells the program: `LISTEN_FDS=…` and `LISTEN_PID=1`, `WATCHDOG_USEC=…`.
     pub extra_environment: Vec<String>,
+    /// The host's directory of the socket that the program finds in `NOTIFY_SOCKET`.
+    pub notify: Option<PathBuf>,
     /// `--systemd-cgroup`.
     pub systemd_cgroup: bool,
     /// Whether missing cgroup permissions are tolerated: `--rootless`, or an ordinary user.
@@ -78,8 +81,8 @@ pub struct Plan {
     pub cgroup: cgroup::CgroupPlan,
     /// Its class of service below resctrl.
     pub resctrl: Option<resctrl::Resctrl>,
-    /// Bind mounts that the parent maps ids of before the clone.
-    pub id_mapped: Vec<IdMapped>,
+    /// Sources of bind mounts that the parent clones before it makes init.
+    pub source_clones: Vec<SourceClone>,
     /// What is mounted over masked directories.
     pub cover: Cover,
     /// Network devices that the parent moves in.
@@ -100,6 +103,8 @@ pub struct Plan {
     pub listener: Option<listener::Listener>,
     /// Whether init needs a pty.
     pub terminal: bool,
+    /// Whether the program finds a socket in `NOTIFY_SOCKET`.
+    pub notify: bool,
     /// What the user should know and what does not stop the container.
     pub warnings: Vec<String>,
 }
@@ -128,7 +133,8 @@ impl Plan {
             namespaces,
             cgroup,
             resctrl: linux.intel_rdt.as_ref().map(|rdt| Resctrl::decide(rdt, options.id)),
-            id_mapped: Vec::new(),
+            source_clones: Vec::new(),
+            notify: false,
             cover: Cover::new(linux.mount_label.as_deref())?,
             net_devices: net_devices::decide(linux),
             steps: Vec::new(),
@@ -141,6 +147,7 @@ impl Plan {
             terminal: spec.process.as_ref().is_some_and(|process| process.terminal),
             warnings: Vec::new(),
         };
+        notify::decide(&mut plan, &mut options, spec);
         plan.runtime_hooks.extend(process::hooks(
             &spec.hooks.create_runtime,
             "hooks.createRuntime",
@@ -180,7 +187,7 @@ impl Plan {
                 cgroup_namespace: linux.namespace(NamespaceKind::Cgroup).is_some(),
             },
         };
-        self.steps.extend(parts.build(&mut self.id_mapped)?);
+        self.steps.extend(parts.build(&mut self.source_clones)?);
         if !self.runtime_hooks.is_empty() {
             self.steps.push(Step::of(Place::property("hooks"), Action::RuntimeHooks));
         }

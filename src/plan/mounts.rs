@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::plan::cgroup::Location;
 use crate::plan::mount_options::{Attributes, Options, attribute, needs_mount_setattr, old_flags};
 use crate::plan::namespaces::map_text;
-use crate::plan::step::{Bind, Fallback, Filesystem, IdMapped, Kind, MapTexts, Mount, Parameter};
+use crate::plan::step::{Bind, Fallback, Filesystem, Ids, Kind, MapTexts, Mount, Parameter, SourceClone};
 use crate::plan::{Options as PlanOptions, Place};
 use crate::spec::{self, linux::IdMapping};
 use std::ffi::CString;
@@ -31,7 +31,7 @@ const PROC_FILES: &[&str] = &[
 const NO_PARAMETER: &[&str] = &["iversion", "silent"];
 
 impl Mount {
-    /// Decides an entry of `mounts`. An id-mapped one adds its clone to `id_mapped`.
+    /// Decides an entry of `mounts`. An id-mapped one adds its clone to `clones`.
     ///
     /// # Errors
     /// Options that contradict one another, a mount over `/proc`, a NUL byte.
@@ -39,7 +39,7 @@ impl Mount {
         mount: &spec::Mount,
         place: &Place,
         context: &Context<'_>,
-        id_mapped: &mut Vec<IdMapped>,
+        clones: &mut Vec<SourceClone>,
     ) -> Result<Self> {
         let options = Options::parse(&mount.options);
         let target = target_of(&mount.destination);
@@ -57,7 +57,7 @@ impl Mount {
             refuse_what_needs_mount_setattr(mount, place)?;
         }
         let kind = if is_bind {
-            Kind::Bind(bind(mount, place, context, &options, covers == Some(""), id_mapped)?)
+            Kind::Bind(bind(mount, place, context, &options, covers == Some(""), clones)?)
         } else if options.remount {
             Kind::Remount {
                 flags: options.superblock_flags,
@@ -144,7 +144,7 @@ fn bind(
     context: &Context<'_>,
     options: &Options<'_>,
     must_be_proc: bool,
-    id_mapped: &mut Vec<IdMapped>,
+    clones: &mut Vec<SourceClone>,
 ) -> Result<Bind> {
     if !options.data.is_empty() {
         return Err(Error::new(format!(
@@ -158,7 +158,7 @@ fn bind(
     let source = context.options.bundle.join(source);
     let source = c_string(&source.to_string_lossy(), place, "source")?;
     let recursive = options.bind == Some(true);
-    let mut bind = Bind { source, or_source: None, recursive, id_mapped: None, must_be_proc };
+    let mut bind = Bind { source, or_source: None, recursive, clone: None, id_mapped: false, must_be_proc };
     if options.id_map.is_some() || !mount.uid_mappings.is_empty() {
         let maps = if mount.uid_mappings.is_empty() {
             context.id_maps
@@ -171,12 +171,16 @@ fn bind(
                 "{place}.options: idmap needs uidMappings and gidMappings, its own or the container's"
             )));
         }
-        bind.id_mapped = Some(id_mapped.len());
-        id_mapped.push(IdMapped {
+        bind.clone = Some(clones.len());
+        bind.id_mapped = true;
+        clones.push(SourceClone {
             source: bind.source.clone(),
             recursive,
             map_recursive: options.id_map == Some(true),
-            maps: given.then(|| MapTexts { uid: map_text(maps.0), gid: map_text(maps.1) }),
+            ids: match given {
+                true => Ids::Mapped(MapTexts { uid: map_text(maps.0), gid: map_text(maps.1) }),
+                false => Ids::OfJoined,
+            },
             place: place.clone(),
         });
     }

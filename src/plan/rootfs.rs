@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::plan::mounts::{self, Context};
 use crate::plan::namespaces::Namespaces;
 use crate::plan::step::{Action, Device, Step, Symlink};
-use crate::plan::step::{IdMapped, Mount};
-use crate::plan::{Options, Place, cgroup_mounts, process};
+use crate::plan::step::{Mount, SourceClone};
+use crate::plan::{Options, Place, cgroup_mounts, notify, process};
 use crate::spec::linux::Propagation::{self, Private, RPrivate};
 use crate::spec::linux::{DeviceKind, NamespaceKind};
 use crate::spec::{self, Spec};
@@ -43,7 +43,7 @@ impl Parts<'_> {
     ///
     /// # Errors
     /// What [`Mount::decide`] refuses, and mounts without a mount namespace.
-    pub fn build(&self, id_mapped: &mut Vec<IdMapped>) -> Result<Vec<Step>> {
+    pub fn build(&self, clones: &mut Vec<SourceClone>) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
         if !self.namespaces.separates(NamespaceKind::Mount) {
             self.refuse_mounts()?;
@@ -59,9 +59,12 @@ impl Parts<'_> {
             if mount.type_.as_deref() == Some("cgroup") && !is_bind(mount) {
                 cgroup_mounts::expand(&mut steps, mount, &place, &self.context)?;
             } else {
-                let mount = Mount::decide(mount, &place, &self.context, id_mapped)?;
+                let mount = Mount::decide(mount, &place, &self.context, clones)?;
                 steps.push(Step::of(place, Action::Mount(Box::new(mount))));
             }
+        }
+        if let Some(directory) = &self.options.notify {
+            steps.push(notify::mount(directory, self.namespaces, self.context.host, clones)?);
         }
         if !mounts::binds_dev(&self.spec.mounts) {
             self.devices(&mut steps)?;

@@ -2,7 +2,7 @@
 
 use crate::plan::namespaces::{Join, MapWriter, clone_flag};
 use crate::plan::resctrl::{self, Resctrl};
-use crate::plan::step::Action;
+use crate::plan::step::{Action, Ids};
 use crate::plan::{Place, Plan, cgroup, details};
 use crate::spec::linux::NamespaceKind;
 use serde::Serialize;
@@ -33,7 +33,7 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
     for (words, place) in plan.resctrl.iter().flat_map(Resctrl::lines) {
         lines.runtime(words, &place);
     }
-    id_mapped_lines(plan, &mut lines);
+    source_clone_lines(plan, &mut lines);
     clone_lines(plan, &mut lines);
     if is_unit {
         cgroup_lines(plan, &mut lines);
@@ -108,14 +108,18 @@ impl Lines {
     }
 }
 
-fn id_mapped_lines(plan: &Plan, lines: &mut Lines) {
-    for mount in &plan.id_mapped {
-        let below = if mount.map_recursive { " and all below it" } else { "" };
-        let as_told = match &mount.maps {
-            Some(maps) => format!("uids {}; gids {}", one_line(&maps.uid), one_line(&maps.gid)),
-            None => "as in the user namespace that is joined".to_owned(),
-        };
+fn source_clone_lines(plan: &Plan, lines: &mut Lines) {
+    for mount in &plan.source_clones {
         let source = mount.source.to_string_lossy();
+        let below = if mount.map_recursive { " and all below it" } else { "" };
+        let as_told = match &mount.ids {
+            Ids::Mapped(maps) => format!("uids {}; gids {}", one_line(&maps.uid), one_line(&maps.gid)),
+            Ids::OfJoined => "as in the user namespace that is joined".to_owned(),
+            Ids::AsTheyAre => {
+                lines.runtime(format!("open {source:?} for init"), &mount.place);
+                continue;
+            }
+        };
         lines.runtime(format!("map the ids of {source:?}{below}: {as_told}"), &mount.place);
     }
 }

@@ -5,7 +5,8 @@
 #[derive(Debug, Clone, Copy)]
 pub struct Call(pub u32, pub [u64; 6]);
 
-const BASE: u64 = 0x40_0000;
+/// Where a program is loaded.
+pub(super) const BASE: u64 = 0x40_0000;
 const HEADERS: usize = 120;
 /// One page behind the code.
 const RESULTS: u64 = BASE + 0x1_0000;
@@ -25,7 +26,8 @@ pub fn prober(calls: &[Call]) -> Vec<u8> {
     [headers((HEADERS + code.len()) as u64), code].concat()
 }
 
-fn system_call(code: &mut Vec<u8>, Call(number, args): Call) {
+/// Appends a system call; its result is in `rax`.
+pub(super) fn system_call(code: &mut Vec<u8>, Call(number, args): Call) {
     // mov rdi, rsi, rdx, r10, r8, r9
     for (register, arg) in
         [[0x48, 0xbf], [0x48, 0xbe], [0x48, 0xba], [0x49, 0xba], [0x49, 0xb8], [0x49, 0xb9]].iter().zip(args)
@@ -39,7 +41,7 @@ fn system_call(code: &mut Vec<u8>, Call(number, args): Call) {
 }
 
 /// The ELF header and one program header: everything readable, writable and executable at `BASE`.
-fn headers(size: u64) -> Vec<u8> {
+pub(super) fn headers(size: u64) -> Vec<u8> {
     let mut bytes = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     bytes.extend([2, 0, 62, 0, 1, 0, 0, 0]); // executable, x86-64, version 1
     bytes.extend((BASE + HEADERS as u64).to_le_bytes());

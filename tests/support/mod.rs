@@ -14,6 +14,7 @@ pub mod devices;
 pub mod elf;
 pub mod holder;
 pub mod leaks;
+pub mod messenger;
 pub mod probe;
 pub mod profiles;
 pub mod runtime;

@@ -62,7 +62,7 @@ impl Init<'_> {
         self.rootfs = None;
         self.directory = None;
         self.mask = None;
-        self.descriptors.id_mapped.clear();
+        self.descriptors.source_clones.clear();
         let Some(procfs) = self.descriptors.procfs.take() else { return Err(Errno::BADF.into()) };
         // What stays is ours until the program is executed: close-on-exec, every one.
         let kept = [

@@ -42,8 +42,8 @@ pub struct Descriptors {
     pub target: Option<OwnedFd>,
     /// Where the pty's master goes.
     pub console: Option<OwnedFd>,
-    /// Id-mapped clones of bind mounts, in the order of the plan.
-    pub id_mapped: Vec<OwnedFd>,
+    /// Clones of the sources of bind mounts, in the order of the plan.
+    pub source_clones: Vec<OwnedFd>,
     /// The socket on which `start` is awaited.
     pub listener: Option<OwnedFd>,
     /// The locked file whose close on exec says that the program runs.

@@ -129,8 +129,8 @@ impl Init<'_> {
         if !self.prepared.new_mount_api {
             return self.bind_old(mount, bind);
         }
-        let detached = match bind.id_mapped.and_then(|index| self.descriptors.id_mapped.get(index)) {
-            Some(mapped) => rustix::io::fcntl_dupfd_cloexec(mapped, 3)?,
+        let detached = match bind.clone.and_then(|index| self.descriptors.source_clones.get(index)) {
+            Some(clone) => rustix::io::fcntl_dupfd_cloexec(clone, 3)?,
             None => with_source(bind, |source| clone_tree(CWD, source, bind.recursive))?,
         };
         if bind.must_be_proc && rustix::fs::fstatfs(&detached)?.f_type != PROC_SUPER_MAGIC {

@@ -9,7 +9,7 @@ mod process;
 mod scheduling;
 
 pub use device::{Device, Symlink};
-pub use mount::{Bind, Cover, Fallback, Filesystem, IdMapped, Kind, MapTexts, Mount, Parameter};
+pub use mount::{Bind, Cover, Fallback, Filesystem, Ids, Kind, MapTexts, Mount, Parameter, SourceClone};
 pub use process::{Capabilities, Hook, HookEnvironment, Rlimit};
 pub use scheduling::{IoPriority, MemoryPolicy, Scheduler};
 

@@ -48,8 +48,10 @@ pub struct Bind {
     pub or_source: Option<CString>,
     /// Whether mounts below the source come along.
     pub recursive: bool,
-    /// An id-mapped clone that the parent makes: its number in [`Plan::id_mapped`](crate::plan::Plan).
-    pub id_mapped: Option<usize>,
+    /// A clone that the parent makes: its number in [`Plan::source_clones`](crate::plan::Plan).
+    pub clone: Option<usize>,
+    /// Whether the ids of that clone are mapped.
+    pub id_mapped: bool,
     /// Whether the source must be a procfs: it is mounted on `/proc`.
     pub must_be_proc: bool,
 }
@@ -57,7 +59,14 @@ pub struct Bind {
 impl Fallback {
     /// A part of the host's tree with all that is mounted below it.
     pub(in crate::plan) fn to_host(source: CString, or_nothing: bool) -> Self {
-        let bind = Bind { source, or_source: None, recursive: true, id_mapped: None, must_be_proc: false };
+        let bind = Bind {
+            source,
+            or_source: None,
+            recursive: true,
+            clone: None,
+            id_mapped: false,
+            must_be_proc: false,
+        };
         Self { bind, or_nothing }
     }
 }
@@ -136,17 +145,29 @@ pub struct MapTexts {
     pub gid: String,
 }
 
-/// A bind mount whose ids the parent maps before the clone, since only the owner of a superblock may.
+/// The ids of what a bind mount shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdMapped {
+pub enum Ids {
+    /// Mapped so.
+    Mapped(MapTexts),
+    /// Mapped as in the user namespace that init joins.
+    OfJoined,
+    /// Those of its source.
+    AsTheyAre,
+}
+
+/// The source of a bind mount that the parent clones before it makes init: only the owner of a superblock may map its ids, and
+/// root of a user namespace may not reach every path of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceClone {
     /// The path on the host.
     pub source: CString,
     /// Whether mounts below the source come along.
     pub recursive: bool,
     /// Whether those are mapped too.
     pub map_recursive: bool,
-    /// The mapping; nothing for that of the user namespace that init joins.
-    pub maps: Option<MapTexts>,
+    /// What becomes of its ids.
+    pub ids: Ids,
     /// Where it stands.
     pub place: Place,
 }

@@ -1,10 +1,11 @@
-//! Id-mapped clones of the sources of bind mounts: made by the parent, since only the owner of the superblock may.
+//! Clones of the sources of bind mounts, made by the parent: only the owner of a superblock may map its ids, and root of a
+//! user namespace may not reach every path.
 //!
 //! mount_setattr(2), "ID-mapped mounts": the kernel takes the maps of a user namespace.
 
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
-use crate::plan::step::{IdMapped, MapTexts};
+use crate::plan::step::{Ids, MapTexts, SourceClone};
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{self, Request, Side};
 use crate::sys::mount::Attributes;
@@ -20,22 +21,22 @@ use std::ffi::CString;
 /// `MOUNT_ATTR_IDMAP`.
 const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
 
-/// A detached clone of the mount's source, its ids mapped.
+/// A detached clone of the mount's source.
 ///
 /// # Errors
 /// A source that does not exist, maps that are not permitted, a file system without id maps; each with the mount's place.
-pub fn clone(mount: &IdMapped, plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) -> Result<OwnedFd> {
-    let context = || format!("{}: map the ids of {}", mount.place, mount.source.to_string_lossy());
+pub fn clone(mount: &SourceClone, plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) -> Result<OwnedFd> {
+    let source = || mount.source.to_string_lossy();
     let joined = plan.namespaces.join.iter().position(|join| join.kind == NamespaceKind::User);
-    let user_namespace = match (&mount.maps, joined.and_then(|index| joins.get(index))) {
-        (Some(maps), _) => user_namespace(maps, procfs),
-        (None, Some(joined)) => joined.try_clone().context(|| "dup"),
-        (None, None) => Err(Error::new("there is no map")),
-    }
-    .map_err(|error| error.context(context()))?;
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    flags.set(OpenTreeFlags::AT_RECURSIVE, mount.recursive);
-    let tree = rustix::mount::open_tree(CWD, &mount.source, flags).context(context)?;
+    let user_namespace = match (&mount.ids, joined.and_then(|index| joins.get(index))) {
+        (Ids::AsTheyAre, _) => return open_tree(mount).context(|| format!("open {}", source())),
+        (Ids::Mapped(maps), _) => user_namespace(maps, procfs),
+        (Ids::OfJoined, Some(joined)) => joined.try_clone().context(|| "dup"),
+        (Ids::OfJoined, None) => Err(Error::new("there is no map")),
+    };
+    let context = || format!("{}: map the ids of {}", mount.place, source());
+    let user_namespace = user_namespace.map_err(|error| error.context(context()))?;
+    let tree = open_tree(mount).context(context)?;
     let attributes = Attributes {
         set: MOUNT_ATTR_IDMAP,
         user_namespace: rustix::fd::AsRawFd::as_raw_fd(&user_namespace) as u64,
@@ -50,6 +51,12 @@ pub fn clone(mount: &IdMapped, plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) 
         }
     })?;
     Ok(tree)
+}
+
+fn open_tree(mount: &SourceClone) -> rustix::io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, mount.recursive);
+    rustix::mount::open_tree(CWD, &mount.source, flags)
 }
 
 /// A user namespace with the given maps: that of a process that does nothing and is gone when the file is open.
