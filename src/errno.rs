@@ -1,5 +1,8 @@
 //! The kernel's error numbers as words: lower case, the texts that callers of runc match (`permission denied`, `no such
-//! file or directory`), whatever libc the binary was linked with. Source: errno(3).
+//! process`), whatever libc the binary was linked with. Source: errno(3).
+//!
+//! One is not errno(3)'s: engines take `no such file or directory` for "the command was not found", whatever it was about,
+//! and give their users exit code 127. So of all else that is not there we say `missing`.
 
 /// The text of `errno`, or `errno N` for a number that Linux does not name.
 pub fn text(errno: i32) -> String {
@@ -12,10 +15,13 @@ pub fn known(errno: i32) -> Option<&'static str> {
     Some(TEXTS[index].1)
 }
 
+/// `ENOENT` of a command, for which callers wait.
+pub const NO_SUCH_COMMAND: &str = "no such file or directory";
+
 /// Every errno of the generic Linux table, in order of the number.
 const TEXTS: &[(i32, &str)] = &[
     (libc::EPERM, "operation not permitted"),
-    (libc::ENOENT, "no such file or directory"),
+    (libc::ENOENT, "missing"),
     (libc::ESRCH, "no such process"),
     (libc::EINTR, "interrupted system call"),
     (libc::EIO, "input/output error"),
@@ -158,7 +164,7 @@ mod tests {
     #[test]
     fn texts_are_those_that_clients_match() {
         for (errno, expected) in [
-            (libc::ENOENT, "no such file or directory"),
+            (libc::ENOENT, "missing"),
             (libc::EACCES, "permission denied"),
             (libc::EPERM, "operation not permitted"),
             (libc::ESRCH, "no such process"),

@@ -56,7 +56,7 @@ fn text_log_is_runcs() {
 fn log_that_cannot_be_written_is_named_once_and_nothing_is_done() {
     let bundle = Bundle::new();
     bundle.write_config();
-    for (path, what) in [("no/such/log", "no such file or directory"), ("bundle", "is a directory")] {
+    for (path, what) in [("no/such/log", "missing"), ("bundle", "is a directory")] {
         let words = ["--log", path, "create", "--bundle", "bundle", &bundle.id];
         let outcome = bundle.call(&words).fails(what);
         if !is_peer() {
@@ -91,7 +91,7 @@ fn log_may_be_a_descriptor_of_the_caller() {
 
 #[test]
 fn pid_file_that_cannot_be_written_ends_the_container() {
-    for (path, what) in [("no/such/pid", "no such file or directory"), ("bundle", "")] {
+    for (path, what) in [("no/such/pid", "missing"), ("bundle", "")] {
         let bundle = Bundle::new();
         bundle.write_config();
         let words = ["create", "--bundle", "bundle", "--pid-file", path, &bundle.id];
@@ -131,7 +131,7 @@ fn console_socket_that_nobody_listens_on_is_named() {
     let mut bundle = Bundle::new();
     bundle.set("/process/terminal", json!(true));
     fs::write(bundle.dir.join("file"), "").unwrap();
-    for (path, what) in [("nosuch", "no such file or directory"), ("file", "connection refused")] {
+    for (path, what) in [("nosuch", "missing"), ("file", "connection refused")] {
         let outcome = bundle.create_with(&["--console-socket", path]).fails("");
         if !is_peer() {
             let socket = bundle.dir.join(path);

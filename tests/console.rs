@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
-use support::{Bundle, probe, runtime, skip_on_peer, terminal};
+use support::{Bundle, errno, probe, runtime, skip_on_peer, terminal};
 
 fn terminal_bundle(script: &str) -> Bundle {
     let mut bundle = Bundle::sh(script);
@@ -306,7 +306,7 @@ fn console_socket_without_a_terminal_is_refused() {
 #[test]
 fn missing_console_socket_fails_and_leaves_nothing() {
     let bundle = terminal_bundle("true");
-    bundle.create_with(&["--console-socket", "nosuch"]).fails("no such file or directory");
+    bundle.create_with(&["--console-socket", "nosuch"]).fails(errno::missing());
     support::leaks::assert_nothing_left(&bundle);
 }
 

@@ -259,13 +259,13 @@ fn broken_json_is_named_with_line_and_column() {
 fn missing_bundle_config_and_rootfs_are_named() {
     let bundle = Bundle::new();
     let outcome = bundle.call(&["create", "--bundle", "bundle", &bundle.id]);
-    let message = "create {id}: bundle \"{dir}/bundle\": config.json: no such file or directory";
+    let message = "create {id}: bundle \"{dir}/bundle\": config.json: missing";
     expect(&bundle, &outcome, message);
     let outcome = bundle.call(&["create", "--bundle", "/no/such", &bundle.id]);
-    expect(&bundle, &outcome, "create {id}: bundle \"/no/such\": config.json: no such file or directory");
+    expect(&bundle, &outcome, "create {id}: bundle \"/no/such\": config.json: missing");
 
     let mut bundle = Bundle::new();
-    for (path, what) in [("nosuch", "no such file or directory"), ("config.json", "not a directory")] {
+    for (path, what) in [("nosuch", "missing"), ("config.json", "not a directory")] {
         bundle.set("/root/path", json!(path));
         let outcome = bundle.create();
         expect(
@@ -282,11 +282,11 @@ type KernelRow = (fn(&mut Bundle) -> &mut Bundle, &'static str);
 const KERNEL_ROWS: &[KernelRow] = &[
     (
         |bundle| bundle.mount("/m", "none", "/no/such", &["bind"]),
-        r#"mounts[6]: bind "/no/such" on "/m": no such file or directory"#,
+        r#"mounts[6]: bind "/no/such" on "/m": missing"#,
     ),
     (
         |bundle| bundle.mount("/m", "none", "/no/such", &["rbind", "ro", "nosuid"]),
-        r#"mounts[6]: rbind "/no/such" on "/m" (ro,nosuid): no such file or directory"#,
+        r#"mounts[6]: rbind "/no/such" on "/m" (ro,nosuid): missing"#,
     ),
     (
         |bundle| bundle.mount("/m", "nosuchfs", "none", &[]),
@@ -306,7 +306,7 @@ const KERNEL_ROWS: &[KernelRow] = &[
     ),
     (
         |bundle| bundle.mount("/m", "ext4", "/dev/no", &[]),
-        r#"mounts[6]: mount ext4 "/dev/no" on "/m": /dev/no: Can't lookup blockdev: no such file or directory"#,
+        r#"mounts[6]: mount ext4 "/dev/no" on "/m": /dev/no: Can't lookup blockdev: missing"#,
     ),
     (
         |bundle| bundle.mount("/etc/passwd", "none", "/etc", &["bind"]),
@@ -318,7 +318,7 @@ const KERNEL_ROWS: &[KernelRow] = &[
     ),
     (
         |bundle| bundle.namespace("network", Some("/no/such/ns")),
-        "config.json: linux.namespaces[4].path: /no/such/ns: no such file or directory",
+        "config.json: linux.namespaces[4].path: /no/such/ns: missing",
     ),
     (
         |bundle| bundle.namespace("network", Some("/proc/self/ns/uts")),
@@ -403,7 +403,7 @@ fn failed_hooks_are_named_with_what_they_said() {
         (
             "createContainer",
             json!([{ "path": "/no/such" }]),
-            r#"run "/no/such": exit status 127: "exec: no such file or directory""#,
+            r#"run "/no/such": exit status 127: "exec: missing""#,
         ),
     ];
     check(rows.into_iter().map(|(kind, hooks, message)| {
@@ -451,7 +451,7 @@ fn hooks_and_terminals_need_what_they_name() {
     let rows: &[KernelRow] = &[
         (
             |bundle| bundle.set("/hooks", json!({ "createRuntime": [{ "path": "/no/such/hook" }] })),
-            r#"hooks.createRuntime[0]: run "/no/such/hook": exec: no such file or directory"#,
+            r#"hooks.createRuntime[0]: run "/no/such/hook": exec: missing"#,
         ),
         (
             |bundle| bundle.set("/hooks", json!({ "prestart": [{ "path": "/bin/false" }] })),

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
 use support::canary::Canary;
-use support::{Bundle, Outcome, is_peer, leaks, probe, skip_on_peer};
+use support::{Bundle, Outcome, errno, is_peer, leaks, probe, skip_on_peer};
 
 /// What one list of options makes of a mount: flags that are shown, and flags that are not.
 struct Case {
@@ -314,7 +314,7 @@ fn symlinks_in_a_destination_are_resolved_inside_the_root() {
 fn missing_bind_source_fails_by_name_and_leaves_nothing() {
     let mut bundle = Bundle::new();
     bundle.mount("/m", "none", "/no/such/source", &["bind"]);
-    let said = bundle.create().fails("no such file or directory").says();
+    let said = bundle.create().fails(errno::missing()).says();
     assert!(said.contains("/no/such/source"), "{said}");
     leaks::assert_nothing_left(&bundle);
 }

@@ -118,7 +118,7 @@ fn l22_agent_in_a_user_namespace_and_with_hooks_inside() {
 fn l22_agent_that_is_not_there_ends_the_container() {
     let bundle = asking(&["mkdir", "exit_group"], "true");
     let path = bundle.dir.join("agent.sock");
-    let words = format!("linux.seccomp.listenerPath: {}: no such file or directory", path.display());
+    let words = format!("linux.seccomp.listenerPath: {}: missing", path.display());
     if skip_on_peer("runc loads the filter at create") {
         return;
     }

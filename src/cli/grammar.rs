@@ -7,6 +7,7 @@ pub use update::Update;
 use super::quantity;
 use crate::cgroup::Reclaim;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,13 +25,14 @@ pub struct Arguments {
     /// Where the state of containers is kept [default: /run/corten, or $XDG_RUNTIME_DIR/corten for an ordinary user].
     #[arg(long, global = true, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// A file that gets the error, too; a symlink only if it is that of a descriptor, such as /dev/stderr.
+    /// What gets the error, too: a file (no symlink, but for those of descriptors, such as /dev/stderr), systemd's journal
+    /// (journald:[ID]) or syslog (syslog:[ID]).
     #[arg(long, global = true, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// How the log file is written.
+    pub log: Option<OsString>,
+    /// How a log file is written.
     #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// Write warnings to the log file, too.
+    /// Write warnings to the log, too.
     #[arg(long, global = true)]
     pub debug: bool,
     /// Let systemd make the cgroup.
@@ -108,11 +110,13 @@ pub enum Verb {
 impl Verb {
     /// The verb and its object, for errors: `create web1`. What is no id may hold anything and is left to the error itself.
     pub fn text(&self) -> String {
-        let (verb, id) = self.parts();
-        match id.filter(|id| crate::spec::validate::valid_id(id).is_ok()) {
-            Some(id) => format!("{verb} {id}"),
-            None => verb.to_owned(),
-        }
+        let verb = self.parts().0;
+        self.id().map_or_else(|| verb.to_owned(), |id| format!("{verb} {id}"))
+    }
+
+    /// The container that it is about.
+    pub fn id(&self) -> Option<&str> {
+        self.parts().1.filter(|id| crate::spec::validate::valid_id(id).is_ok())
     }
 
     /// The exit code when it fails. Those of `exec` below 255 are the program's.

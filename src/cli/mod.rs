@@ -13,7 +13,7 @@ mod supervision;
 use crate::container::Container;
 use crate::container::state::Root;
 use crate::error::{Error, Result};
-use crate::log::{Format, Log};
+use crate::log::{Destination, Format, Log};
 use crate::sys::own_binary;
 use clap::Parser;
 use grammar::{Arguments, LogFormat, Verb};
@@ -37,12 +37,13 @@ pub fn main(typed: Vec<OsString>) -> u8 {
         Err(error) => return misunderstood(&error, &typed),
     };
     let log = Log {
-        file: arguments.log.clone(),
+        destination: arguments.log.as_deref().map(Destination::named).unwrap_or_default(),
         format: match arguments.log_format {
             LogFormat::Text => Format::Text,
             LogFormat::Json => Format::Json,
         },
         debug: arguments.debug,
+        container: arguments.verb.id().map(str::to_owned),
     };
     if let Err(error) = log.open() {
         return report(&arguments.verb, &error, &Log::default());
@@ -65,12 +66,14 @@ fn misunderstood(error: &clap::Error, typed: &[OsString]) -> u8 {
         let position =
             typed.iter().position(|word| word.to_string_lossy().split('=').next() == Some(&flag))?;
         match typed[position].to_string_lossy().split_once('=') {
-            Some((_, value)) => Some(value.to_owned()),
-            None => typed.get(position + 1).map(|value| value.to_string_lossy().into_owned()),
+            Some((_, value)) => Some(OsString::from(value)),
+            None => typed.get(position + 1).cloned(),
         }
     };
-    let format = if value("log-format").as_deref() == Some("json") { Format::Json } else { Format::Text };
-    let log = Log { file: value("log").map(Into::into), format, debug: false };
+    let is_json = value("log-format").is_some_and(|format| format == "json");
+    let format = if is_json { Format::Json } else { Format::Text };
+    let destination = value("log").as_deref().map(Destination::named).unwrap_or_default();
+    let log = Log { destination, format, ..Log::default() };
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
     let _stderr_has_it = log.error(line);

@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(error.hint_text(), Some("resctrl: the kernel's words"));
         fs::remove_file(fake.0.join("gold/schemata")).unwrap();
         let error = group.write_schemata().unwrap_err().to_string();
-        assert_eq!(error, format!("linux.intelRdt: {root}/gold/schemata: no such file or directory"));
+        assert_eq!(error, format!("linux.intelRdt: {root}/gold/schemata: missing"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A failed step as a sentence: the plan says what was tried, the fault says why it failed.
 
-use crate::errno;
+use crate::errno::NO_SUCH_COMMAND;
 use crate::error::Error;
 use crate::launch::protocol::{Failure, Fault, Reason};
 use crate::plan::Plan;
@@ -58,13 +58,10 @@ fn program_error(name: &str, fault: &Fault, found: bool) -> Error {
     }
     let error = Error::from_errno(fault.errno).context(format!("exec: {name:?}"));
     match fault.errno {
-        libc::ENOENT if found => error.hint(
+        libc::ENOENT if found => Error::new(format!("exec: {name:?}: {NO_SUCH_COMMAND}")).hint(
             "the program is there, but not its interpreter: what its #! names, or the loader of an ELF file",
         ),
-        libc::ENOENT => {
-            let words = errno::text(fault.errno);
-            Error::new(format!("exec: {name:?}: stat {name}: {words}"))
-        }
+        libc::ENOENT => Error::new(format!("exec: {name:?}: stat {name}: {NO_SUCH_COMMAND}")),
         libc::ENOEXEC => error.hint("the program is for another machine, or a script without #!"),
         _ => error,
     }
@@ -94,7 +91,10 @@ pub(super) fn explain(plan: &Plan, action: &Action, fault: &Fault) -> Error {
         Action::MemoryPolicy(_) if fault.errno == libc::ENOSYS => {
             plain(fault).hint("the kernel was built without NUMA")
         }
-        // Its errno would be taken for a missing program.
+        // Of the command's own directory engines expect what they expect of the command: 127.
+        Action::WorkingDirectory(_) if fault.errno == libc::ENOENT => Error::new(NO_SUCH_COMMAND),
+        // podman looks for this path in such quotes.
+        Action::ExecLabel { .. } => plain(fault).context("write `/proc/self/attr/exec`"),
         Action::Console { .. } if fault.errno == libc::ENOENT => {
             Error::new("a terminal needs a devpts mounted on /dev/pts")
         }
@@ -106,7 +106,6 @@ pub(super) fn explain(plan: &Plan, action: &Action, fault: &Fault) -> Error {
         } else {
             "what is effective must be permitted, too"
         }),
-        // In the errno's words, engines would take it for a missing program.
         Action::Sysctl { .. } if fault.errno == libc::ENOENT => {
             Error::new("there is no such parameter in the container")
         }

@@ -12,6 +12,7 @@ pub mod canary;
 pub mod cgroups;
 pub mod devices;
 pub mod elf;
+pub mod errno;
 pub mod holder;
 pub mod leaks;
 pub mod messenger;

@@ -254,13 +254,10 @@ fn a_process_of_its_own_has_places_of_its_own() {
 fn a_missing_file_is_named_with_its_bundle() {
     let missing = Path::new("/nonexistent/bundle");
     let error = load(missing).unwrap_err();
-    assert_eq!(error.to_string(), r#"bundle "/nonexistent/bundle": config.json: no such file or directory"#);
+    assert_eq!(error.to_string(), r#"bundle "/nonexistent/bundle": config.json: missing"#);
     assert_eq!(error.errno(), Some(libc::ENOENT));
-    assert_eq!(load_file(missing).unwrap_err().to_string(), "/nonexistent/bundle: no such file or directory");
-    assert_eq!(
-        load_process(missing).unwrap_err().to_string(),
-        "/nonexistent/bundle: no such file or directory"
-    );
+    assert_eq!(load_file(missing).unwrap_err().to_string(), "/nonexistent/bundle: missing");
+    assert_eq!(load_process(missing).unwrap_err().to_string(), "/nonexistent/bundle: missing");
 }
 
 #[test]
