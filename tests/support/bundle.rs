@@ -28,6 +28,11 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 impl Bundle {
     /// A bundle whose container prints nothing and exits 0: five namespaces, the default mounts, masks and devices.
     pub fn new() -> Self {
+        Self::on(make_rootfs)
+    }
+
+    /// The same with another root file system, made by the function at the path that it gets.
+    pub fn on(make_rootfs: impl FnOnce(&Path)) -> Self {
         let (id, dir) = fresh_directory();
         make_rootfs(&dir.join("bundle/rootfs"));
         fs::create_dir(dir.join("io")).unwrap();

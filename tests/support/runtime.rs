@@ -15,9 +15,13 @@ use std::time::{Duration, Instant};
 /// The longest that anything may take before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The binary under test: `$RUNTIME`, else the corten that cargo has just built.
+/// The binary under test: `$RUNTIME`, else the corten that cargo has just built (which the conformance suite, a crate of
+/// its own, has not).
 pub fn program() -> PathBuf {
-    std::env::var_os("RUNTIME").map_or_else(|| env!("CARGO_BIN_EXE_corten").into(), PathBuf::from)
+    let named = std::env::var_os("RUNTIME").map(PathBuf::from);
+    named
+        .or_else(|| option_env!("CARGO_BIN_EXE_corten").map(PathBuf::from))
+        .expect("RUNTIME names the runtime")
 }
 
 /// Whether the binary under test is not corten.
@@ -137,7 +141,8 @@ impl Bundle {
     /// The command line of `create`, not yet run.
     pub fn create_command(&self, options: &[&str]) -> Command {
         self.write_config();
-        let fixed = ["create", "--bundle", "bundle", "--pid-file", "pid"];
+        let pid_file = self.pid_file();
+        let fixed = ["create", "--bundle", "bundle", "--pid-file", &pid_file];
         self.command(&[&fixed, options, &[self.id.as_str()]].concat())
     }
 
@@ -171,7 +176,8 @@ impl Bundle {
     /// The command line of `run`, not yet run.
     pub fn run_command(&self, options: &[&str]) -> Command {
         self.write_config();
-        let fixed = ["run", "--bundle", "bundle", "--pid-file", "pid"];
+        let pid_file = self.pid_file();
+        let fixed = ["run", "--bundle", "bundle", "--pid-file", &pid_file];
         self.command(&[&fixed, options, &[self.id.as_str()]].concat())
     }
 
@@ -234,6 +240,11 @@ impl Bundle {
     #[track_caller]
     pub fn status(&self) -> String {
         self.state()["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Where `create` and `run` write init's pid: an absolute path, since crun takes a relative one from the bundle.
+    pub fn pid_file(&self) -> String {
+        self.dir.join("pid").display().to_string()
     }
 
     /// Init's pid from the pid file.
