@@ -22,6 +22,12 @@ ROUNDS  ?= 30
 RUNTIME ?= $(CURDIR)/bin/corten
 export RUNTIME
 
+# The conformance suite, and what COMPARE=1 puts beside the runtime.
+SUITE := target/$(TARGET)/conformance/corten-conformance
+BESIDE = $(if $(COMPARE),$(addprefix --compare ,$(shell type -P runc crun || true)))
+COMPARE ?=
+CASES ?=
+
 SAY := printf '==> %s\n'
 
 ## help: prints this list
@@ -39,7 +45,7 @@ setup:
 build:
 	@integration/setup.sh build
 	@$(SAY) "building $(PROGRAMS) for $(TARGET)"
-	@cargo build --quiet --release --workspace --bins --locked --target $(TARGET)
+	@cargo build --quiet --release $(addprefix -p ,$(PROGRAMS)) --bins --locked --target $(TARGET)
 	@mkdir -p bin
 	@for program in $(PROGRAMS); do \
 	    ln -sfn ../$(RELEASE)/$$program bin/$$program; \
@@ -68,6 +74,16 @@ test: build
 	    cargo test --quiet --workspace --locked --no-fail-fast; \
 	fi
 .PHONY: test
+
+## conformance: a test for each clause of the specification (RUNTIME=..., COMPARE=1: runc and crun beside it, CASES="WORD...")
+conformance: build
+	@integration/setup.sh build conformance $(if $(COMPARE),bench)
+	@$(SAY) "building the conformance suite"
+	@cargo build --quiet --profile conformance --locked -p corten-conformance --target $(TARGET)
+	@mkdir -p target/conformance
+	@$(SUITE) --tap target/conformance/results.tap --junit target/conformance/results.xml \
+	    $(BESIDE) $(CASES)
+.PHONY: conformance
 
 ## checklist: every row of the specification with its tests and their results on this machine (docs/spec-conformance.md)
 checklist: build
