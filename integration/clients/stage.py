@@ -293,7 +293,7 @@ class Stage:
         # What ends whatever a failed step left running, so that the next one has a chance.
         self.clean_up = lambda: None
         self.furniture = mount_points()
-        install(original, self.runtime, work)
+        install(original, self.runtime)
         # For podman's and buildah's own calls of nothing: an environment as a service has it.
         for name in list(os.environ):
             if name not in ("PATH", "HOME", "TERM", "LANG"):
@@ -401,15 +401,13 @@ def mount_points():
     return [line.split()[1] for line in pathlib.Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
 
 
-def install(original, target, work):
-    """Puts the runtime where its users have it; with RECORD, the recorder before it."""
+def install(original, target):
+    """Puts the runtime where its users have it; with RECORD, a directory, the recorder before it."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
     record = os.environ.get("RECORD")
     if record:
-        behind = work / "recorded" / original.name
-        behind.parent.mkdir()
-        shutil.copy(original, behind)
-        recorder = (ROOT / "integration/contract/record.py").read_text(encoding="utf-8")
+        behind = original
+        recorder = (ROOT / "integration/contract/record.sh").read_text(encoding="utf-8")
         text = recorder.replace("@RUNTIME@", str(behind)).replace("@RECORD@", record)
         pathlib.Path(target).write_text(text, encoding="utf-8")
     else:
