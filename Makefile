@@ -109,6 +109,12 @@ integration: build
 	@integration/clients/run.py $(if $(PEERS),--peers $(PEERS)) $(CLIENTS)
 .PHONY: integration
 
+## newcomer: registers corten with podman and containerd by README's words alone, in a fresh Debian; as root
+newcomer: build
+	@integration/setup.sh clients newcomer
+	@integration/clients/newcomer.py
+.PHONY: newcomer
+
 ## check: formatting, lints, sizes of files and functions
 check:
 	@integration/setup.sh check

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what a purpose needs and this machine lacks; says nothing when all is there.
 #
-#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host | clients | conformance
+#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host | clients | newcomer | conformance
 #
 # Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
 set -euo pipefail
@@ -18,6 +18,7 @@ packages_of() {
         clients) echo podman conmon netavark slirp4netns fuse-overlayfs containernetworking-plugins iptables uidmap buildah \
             containerd docker.io docker-compose docker-registry python3-grpcio python3-protobuf protobuf-compiler \
             crun runc busybox-static iproute2 util-linux ;;
+        newcomer) echo mmdebstrap util-linux ;;
         *)     echo "setup.sh: unknown purpose \"$1\"" >&2; exit 1 ;;
     esac
 }
