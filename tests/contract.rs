@@ -369,6 +369,9 @@ fn place_config(bundle: &Bundle, config: &Value) -> Value {
 /// Nothing of the caller's is blocked or ignored; a shell itself ignores SIGQUIT.
 #[track_caller]
 fn check_signals(status: &str) {
+    if is_peer() {
+        return; // runc 1.1 hands the caller's signals on
+    }
     assert_eq!(support::probe::status(status, "SigBlk"), "0000000000000000");
     let ignored = u64::from_str_radix(support::probe::status(status, "SigIgn"), 16).unwrap();
     assert_eq!(ignored & !(1 << (libc::SIGQUIT - 1)), 0);
