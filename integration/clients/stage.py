@@ -298,7 +298,9 @@ class Stage:
         for name in list(os.environ):
             if name not in ("PATH", "HOME", "TERM", "LANG"):
                 del os.environ[name]
-        os.environ.update(PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME="/root", LANG="C.UTF-8")
+        # TMPDIR: /var/tmp, where some of them leave things, is the machine's.
+        os.environ.update(PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME="/root", LANG="C.UTF-8",
+                          TMPDIR="/tmp")
         os.chdir("/")
 
     def play(self):
