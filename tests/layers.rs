@@ -31,7 +31,7 @@ const FLOORS: [(&str, u32); 15] = [
 ];
 
 /// The floor of each module of `ocictl/src/`.
-const ENGINE_FLOORS: [(&str, u32); 12] = [
+const ENGINE_FLOORS: [(&str, u32); 14] = [
     ("main", 8),
     ("cli", 7),
     ("image", 5),
@@ -40,6 +40,8 @@ const ENGINE_FLOORS: [(&str, u32); 12] = [
     ("archive", 2),
     ("oci", 2),
     ("reference", 2),
+    ("rootless", 2),
+    ("sys", 1),
     ("paths", 1),
     ("digest", 1),
     ("error", 0),

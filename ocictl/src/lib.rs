@@ -18,4 +18,7 @@ pub mod oci;
 pub mod paths;
 pub mod reference;
 pub mod registry;
+pub mod rootless;
 pub mod store;
+#[allow(unsafe_code)]
+pub mod sys;

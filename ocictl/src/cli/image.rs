@@ -5,6 +5,8 @@ mod list;
 mod remove;
 mod view;
 
+pub use remove::{confirmed, tell as tell_removed};
+
 use super::output;
 use super::registry::IMAGE_VERBS;
 use super::{Family, Invocation, SUCCESS, for_each, images, verb};
@@ -43,6 +45,14 @@ pub const FAMILY: Family = Family {
             "Load images from an archive or an OCI layout",
             archive::Load,
             archive::load
+        ),
+        verb!(
+            "import",
+            [],
+            short["import"],
+            "Make an image of a tar of a root file system",
+            archive::Import,
+            archive::import
         ),
         verb!(
             "save",

@@ -12,6 +12,7 @@ mod system;
 use crate::error::{Error, Result};
 use crate::image::Images;
 use crate::paths::Paths;
+use crate::rootless;
 use crate::store::Store;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::ffi::OsString;
@@ -80,11 +81,15 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Opens the store.
+    /// Opens the store; an ordinary user becomes root of a user namespace of his own on the way, since what images hold belongs to
+    /// others too. Call it before there is a second thread.
     ///
     /// # Errors
-    /// As [`Store::open`].
+    /// As [`Store::open`] and [`rootless::enter`].
     pub fn store(&self) -> Result<Store> {
+        if rootless::is_needed() {
+            rootless::enter()?;
+        }
         Store::open(&self.paths)
     }
 
@@ -134,6 +139,10 @@ impl From<clap::Error> for Failure {
 }
 
 fn act(typed: Vec<OsString>) -> std::result::Result<u8, Failure> {
+    if typed.get(1).is_some_and(|word| word == rootless::MAP_IDS) {
+        rootless::map_ids(&typed[2..])?;
+        return Ok(SUCCESS);
+    }
     let globals = globals().try_get_matches_from(typed)?;
     let path = |name: &str| globals.get_one::<PathBuf>(name).cloned();
     let words = match globals.subcommand() {

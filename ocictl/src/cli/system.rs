@@ -1,8 +1,15 @@
 //! `ocictl system …`: the store as a whole.
 
-use super::output::units;
-use super::{Family, Invocation, SUCCESS, print_text, verb};
+use super::image::confirmed;
+use super::output::{self, Style, units};
+use super::{Family, Invocation, SUCCESS, images, print_text, verb};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::gc::Collected;
+use crate::store::images::{ImageRecord, NameRecord};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The family.
 pub const FAMILY: Family = Family {
@@ -10,6 +17,17 @@ pub const FAMILY: Family = Family {
     aliases: &[],
     about: "Look after the store",
     verbs: &[
+        verb!(
+            "unshare",
+            [],
+            short["unshare"],
+            "Run a command where an ordinary user is root over his ids",
+            Unshare,
+            unshare
+        ),
+        verb!("df", [], short [], "Show what takes space", Df, df),
+        verb!("info", [], short["info"], "Tell about this machine and the store", Info, info),
+        verb!("prune", [], short [], "Remove what nobody needs", Prune, prune),
         verb!("check", [], short [], "Say whether everything in the store is whole", Check, check),
         verb!("version", [], short["version"], "Print the version", Version, version),
     ],
@@ -28,10 +46,7 @@ struct Check {
 fn check(invocation: &Invocation, arguments: Check) -> Result<u8> {
     let store = invocation.store()?;
     if arguments.repair {
-        let collected = store.collect()?;
-        for layer in &collected.layers {
-            store.release_layer(layer)?;
-        }
+        let collected = collect(&store)?;
         print_text(&format!(
             "Removed {} layers, {} blobs, {} leftovers: {}\n",
             collected.layers.len(),
@@ -59,4 +74,191 @@ struct Version {}
 fn version(_: &Invocation, Version {}: Version) -> Result<u8> {
     print_text(&format!("ocictl version {}\n", env!("CARGO_PKG_VERSION")))?;
     Ok(SUCCESS)
+}
+
+/// Frees what nothing refers to.
+fn collect(store: &Store) -> Result<Collected> {
+    let collected = store.collect()?;
+    for layer in &collected.layers {
+        store.release_layer(layer)?;
+    }
+    Ok(collected)
+}
+
+#[derive(Debug, clap::Args)]
+struct Df {
+    /// Tell of each image
+    #[arg(long, short)]
+    verbose: bool,
+    /// A template, or json
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
+}
+
+fn df(invocation: &Invocation, arguments: Df) -> Result<u8> {
+    let store = invocation.store()?;
+    let list = images(&store)?.list()?;
+    let pinned: BTreeSet<Digest> = store.pins()?.into_iter().map(|pin| pin.image).collect();
+    let style = Style { format: arguments.format.as_deref(), ..Style::default() };
+    if arguments.verbose {
+        let rows: Vec<Value> =
+            list.iter().map(|(image, names)| df_row(&store, &list, image, names)).collect();
+        let columns = [
+            ("IMAGE", "Repository"),
+            ("IMAGE ID", "ImageID"),
+            ("CREATED", "Created"),
+            ("SIZE", "Size"),
+            ("SHARED SIZE", "SharedSize"),
+            ("UNIQUE SIZE", "UniqueSize"),
+        ];
+        output::print(&rows, &columns, &style)?;
+        return Ok(SUCCESS);
+    }
+    let sum = |wanted: &dyn Fn(&Digest) -> bool| {
+        let images = list.iter().filter(|(image, _)| wanted(&image.id));
+        let layers: BTreeSet<&Digest> = images.flat_map(|(image, _)| &image.layers).collect();
+        layers.into_iter().map(|layer| store.layer_bytes_on_disk(layer)).sum::<u64>()
+    };
+    let (all, active) = (sum(&|_| true), sum(&|id| pinned.contains(id)));
+    let free = all - active;
+    let percent = (free * 100).checked_div(all).unwrap_or(0);
+    let row = json!({
+        "Type": "Images",
+        "Total": list.len(),
+        "TotalCount": list.len(),
+        "Active": list.iter().filter(|(image, _)| pinned.contains(&image.id)).count(),
+        "Size": units::size(all),
+        "RawSize": all,
+        "Reclaimable": format!("{} ({percent}%)", units::size(free)),
+        "RawReclaimable": free,
+    });
+    let columns = [
+        ("TYPE", "Type"),
+        ("TOTAL", "Total"),
+        ("ACTIVE", "Active"),
+        ("SIZE", "Size"),
+        ("RECLAIMABLE", "Reclaimable"),
+    ];
+    output::print(&[row], &columns, &style)?;
+    Ok(SUCCESS)
+}
+
+/// What an image takes, and how much of it other images take as well.
+fn df_row(
+    store: &Store,
+    list: &[(ImageRecord, Vec<NameRecord>)],
+    image: &ImageRecord,
+    names: &[NameRecord],
+) -> Value {
+    let others = list.iter().filter(|(other, _)| other.id != image.id);
+    let others: BTreeSet<&Digest> = others.flat_map(|(other, _)| &other.layers).collect();
+    let bytes = |layers: &[&Digest]| layers.iter().map(|layer| store.layer_bytes_on_disk(layer)).sum::<u64>();
+    let (shared, own): (Vec<&Digest>, Vec<&Digest>) =
+        image.layers.iter().partition(|layer| others.contains(layer));
+    json!({
+        "Repository": names.first().map_or("<none>", |name| name.name.as_str()),
+        "ImageID": image.id.short(),
+        "Created": units::ago(image.created.as_deref()),
+        "Size": units::size(bytes(&shared) + bytes(&own)),
+        "SharedSize": units::size(bytes(&shared)),
+        "UniqueSize": units::size(bytes(&own)),
+    })
+}
+
+#[derive(Debug, clap::Args)]
+struct Prune {
+    /// Remove all images that no container needs, not only those without a name
+    #[arg(long, short)]
+    all: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    force: bool,
+}
+
+fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
+    let what = if arguments.all { "all images that no container needs" } else { "all images without a name" };
+    if !arguments.force && !confirmed(what)? {
+        return Ok(SUCCESS);
+    }
+    let store = invocation.store()?;
+    super::image::tell_removed(&images(&store)?.prune(arguments.all)?)?;
+    let collected = collect(&store)?;
+    print_text(&format!("Total reclaimed space: {}\n", units::size(collected.bytes)))?;
+    Ok(SUCCESS)
+}
+
+#[derive(Debug, clap::Args)]
+struct Info {
+    /// A template, or json
+    #[arg(long, short, value_name = "TEMPLATE")]
+    format: Option<String>,
+}
+
+fn info(invocation: &Invocation, arguments: Info) -> Result<u8> {
+    let store = invocation.store()?;
+    let images = images(&store)?;
+    let system = rustix::system::uname();
+    let text = |words: &std::ffi::CStr| words.to_string_lossy().into_owned();
+    let layers = if store.index_is_supported()? { "tars with an EROFS index" } else { "directories" };
+    let value: Value = json!({
+        "host": {
+            "arch": crate::oci::Platform::host().architecture,
+            "os": "linux",
+            "kernel": text(system.release()),
+            "hostname": text(system.nodename()),
+            "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            "security": {"rootless": !rustix::process::geteuid().is_root() || crate::store::mount::in_user_namespace()},
+        },
+        "store": {
+            "graphRoot": store.root(),
+            "runRoot": store.runroot()?,
+            "imageStore": {"number": store.images()?.len()},
+            "layers": layers,
+        },
+        "registries": {"search": images.registries.search},
+        "version": {"Version": env!("CARGO_PKG_VERSION")},
+    });
+    match arguments.format {
+        None => print_text(&outline(&value, 0))?,
+        Some(format) if format == "json" => print_text(&format!("{}\n", output::json(&value)?))?,
+        Some(format) => output::print_objects(&[value], Some(&format))?,
+    }
+    Ok(SUCCESS)
+}
+
+/// An object as indented lines.
+fn outline(value: &Value, depth: usize) -> String {
+    let indent = "  ".repeat(depth);
+    let lines = value.as_object().into_iter().flatten().map(|(key, value)| match value {
+        Value::Object(_) => format!("{indent}{key}:\n{}", outline(value, depth + 1)),
+        other => format!("{indent}{key}: {}\n", output::template::plain(other)),
+    });
+    lines.collect()
+}
+
+#[derive(Debug, clap::Args)]
+struct Unshare {
+    /// The command and its arguments; the shell if none is given
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<std::ffi::OsString>,
+}
+
+/// In there `image mount` shows what it mounts, and files of images have their owners.
+fn unshare(invocation: &Invocation, arguments: Unshare) -> Result<u8> {
+    use std::os::unix::process::ExitStatusExt;
+    if !crate::rootless::is_needed() {
+        return Err(Error::new("unshare: you are root already"));
+    }
+    invocation.store()?;
+    let shell = || vec![std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into())];
+    let words = if arguments.command.is_empty() { shell() } else { arguments.command };
+    let paths = invocation.paths();
+    let status = std::process::Command::new(&words[0])
+        .args(&words[1..])
+        .env("OCICTL_ROOT", &paths.root)
+        .env("OCICTL_RUNROOT", &paths.runroot)
+        .status()
+        .map_err(|error| Error::from(error).context(words[0].to_string_lossy()))?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    Ok(u8::try_from(code).unwrap_or(u8::MAX))
 }

@@ -13,6 +13,7 @@
 //! ```
 
 pub mod add;
+pub mod import;
 pub mod layers;
 pub mod load;
 pub mod progress;

@@ -19,7 +19,8 @@ impl Store {
         Ok(digest)
     }
 
-    /// Keeps `bytes` under a digest that has been compared with them.
+    /// Keeps `bytes` under a digest that has been compared with them. Takes [`Store::lock`] for it: what is half written while
+    /// nobody holds the lock is a dead man's.
     ///
     /// # Errors
     /// Fails if they cannot be written.
@@ -27,6 +28,7 @@ impl Store {
         if self.has_blob(digest)? {
             return Ok(());
         }
+        let _guard = self.lock()?;
         disk::write_whole(&self.folder("blobs").join(digest.algorithm()), digest.hex(), bytes)
             .context(|| format!("blob {digest}"))
     }

@@ -104,6 +104,22 @@ pub fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Removes what [`write_whole`] was killed at; nobody may be writing there. How many files that were.
+///
+/// # Errors
+/// Names what could not be removed.
+pub fn remove_half_written(directory: &Path) -> Result<usize> {
+    let mut removed = 0;
+    for entry in std::fs::read_dir(directory).context(|| format!("list {}", directory.display()))? {
+        let entry = entry.context(|| format!("list {}", directory.display()))?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            std::fs::remove_file(entry.path()).context(|| format!("remove {}", entry.path().display()))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
 /// Bytes that a directory and all in it take on disk; what cannot be asked counts as nothing.
 pub fn bytes_on_disk(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;

@@ -31,6 +31,9 @@ impl Store {
         {
             let _guard = self.lock()?;
             let needed = self.needed(&mut collected)?;
+            for folder in ["", "blobs/sha256", "blobs/sha512", "images", "names", "pins"] {
+                collected.leftovers += disk::remove_half_written(&self.folder(folder))?;
+            }
             for hex in disk::names(&self.folder("layers"))? {
                 let digest = Digest::parse(&format!("sha256:{hex}"))?;
                 if !needed.contains(&digest) {

@@ -75,6 +75,7 @@ impl Store {
         ] {
             disk::make_directory(&store.root.join(name))?;
         }
+        let _guard = store.lock()?;
         disk::write_whole(&store.root, "version", LAYOUT.as_bytes())?;
         Ok(store)
     }

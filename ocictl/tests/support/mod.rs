@@ -24,6 +24,14 @@ impl Scratch {
         Self { path, layers: "" }
     }
 
+    /// In memory: for tests that write and sync thousands of times.
+    pub fn in_memory(name: &str) -> Self {
+        let path = Path::new("/dev/shm").join(format!("ocictl-{name}-{}", std::process::id()));
+        remove(&path);
+        fs::create_dir_all(&path).expect("a scratch directory");
+        Self { path, layers: "" }
+    }
+
     pub fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

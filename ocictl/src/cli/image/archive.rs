@@ -1,8 +1,11 @@
-//! `image load`.
+//! `image load`, `image save` and `image import`.
 
+use super::super::output::units;
 use super::super::{Invocation, SUCCESS, images, print_text};
 use crate::error::{Context, Error, Result};
+use crate::image::import;
 use crate::image::save::Form;
+use crate::oci::Platform;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -107,5 +110,48 @@ pub fn save(invocation: &Invocation, arguments: Save) -> Result<u8> {
             written.context(place)?;
         }
     }
+    Ok(SUCCESS)
+}
+
+/// What `image import` takes.
+#[derive(Debug, clap::Args)]
+pub struct Import {
+    /// The tar, compressed or not; - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The name of the image
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// An instruction like those of a Dockerfile: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR
+    #[arg(long, short, value_name = "INSTRUCTION")]
+    change: Vec<String>,
+    /// A remark for the history
+    #[arg(long, short, value_name = "TEXT", default_value = "")]
+    message: String,
+    /// OS/ARCH[/VARIANT] of the image, instead of this machine's
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+    /// Accepted for podman: only the ID is printed
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// Imports a root file system and prints the ID.
+pub fn import(invocation: &Invocation, arguments: Import) -> Result<u8> {
+    let store = invocation.store()?;
+    let what = import::Import {
+        changes: arguments.change,
+        message: arguments.message,
+        platform: arguments.platform.as_deref().map(Platform::parse).transpose().context(|| "--platform")?,
+        created: units::rfc3339(units::now()),
+    };
+    let name = arguments.name.as_deref();
+    let images = images(&store)?;
+    let place = || format!("import {}", arguments.file.display());
+    let id = match arguments.file.as_os_str() == "-" {
+        true => images.import(io::stdin().lock(), name, &what).context(place)?,
+        false => images.import(File::open(&arguments.file).context(place)?, name, &what).context(place)?,
+    };
+    print_text(&format!("{id}\n"))?;
     Ok(SUCCESS)
 }

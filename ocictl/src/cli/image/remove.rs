@@ -49,7 +49,10 @@ pub fn remove(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
 }
 
 /// Says what was removed, as docker and podman do.
-fn tell(removed: &[Removed]) -> Result<()> {
+///
+/// # Errors
+/// Fails if standard output cannot be written.
+pub fn tell(removed: &[Removed]) -> Result<()> {
     let line = |removed: &Removed| match removed {
         Removed::Untagged(name) => format!("Untagged: {name}\n"),
         Removed::Deleted(id) => format!("Deleted: {}\n", id.hex()),

@@ -1,7 +1,8 @@
 //! `image mount` and `image unmount`.
 
 use super::super::{Invocation, SUCCESS, for_each, images, print_text};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::rootless;
 
 /// What `image mount` takes.
 #[derive(Debug, clap::Args)]
@@ -13,6 +14,10 @@ pub struct Mount {
 
 /// Mounts images and prints where.
 pub fn mount(invocation: &Invocation, arguments: Mount) -> Result<u8> {
+    if rootless::is_needed() {
+        return Err(Error::new("image mount: without root it is seen in a namespace of its own only")
+            .hint("run it, and what looks at it, by `ocictl unshare`"));
+    }
     let store = invocation.store()?;
     let images = images(&store)?;
     if arguments.images.is_empty() {

@@ -38,6 +38,11 @@ pub fn duration(seconds: u64) -> String {
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Seconds since 1970, now.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+}
+
 /// `3 days ago`, from a time as RFC 3339 writes it; empty if it is none.
 pub fn ago(time: Option<&str>) -> String {
     let Some(then) = time.and_then(seconds_since_epoch) else { return String::new() };
