@@ -31,11 +31,14 @@ const FLOORS: [(&str, u32); 15] = [
 ];
 
 /// The floor of each module of `ocictl/src/`.
-const ENGINE_FLOORS: [(&str, u32); 14] = [
+const ENGINE_FLOORS: [(&str, u32); 18] = [
     ("main", 8),
     ("cli", 7),
+    ("container", 6),
     ("image", 5),
     ("registry", 4),
+    ("volume", 4),
+    ("runtime", 4),
     ("store", 3),
     ("archive", 2),
     ("oci", 2),
@@ -44,6 +47,7 @@ const ENGINE_FLOORS: [(&str, u32); 14] = [
     ("sys", 1),
     ("paths", 1),
     ("digest", 1),
+    ("time", 1),
     ("error", 0),
     ("errno", 0),
 ];

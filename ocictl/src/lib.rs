@@ -12,6 +12,7 @@ pub mod error;
 
 pub mod archive;
 pub mod cli;
+pub mod container;
 pub mod digest;
 pub mod image;
 pub mod oci;
@@ -19,6 +20,9 @@ pub mod paths;
 pub mod reference;
 pub mod registry;
 pub mod rootless;
+pub mod runtime;
 pub mod store;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod time;
+pub mod volume;

@@ -1,5 +1,7 @@
 //! The system calls that rustix leaves unsafe: all the `unsafe` there is in the engine.
 
+pub mod process;
+
 use crate::error::Result;
 use rustix::thread::UnshareFlags;
 

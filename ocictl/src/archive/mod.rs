@@ -8,3 +8,4 @@ pub mod compression;
 pub mod erofs;
 pub mod tar;
 pub mod tree;
+pub mod write;

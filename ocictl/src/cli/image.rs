@@ -89,7 +89,8 @@ fn inspect(invocation: &Invocation, arguments: Inspect) -> Result<u8> {
 }
 
 /// An image as docker and podman show one.
-fn object(image: &crate::image::Image) -> Value {
+/// What `inspect` shows of an image.
+pub(super) fn object(image: &crate::image::Image) -> Value {
     let config = serde_json::to_value(&image.config.config).unwrap_or_default();
     let raw: Value = serde_json::from_slice(&image.raw_config).unwrap_or_default();
     json!({

@@ -4,10 +4,12 @@
 //! `ocictl version` may take as a whole. So the words in front of the verb are read by a grammar of their own, the verb is
 //! found in a table, and only its arguments are parsed.
 
+pub mod container;
 mod image;
 pub mod output;
 mod registry;
 mod system;
+mod volume;
 
 use crate::error::{Error, Result};
 use crate::image::Images;
@@ -72,7 +74,8 @@ macro_rules! verb {
 pub(crate) use verb;
 
 /// All families, in the order of the help.
-const FAMILIES: [&Family; 3] = [&image::FAMILY, &registry::FAMILY, &system::FAMILY];
+const FAMILIES: [&Family; 5] =
+    [&container::FAMILY, &volume::FAMILY, &image::FAMILY, &registry::FAMILY, &system::FAMILY];
 
 /// What was typed in front of the verb, and what verbs work with.
 #[derive(Debug)]
@@ -101,6 +104,9 @@ impl Invocation {
 
 /// Runs the command line; the exit code of the process.
 pub fn main(typed: Vec<OsString>) -> u8 {
+    if let Some(code) = hidden(&typed) {
+        return code;
+    }
     match act(typed) {
         Ok(code) => code,
         Err(Failure::Usage(error)) => {
@@ -115,6 +121,21 @@ pub fn main(typed: Vec<OsString>) -> u8 {
             }
             error.code()
         }
+    }
+}
+
+/// What this program is when it calls itself: the monitor of a container, or the small init in one. Neither is for people, and both
+/// are to be quick and small, so no grammar is built for them.
+fn hidden(typed: &[OsString]) -> Option<u8> {
+    let own = std::path::Path::new(typed.first()?).file_name()?;
+    if own == container::INIT_NAME {
+        return Some(container::init(&typed[1..]));
+    }
+    match typed {
+        [_, verb, root, runroot, id] if verb == "monitor" => {
+            Some(container::monitor(&Paths { root: root.into(), runroot: runroot.into() }, id.to_str()?))
+        }
+        _ => None,
     }
 }
 

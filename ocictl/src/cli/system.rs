@@ -2,7 +2,8 @@
 
 use super::image::confirmed;
 use super::output::{self, Style, units};
-use super::{Family, Invocation, SUCCESS, images, print_text, verb};
+use super::{Family, Invocation, SUCCESS, for_each, images, print_text, verb};
+use crate::container::{Containers, start, upkeep};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -29,6 +30,7 @@ pub const FAMILY: Family = Family {
         verb!("info", [], short["info"], "Tell about this machine and the store", Info, info),
         verb!("prune", [], short [], "Remove what nobody needs", Prune, prune),
         verb!("check", [], short [], "Say whether everything in the store is whole", Check, check),
+        verb!("boot", [], short [], "Start the containers that should run, after the machine has booted", Boot, boot),
         verb!("version", [], short["version"], "Print the version", Version, version),
     ],
 };
@@ -45,7 +47,9 @@ struct Check {
 
 fn check(invocation: &Invocation, arguments: Check) -> Result<u8> {
     let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
     if arguments.repair {
+        print_text(&format!("Cleared {} containers\n", upkeep::repair(&containers)?))?;
         let collected = collect(&store)?;
         print_text(&format!(
             "Removed {} layers, {} blobs, {} leftovers: {}\n",
@@ -55,7 +59,10 @@ fn check(invocation: &Invocation, arguments: Check) -> Result<u8> {
             units::size(collected.bytes)
         ))?;
     }
-    let report = store.check(arguments.deep)?;
+    let mut report = store.check(arguments.deep)?;
+    let (checked, faults) = upkeep::check(&containers)?;
+    report.checked += checked;
+    report.faults.extend(faults);
     for fault in &report.faults {
         print_text(&format!("{fault}\n"))?;
     }
@@ -66,6 +73,22 @@ fn check(invocation: &Invocation, arguments: Check) -> Result<u8> {
         }
         faults => Err(Error::new(format!("{faults} of {} objects are not whole", report.checked))),
     }
+}
+
+#[derive(Debug, clap::Args)]
+struct Boot {}
+
+fn boot(invocation: &Invocation, Boot {}: Boot) -> Result<u8> {
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    upkeep::repair(&containers)?;
+    let names: Vec<String> =
+        upkeep::to_start(&containers)?.into_iter().map(|container| container.record.name).collect();
+    for_each(&names, |name| {
+        start::start(&containers, invocation.paths(), &containers.find(name)?, None)?;
+        print_text(&format!("{name}\n"))
+    })?;
+    Ok(SUCCESS)
 }
 
 #[derive(Debug, clap::Args)]

@@ -227,7 +227,10 @@ impl Images<'_> {
 }
 
 /// A manifest for layers that came without one.
-pub(super) fn manifest_of(config: &[u8], layers: Vec<Descriptor>) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// Never for what comes from us.
+pub fn manifest_of(config: &[u8], layers: Vec<Descriptor>) -> Result<Vec<u8>> {
     let config = Descriptor {
         media_type: media::CONFIG.into(),
         digest: Digest::of(config),

@@ -1,0 +1,344 @@
+//! Directories as a tar: a root as it is, or the upper directory of an overlay as a layer (image-spec, layer.md: whiteouts are files `.wh.NAME`,
+//! an opaque directory has `.wh..wh..opq`).
+//!
+//! The format is POSIX.1-1988 ustar; what does not fit goes into a pax header in front (long names, large numbers, extended
+//! attributes), which every reader of layers knows.
+
+use crate::error::{Context, Error, Result};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+
+const BLOCK: usize = 512;
+/// Deeper than this is no honest tree.
+const MAX_DEPTH: usize = 1000;
+/// What an attribute of a layer may be.
+const MAX_ATTRIBUTE: usize = 64 << 10;
+
+/// What a directory is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// What it shows.
+    Root,
+    /// An overlay's upper directory: what changed.
+    Layer,
+}
+
+/// Writes all that is in `directory`, sorted by name.
+///
+/// # Errors
+/// Names the path that could not be read, or says that nothing can be written.
+pub fn directory(directory: &OwnedFd, form: Form, out: impl Write) -> Result<()> {
+    let mut writer = Writer { out, form, links: HashMap::new() };
+    writer.children(directory, b"", 0)?;
+    writer.out.write_all(&[0; 2 * BLOCK])?;
+    Ok(writer.out.flush()?)
+}
+
+/// Whether an entry of an upper directory says that what was there is gone.
+pub fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+/// Whether a directory hides what is below it.
+pub fn is_opaque(directory: &OwnedFd) -> bool {
+    ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|name| {
+        let mut value = [0u8; 2];
+        rustix::fs::fgetxattr(directory, *name, &mut value).is_ok_and(|length| value[..length] == *b"y")
+    })
+}
+
+struct Writer<W> {
+    out: W,
+    form: Form,
+    /// Files with several names: the first one.
+    links: HashMap<(u64, u64), Vec<u8>>,
+}
+
+/// What stands in a header.
+struct Header<'a> {
+    name: &'a [u8],
+    kind: u8,
+    link: &'a [u8],
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    size: u64,
+    mtime: u64,
+    device: Option<(u32, u32)>,
+    attributes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl<W: Write> Writer<W> {
+    fn children(&mut self, folder: &OwnedFd, place: &[u8], depth: usize) -> Result<()> {
+        if depth > MAX_DEPTH {
+            return Err(
+                Error::new(format!("it is more than {MAX_DEPTH} directories deep")).context(shown(place))
+            );
+        }
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(folder)? {
+            let name = entry?.file_name().to_bytes().to_vec();
+            if name != b"." && name != b".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        for name in names {
+            let path = [place, &name].concat();
+            self.entry(folder, &name, &path, depth).context(|| shown(&path))?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, folder: &OwnedFd, name: &[u8], path: &[u8], depth: usize) -> Result<()> {
+        let name = OsStr::from_bytes(name);
+        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if self.form == Form::Layer && is_whiteout(&stat) {
+            let (above, last) =
+                path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1));
+            return self.empty_file(&[above, b".wh.", last].concat());
+        }
+        match kind {
+            FileType::Directory => {
+                let inner = open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+                let path = [path, b"/"].concat();
+                self.header(&Header { attributes: attributes(&inner)?, ..header(&path, b'5', &stat) })?;
+                if self.form == Form::Layer && is_opaque(&inner) {
+                    self.empty_file(&[&path, &b".wh..wh..opq"[..]].concat())?;
+                }
+                self.children(&inner, &path, depth + 1)
+            }
+            FileType::RegularFile => {
+                if stat.st_nlink > 1 {
+                    let key = (stat.st_dev, stat.st_ino);
+                    if let Some(first) = self.links.get(&key).cloned() {
+                        return self.header(&Header { link: &first, ..header(path, b'1', &stat) });
+                    }
+                    self.links.insert(key, path.to_vec());
+                }
+                let file = open(folder, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+                let size = u64::try_from(stat.st_size).unwrap_or(0);
+                self.header(&Header { size, attributes: attributes(&file)?, ..header(path, b'0', &stat) })?;
+                self.content(File::from(file), size)
+            }
+            FileType::Symlink => {
+                let link = rustix::fs::readlinkat(folder, name, Vec::new())?.into_bytes();
+                self.header(&Header { link: &link, ..header(path, b'2', &stat) })
+            }
+            FileType::CharacterDevice | FileType::BlockDevice => {
+                let device = Some((rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)));
+                let letter = if kind == FileType::CharacterDevice { b'3' } else { b'4' };
+                self.header(&Header { device, ..header(path, letter, &stat) })
+            }
+            FileType::Fifo => self.header(&header(path, b'6', &stat)),
+            // A socket belongs to a process; archives have none.
+            _ => Ok(()),
+        }
+    }
+
+    fn empty_file(&mut self, path: &[u8]) -> Result<()> {
+        let zero = Header {
+            name: path,
+            kind: b'0',
+            link: b"",
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime: 0,
+            device: None,
+            attributes: Vec::new(),
+        };
+        self.header(&zero)
+    }
+
+    /// Exactly `size` bytes: a file that changes meanwhile must not shift what follows.
+    fn content(&mut self, file: File, size: u64) -> Result<()> {
+        let copied = io::copy(&mut file.take(size), &mut self.out)?;
+        if copied < size {
+            return Err(Error::new("it became shorter while it was read"));
+        }
+        self.pad(size)
+    }
+
+    fn pad(&mut self, size: u64) -> Result<()> {
+        let rest = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+        if rest > 0 {
+            self.out.write_all(&[0; BLOCK][rest..])?;
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, header: &Header<'_>) -> Result<()> {
+        let mut records = Vec::new();
+        if header.name.len() > 100 || !header.name.is_ascii() {
+            record(&mut records, b"path", header.name);
+        }
+        if header.link.len() > 100 || !header.link.is_ascii() {
+            record(&mut records, b"linkpath", header.link);
+        }
+        for (key, value, most) in [
+            (&b"size"[..], header.size, 0o77_777_777_777),
+            (b"uid", u64::from(header.uid), 0o7_777_777),
+            (b"gid", u64::from(header.gid), 0o7_777_777),
+        ] {
+            if value > most {
+                record(&mut records, key, value.to_string().as_bytes());
+            }
+        }
+        for (name, value) in &header.attributes {
+            record(&mut records, &[&b"SCHILY.xattr."[..], name].concat(), value);
+        }
+        if !records.is_empty() {
+            let pax = Header {
+                name: b"pax",
+                kind: b'x',
+                link: b"",
+                size: records.len() as u64,
+                mode: 0o644,
+                device: None,
+                attributes: Vec::new(),
+                ..*header
+            };
+            self.out.write_all(&block(&pax))?;
+            self.out.write_all(&records)?;
+            self.pad(records.len() as u64)?;
+        }
+        Ok(self.out.write_all(&block(header))?)
+    }
+}
+
+fn header<'a>(name: &'a [u8], kind: u8, stat: &Stat) -> Header<'a> {
+    Header {
+        name,
+        kind,
+        link: b"",
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        size: 0,
+        mtime: u64::try_from(stat.st_mtime).unwrap_or(0),
+        device: None,
+        attributes: Vec::new(),
+    }
+}
+
+/// A pax record: its own length in decimal stands in front, and counts itself.
+fn record(records: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length != rest + length.to_string().len() {
+        length = rest + length.to_string().len();
+    }
+    records.extend_from_slice(format!("{length} ").as_bytes());
+    records.extend_from_slice(key);
+    records.push(b'=');
+    records.extend_from_slice(value);
+    records.push(b'\n');
+}
+
+fn block(header: &Header<'_>) -> [u8; BLOCK] {
+    let mut block = [0u8; BLOCK];
+    let mut put = |at: usize, text: &[u8]| block[at..at + text.len()].copy_from_slice(text);
+    let octal = |number: u64, digits: usize| {
+        let text = format!("{number:0digits$o}");
+        // What does not fit stands in the pax header.
+        text.as_bytes()[text.len() - digits..].to_vec()
+    };
+    put(0, &header.name[..header.name.len().min(100)]);
+    put(100, &octal(u64::from(header.mode), 7));
+    put(108, &octal(u64::from(header.uid), 7));
+    put(116, &octal(u64::from(header.gid), 7));
+    put(124, &octal(header.size, 11));
+    put(136, &octal(header.mtime, 11));
+    put(148, b"        ");
+    put(156, &[header.kind]);
+    put(157, &header.link[..header.link.len().min(100)]);
+    put(257, b"ustar\x0000");
+    if let Some((major, minor)) = header.device {
+        put(329, &octal(u64::from(major), 7));
+        put(337, &octal(u64::from(minor), 7));
+    }
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block
+}
+
+fn open(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(
+        folder,
+        name,
+        flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// What of a file's attributes belongs to it wherever it is: not an overlay's own marks, not the host's labels.
+fn attributes(file: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut names = vec![0u8; MAX_ATTRIBUTE];
+    let Ok(length) = rustix::fs::flistxattr(file, &mut names) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for name in names[..length].split(|byte| *byte == 0) {
+        let belongs = *name == b"security.capability"[..]
+            || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
+        if belongs {
+            let mut value = vec![0u8; MAX_ATTRIBUTE];
+            let size = rustix::fs::fgetxattr(file, OsStr::from_bytes(name), &mut value)?;
+            value.truncate(size);
+            found.push((name.to_vec(), value));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::tar::{Kind, Reader};
+    use crate::store::disk;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let folder = std::env::temp_dir().join(format!("ocictl-write-{}", disk::random()));
+        let long = "x".repeat(120);
+        disk::make_directory(&folder.join("d").join(&long)).expect("directories");
+        std::fs::write(folder.join("d").join(&long).join("file"), "content").expect("a file");
+        std::fs::hard_link(folder.join("d").join(&long).join("file"), folder.join("same")).expect("a link");
+        std::os::unix::fs::symlink("d", folder.join("link")).expect("a symlink");
+        let mut bytes = Vec::new();
+        directory(&disk::open_directory(&folder).expect("open"), Form::Root, &mut bytes).expect("written");
+        disk::remove_tree(&folder).expect("removed");
+        let mut reader = Reader::new(bytes.as_slice());
+        let mut found = Vec::new();
+        while let Some(entry) = reader.next_entry().expect("well-formed") {
+            found.push((entry.shown(), entry.kind == Kind::File, entry.size));
+        }
+        let names: Vec<&str> = found.iter().map(|(name, ..)| name.trim_end_matches('/')).collect();
+        let inner = format!("d/{long}");
+        assert_eq!(names, ["d", &inner, &format!("{inner}/file"), "link", "same"]);
+        assert_eq!(found[2].2, 7);
+    }
+
+    #[test]
+    fn a_pax_record_counts_itself() {
+        for (length, wanted) in [(1, "6 k=v"), (91, "97 k="), (94, "101 k=")] {
+            let mut records = Vec::new();
+            record(&mut records, b"k", "v".repeat(length).as_bytes());
+            let text = String::from_utf8(records).expect("text");
+            assert!(text.starts_with(wanted), "{text}");
+            let said: usize = text.split(' ').next().expect("a number").parse().expect("a number");
+            assert_eq!(said, text.len());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! `cp` and `diff`.
+
+use super::super::{Invocation, SUCCESS, print_text};
+use crate::container::copying::{self, Owner};
+use crate::container::record::Container;
+use crate::container::root::Root;
+use crate::container::{Containers, changes, start};
+use crate::error::{Context, Error, Result};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// What `cp` takes.
+#[derive(Debug, clap::Args)]
+pub struct Copy {
+    /// CONTAINER:PATH or PATH
+    #[arg(value_name = "SOURCE")]
+    source: String,
+    /// CONTAINER:PATH or PATH
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Keep owners
+    #[arg(long, short)]
+    archive: bool,
+    /// Follow a symlink that is the source
+    #[arg(long, short = 'L')]
+    follow_link: bool,
+}
+
+/// `cp`.
+pub fn copy(invocation: &Invocation, arguments: Copy) -> Result<u8> {
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let source = Place::parse(&containers, &arguments.source)?;
+    let target = Place::parse(&containers, &arguments.target)?;
+    let owner = |uid: u32, gid: u32| if arguments.archive { Owner::Keep } else { Owner::Set(uid, gid) };
+    match (&source, &target) {
+        (Place::Inside(container, from), Place::Host(to)) => {
+            start::with_root(&containers, container, |root| {
+                let owner = owner(rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+                transfer(&Side::Root(root, from), &Side::Host(to), owner, arguments.follow_link)
+            })?
+        }
+        (Place::Host(from), Place::Inside(container, to)) => {
+            start::with_root(&containers, container, |root| {
+                transfer(&Side::Host(from), &Side::Root(root, to), owner(0, 0), arguments.follow_link)
+            })?
+        }
+        (Place::Inside(one, from), Place::Inside(other, to)) => start::with_root(&containers, one, |root| {
+            let first = Side::Root(root, from);
+            start::with_root(&containers, other, |root| {
+                transfer(&first, &Side::Root(root, to), owner(0, 0), arguments.follow_link)
+            })
+        })?,
+        (Place::Host(_), Place::Host(_)) => {
+            return Err(Error::new("neither the source nor the target is CONTAINER:PATH").exit_code(125));
+        }
+    }
+    Ok(SUCCESS)
+}
+
+/// Where something is copied from or to.
+enum Place {
+    Inside(Box<Container>, String),
+    Host(PathBuf),
+}
+
+impl Place {
+    /// `NAME:PATH` is a container's, unless a slash or a dot begins it.
+    fn parse(containers: &Containers<'_>, text: &str) -> Result<Self> {
+        if text == "-" {
+            return Err(
+                Error::new("\"-\": archives are not read from pipes or written to them").exit_code(125)
+            );
+        }
+        match text.split_once(':') {
+            Some((name, path)) if !text.starts_with(['/', '.']) && !name.contains('/') => Ok(Self::Inside(
+                Box::new(containers.find(name)?),
+                if path.is_empty() { "/".into() } else { path.into() },
+            )),
+            _ => Ok(Self::Host(PathBuf::from(text))),
+        }
+    }
+}
+
+enum Side<'a> {
+    Root(&'a Root, &'a str),
+    Host(&'a Path),
+}
+
+/// Copies as cp(1) does: into a directory that is there, else to the name itself; `SOURCE/.` is what is in a directory.
+fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner, follow: bool) -> Result<()> {
+    let text = |side: &Side<'_>| match side {
+        Side::Root(_, path) => (*path).to_owned(),
+        Side::Host(path) => path.to_string_lossy().into_owned(),
+    };
+    let (from, to) = (text(source), text(target));
+    let content_only = from.ends_with("/.");
+    let plain = from.trim_end_matches("/.").trim_end_matches('/');
+    let is_directory =
+        source.is_directory(&from, follow || content_only || from.ends_with('/')).context(|| from.clone())?;
+    let target_is_directory = target.is_directory(&to, true).ok();
+    if content_only || (is_directory && target_is_directory.is_none()) {
+        let folder =
+            source.open_directory(if plain.is_empty() { "/" } else { plain }).context(|| from.clone())?;
+        let into = match target_is_directory {
+            Some(true) => {
+                return copying::contents(
+                    &folder,
+                    &target.open_directory(&to).context(|| to.clone())?,
+                    owner,
+                )
+                .context(|| from);
+            }
+            Some(false) => return Err(Error::new("a directory cannot be copied over a file").context(to)),
+            None => target.make_directory(&to).context(|| to.clone())?,
+        };
+        return copying::fill(&folder, &into, owner).context(|| from);
+    }
+    let (folder, name) =
+        if follow && !is_directory { source.parent_of_link(plain)? } else { source.parent(plain)? };
+    match target_is_directory {
+        Some(true) => {
+            let new = Path::new(plain).file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
+            copying::copy(&folder, &name, &target.open_directory(&to).context(|| to.clone())?, &new, owner)
+                .context(|| from)
+        }
+        None if to.ends_with('/') => Err(Error::from_errno(libc::ENOENT).context(to)),
+        Some(false) if is_directory => {
+            Err(Error::new("a directory cannot be copied over a file").context(to))
+        }
+        _ => {
+            let (into, new) = target.parent(&to)?;
+            copying::copy(&folder, &name, &into, &new, owner).context(|| from)
+        }
+    }
+}
+
+impl Side<'_> {
+    fn open(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        match self {
+            Side::Root(root, _) => root.open_at(path, flags, Mode::empty()),
+            Side::Host(_) => rustix::fs::openat(CWD, path, flags | OFlags::CLOEXEC, Mode::empty()),
+        }
+    }
+
+    fn is_directory(&self, path: &str, follow: bool) -> Result<bool> {
+        let flags = if follow { OFlags::PATH } else { OFlags::PATH | OFlags::NOFOLLOW };
+        let found = self.open(path, flags)?;
+        let stat = rustix::fs::statat(&found, "", AtFlags::EMPTY_PATH)?;
+        Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+    }
+
+    fn open_directory(&self, path: &str) -> Result<OwnedFd> {
+        Ok(self.open(path, OFlags::RDONLY | OFlags::DIRECTORY)?)
+    }
+
+    fn make_directory(&self, path: &str) -> Result<OwnedFd> {
+        let (folder, name) = self.parent(path)?;
+        rustix::fs::mkdirat(&folder, &name, Mode::RWXU)?;
+        Ok(rustix::fs::openat(
+            &folder,
+            &name,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?)
+    }
+
+    fn parent(&self, path: &str) -> Result<(OwnedFd, PathBuf)> {
+        match self {
+            Side::Root(root, _) => root.parent(path),
+            Side::Host(_) => {
+                let path = Path::new(path);
+                let (folder, name) = match (path.parent(), path.file_name()) {
+                    (Some(folder), Some(name)) if folder.as_os_str().is_empty() => {
+                        (Path::new("."), PathBuf::from(name))
+                    }
+                    (Some(folder), Some(name)) => (folder, PathBuf::from(name)),
+                    _ => (path, PathBuf::from(".")),
+                };
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                Ok((
+                    rustix::fs::openat(CWD, folder, flags, Mode::empty())
+                        .context(|| folder.display().to_string())?,
+                    name,
+                ))
+            }
+        }
+    }
+
+    /// What a symlink leads to, as a name in a directory: the directory of descriptors.
+    fn parent_of_link(&self, path: &str) -> Result<(OwnedFd, PathBuf)> {
+        let mut path = path.to_owned();
+        for _ in 0..40 {
+            let (folder, name) = self.parent(&path)?;
+            let stat =
+                rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).context(|| path.clone())?;
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+                return Ok((folder, name));
+            }
+            let link = rustix::fs::readlinkat(&folder, &name, Vec::new())?.to_string_lossy().into_owned();
+            path = match (link.starts_with('/'), path.rsplit_once('/')) {
+                (true, _) | (false, None) => link,
+                (false, Some((above, _))) => format!("{above}/{link}"),
+            };
+        }
+        Err(Error::from_errno(libc::ELOOP).context(path))
+    }
+}
+
+/// What `diff` takes.
+#[derive(Debug, clap::Args)]
+pub struct Diff {
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    name: String,
+    /// json
+    #[arg(long, value_name = "FORMAT", value_parser = ["json"])]
+    format: Option<String>,
+}
+
+/// `diff`: `A` added, `C` changed, `D` deleted.
+pub fn diff(invocation: &Invocation, arguments: Diff) -> Result<u8> {
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let container = containers.find(&arguments.name)?;
+    let found = changes::of(&containers, &container)?;
+    let mut text = String::new();
+    if arguments.format.is_some() {
+        let of = |kind: char| {
+            found.iter().filter(|(other, _)| *other == kind).map(|(_, path)| path.clone()).collect::<Vec<_>>()
+        };
+        let value = serde_json::json!({ "changed": of('C'), "added": of('A'), "deleted": of('D') });
+        text = super::super::output::json(&value)? + "\n";
+    } else {
+        for (kind, path) in found {
+            text += &format!("{kind} {}\n", super::super::output::table::harmless(&path));
+        }
+    }
+    print_text(&text)?;
+    Ok(SUCCESS)
+}

@@ -1,0 +1,190 @@
+//! `exec`: another program in a running container. The runtime carries its streams and its terminal; ours waits for it.
+
+use super::super::{Invocation, SUCCESS};
+use super::{exit_code, shape};
+use crate::container::record::{Container, Status};
+use crate::container::root::Root;
+use crate::container::spec::{capabilities, users};
+use crate::container::{Containers, options, status};
+use crate::error::{Context, Error, Result};
+use crate::runtime;
+use crate::store::disk;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use serde_json::{Value, json};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::Stdio;
+
+#[derive(Debug, Args)]
+struct Arguments {
+    /// Leave it alone once it runs
+    #[arg(long, short)]
+    detach: bool,
+    /// Let stdin be written to
+    #[arg(long, short)]
+    interactive: bool,
+    /// Give it a terminal
+    #[arg(long, short)]
+    tty: bool,
+    /// NAME=VALUE, or NAME to take the caller's value
+    #[arg(long, short, value_name = "VARIABLE")]
+    env: Vec<String>,
+    /// A file of variables, one a line
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<String>,
+    /// USER[:GROUP], by name or number
+    #[arg(long, short, value_name = "USER")]
+    user: Option<String>,
+    /// The working directory
+    #[arg(long, short, value_name = "DIR")]
+    workdir: Option<String>,
+    /// Give it every capability
+    #[arg(long)]
+    privileged: bool,
+    /// Accepted for docker and podman: the runtime has the terminal
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+}
+
+/// Options, then a container, then anything.
+pub fn grammar(command: Command) -> Command {
+    Arguments::augment_args(command)
+        .override_usage("ocictl exec [OPTIONS] CONTAINER COMMAND [ARGUMENTS]...")
+        .disable_help_subcommand(true)
+        .allow_external_subcommands(true)
+        .external_subcommand_value_parser(clap::value_parser!(OsString))
+}
+
+/// `exec`.
+pub fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
+    let arguments =
+        Arguments::from_arg_matches(matches).map_err(|error| Error::new(error.to_string()).exit_code(125))?;
+    let Some((name, rest)) = matches.subcommand() else {
+        return Err(Error::new("a container is needed")
+            .hint("`ocictl exec --help` shows how")
+            .exit_code(125));
+    };
+    let words: Vec<String> = rest
+        .get_many::<OsString>("")
+        .into_iter()
+        .flatten()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    if words.is_empty() {
+        return Err(Error::new("a command is needed").hint("`ocictl exec --help` shows how").exit_code(125));
+    }
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let container = containers.find(name)?;
+    match container.now()?.1 {
+        Status::Running => {}
+        Status::Paused => return Err(Error::new("it is paused; unpause it first").context(container.place())),
+        other => {
+            return Err(
+                Error::new(format!("it does not run: it is {}", other.name())).context(container.place())
+            );
+        }
+    }
+    let session = Session::write(&container, &process(&container, &arguments, words)?)?;
+    run(&containers, &container, &arguments, &session)
+}
+
+/// The files of one exec; they go with it.
+struct Session {
+    process: PathBuf,
+    log: PathBuf,
+}
+
+impl Session {
+    fn write(container: &Container, process: &Value) -> Result<Self> {
+        let name = disk::random();
+        let file = |kind: &str| container.run.join(format!("exec-{name}.{kind}"));
+        let session = Self { process: file("json"), log: file("log") };
+        let bytes = serde_json::to_vec(process).map_err(|error| Error::new(error.to_string()))?;
+        std::fs::write(&session.process, bytes).context(|| container.place())?;
+        Ok(session)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for path in [&self.process, &self.log] {
+            // They lie in the bundle, and go with the container in any case.
+            let _gone_already = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// The process: as the container's first one, with what was typed over it.
+fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> Result<Value> {
+    let bytes = disk::read_small(&container.run.join("process.json"), 1 << 20)?.unwrap_or_default();
+    let mut process: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::new(error.to_string()).context(container.place()))?;
+    process["args"] = json!(words);
+    process["terminal"] = arguments.tty.into();
+    if let Some(user) = &arguments.user {
+        let (state, _) = container.now()?;
+        let root = Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid)))?;
+        let text = |path: &str| root.text(path, 4 << 20);
+        let identity = users::identify(user, &[], &text("/etc/passwd")?, &text("/etc/group")?)
+            .map_err(|error| error.exit_code(126))?;
+        process["user"] =
+            json!({ "uid": identity.uid, "gid": identity.gid, "additionalGids": identity.groups });
+        let bounding = capabilities::bounding(&container.record.options.security);
+        let held: Vec<&String> = if identity.uid == 0 { bounding.iter().collect() } else { Vec::new() };
+        process["capabilities"] = json!({ "bounding": bounding, "effective": held, "permitted": held, "inheritable": [], "ambient": [] });
+        set_variable(&mut process, &[format!("HOME={}", identity.home)]);
+    }
+    if arguments.privileged {
+        let all = &capabilities::ALL[..];
+        process["capabilities"] =
+            json!({ "bounding": all, "effective": all, "permitted": all, "inheritable": [], "ambient": [] });
+    }
+    if let Some(workdir) = &arguments.workdir {
+        process["cwd"] = workdir.clone().into();
+    }
+    if arguments.tty {
+        set_variable(&mut process, &["TERM=xterm".to_owned()]);
+    }
+    set_variable(&mut process, &shape::environment(&arguments.env_file, &arguments.env)?);
+    Ok(process)
+}
+
+fn set_variable(process: &mut Value, variables: &[String]) {
+    let before: Vec<String> = serde_json::from_value(process["env"].take()).unwrap_or_default();
+    process["env"] = json!(options::merge_env(&[&before, variables]));
+}
+
+fn run(
+    containers: &Containers<'_>,
+    container: &Container,
+    arguments: &Arguments,
+    session: &Session,
+) -> Result<u8> {
+    let mut words = vec![OsStr::new("--process"), session.process.as_os_str()];
+    if arguments.detach {
+        words.push(OsStr::new("--detach"));
+    }
+    words.push(OsStr::new(&container.record.id));
+    let runtime = status::runtime(containers, container)?;
+    let mut command = runtime.exec(&session.log, &words);
+    if !arguments.interactive && !arguments.tty {
+        command.stdin(Stdio::null());
+    }
+    if arguments.detach {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+    }
+    let status = command
+        .status()
+        .context(|| format!("run {}", runtime.binary.display()))
+        .map_err(|error| error.exit_code(125))?;
+    match (status.success(), runtime::last_error(&session.log)) {
+        (true, _) => Ok(SUCCESS),
+        // It has said so on stderr, too.
+        (false, Some(message)) => Ok(runtime::exit_code(&message)),
+        (false, None) => {
+            use std::os::unix::process::ExitStatusExt;
+            Ok(exit_code(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(255)))
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! `stop`, `restart`, `kill`, `rm`, `wait`, `pause`, `unpause`, `rename`, `prune`.
+
+use super::super::output::Filters;
+use super::super::{Invocation, SUCCESS, print_text};
+use super::{for_each, run};
+use crate::container::record::{Container, Status};
+use crate::container::{Containers, parse, remove as removal, status};
+use crate::error::{Context, Error, Result};
+use crate::time;
+use std::time::Duration;
+
+/// Seconds between the stop signal and SIGKILL, as docker and podman have it.
+const PATIENCE: u64 = 10;
+
+/// What `stop` takes.
+#[derive(Debug, clap::Args)]
+pub struct Stop {
+    /// Containers
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+    /// Stop all that run
+    #[arg(long, short)]
+    all: bool,
+    /// Seconds until it is killed; -1 to wait
+    #[arg(long, short, visible_alias = "timeout", value_name = "SECONDS", allow_hyphen_values = true)]
+    time: Option<i64>,
+    /// The signal, in place of the container's
+    #[arg(long, short, value_name = "SIGNAL")]
+    signal: Option<String>,
+    /// A container that is not there is no error
+    #[arg(long, short)]
+    ignore: bool,
+}
+
+/// `stop`.
+pub fn stop(invocation: &Invocation, arguments: Stop) -> Result<u8> {
+    let signal = arguments.signal.as_deref().map(parse::signal).transpose().context(|| "--signal")?;
+    let names = known(invocation, arguments.names, arguments.ignore)?;
+    if names.is_empty() && arguments.ignore {
+        return Ok(SUCCESS);
+    }
+    for_each(invocation, &names, arguments.all, |containers, container| {
+        let number = signal.map_or_else(|| stop_signal(container), Ok)?;
+        status::stop(containers, container, number, patience(container, arguments.time))
+    })
+}
+
+/// With `--ignore`, those of the names that are there.
+fn known(invocation: &Invocation, names: Vec<String>, ignore: bool) -> Result<Vec<String>> {
+    if !ignore {
+        return Ok(names);
+    }
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let mut there = Vec::new();
+    for name in names {
+        if containers.look_up(&name)?.is_some() {
+            there.push(name);
+        }
+    }
+    Ok(there)
+}
+
+fn stop_signal(container: &Container) -> Result<i32> {
+    match container.record.options.stop_signal.as_str() {
+        "" => Ok(libc::SIGTERM),
+        text => parse::signal(text).context(|| container.place()),
+    }
+}
+
+fn patience(container: &Container, typed: Option<i64>) -> Option<Duration> {
+    match typed {
+        Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
+        None => Some(Duration::from_secs(container.record.options.stop_timeout.unwrap_or(PATIENCE))),
+    }
+}
+
+/// Stops one container, with so many seconds of patience.
+pub(super) fn stop_one(
+    containers: &Containers<'_>,
+    container: &Container,
+    seconds: Option<u64>,
+) -> Result<()> {
+    let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok());
+    status::stop(containers, container, stop_signal(container)?, patience(container, seconds))
+}
+
+/// What `restart` takes.
+#[derive(Debug, clap::Args)]
+pub struct Restart {
+    /// Containers
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+    /// Restart all
+    #[arg(long, short)]
+    all: bool,
+    /// Seconds until it is killed
+    #[arg(long, short, visible_alias = "timeout", value_name = "SECONDS")]
+    time: Option<u64>,
+}
+
+/// `restart`.
+pub fn restart(invocation: &Invocation, arguments: Restart) -> Result<u8> {
+    for_each(invocation, &arguments.names, arguments.all, |containers, container| {
+        run::start_again(invocation, containers, container, arguments.time)
+    })
+}
+
+/// What `kill` takes.
+#[derive(Debug, clap::Args)]
+pub struct Kill {
+    /// Containers
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+    /// All that run
+    #[arg(long, short)]
+    all: bool,
+    /// The signal
+    #[arg(long, short, value_name = "SIGNAL", default_value = "KILL")]
+    signal: String,
+}
+
+/// `kill`.
+pub fn kill(invocation: &Invocation, arguments: Kill) -> Result<u8> {
+    let number =
+        parse::signal(&arguments.signal).map_err(|error| error.context("--signal").exit_code(125))?;
+    for_each(invocation, &arguments.names, arguments.all, |containers, container| {
+        let (_, now) = container.now()?;
+        let program = status::program(container)?;
+        let Some(program) = program.filter(|_| now.lives()) else {
+            return match arguments.all {
+                true => Ok(()),
+                false => {
+                    Err(Error::new(format!("it does not run: it is {}", now.name()))
+                        .context(container.place()))
+                }
+            };
+        };
+        if number == libc::SIGKILL {
+            status::announce_stop(container)?;
+            status::kill(containers, container, &program)?;
+            return status::settle(containers, container);
+        }
+        status::signal(container, &program, number).map(drop)
+    })
+}
+
+/// What `rm` takes.
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    /// Containers
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+    /// Remove all
+    #[arg(long, short)]
+    all: bool,
+    /// End it at once if it runs; one that is not there is no error
+    #[arg(long, short)]
+    force: bool,
+    /// Remove its unnamed volumes, too
+    #[arg(long, short)]
+    volumes: bool,
+    /// A container that is not there is no error
+    #[arg(long, short)]
+    ignore: bool,
+    /// Accepted for podman: nothing is waited for
+    #[arg(long, short, value_name = "SECONDS", allow_hyphen_values = true)]
+    time: Option<i64>,
+}
+
+/// `rm`.
+pub fn remove(invocation: &Invocation, arguments: Remove) -> Result<u8> {
+    let lenient = arguments.ignore || arguments.force;
+    let names = known(invocation, arguments.names, lenient)?;
+    if names.is_empty() && lenient && !arguments.all {
+        return Ok(SUCCESS);
+    }
+    for_each(invocation, &names, arguments.all, |containers, container| {
+        removal::remove(containers, container, arguments.force, arguments.volumes)
+    })
+}
+
+/// What `wait` takes.
+#[derive(Debug, clap::Args)]
+pub struct Wait {
+    /// Containers
+    #[arg(value_name = "CONTAINER", required = true)]
+    names: Vec<String>,
+    /// Accepted for podman: stopped
+    #[arg(long, value_name = "CONDITION")]
+    condition: Option<String>,
+}
+
+/// `wait`.
+pub fn wait(invocation: &Invocation, arguments: Wait) -> Result<u8> {
+    if let Some(condition) =
+        arguments.condition.as_deref().filter(|word| !matches!(*word, "stopped" | "exited" | "not-running"))
+    {
+        return Err(Error::new(format!(
+            "--condition: \"{condition}\" is none of exited, stopped, not-running"
+        ))
+        .exit_code(125));
+    }
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    super::super::for_each(&arguments.names, |name| {
+        let container = containers.find(name)?;
+        print_text(&format!("{}\n", end_of(&containers, &container)?))
+    })?;
+    Ok(SUCCESS)
+}
+
+/// Waits for a container's end, and gives its exit code: the monitor tells it, also where the container goes with its end.
+fn end_of(containers: &Containers<'_>, container: &Container) -> Result<i32> {
+    if let Some(code) = status::end(container)? {
+        return Ok(code);
+    }
+    if let Some(program) = status::program(container)? {
+        status::wait(&program, None);
+    }
+    status::settle(containers, container)?;
+    Ok(container.state()?.exit_code)
+}
+
+/// What `pause` and `unpause` take.
+#[derive(Debug, clap::Args)]
+pub struct Names {
+    /// Containers
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+    /// All that it can be done to
+    #[arg(long, short)]
+    all: bool,
+}
+
+/// `pause`.
+pub fn pause(invocation: &Invocation, arguments: Names) -> Result<u8> {
+    in_status(invocation, &arguments, Status::Running, status::pause)
+}
+
+/// `unpause`.
+pub fn unpause(invocation: &Invocation, arguments: Names) -> Result<u8> {
+    in_status(invocation, &arguments, Status::Paused, status::resume)
+}
+
+fn in_status(
+    invocation: &Invocation,
+    arguments: &Names,
+    wanted: Status,
+    act: fn(&Containers<'_>, &Container) -> Result<()>,
+) -> Result<u8> {
+    for_each(invocation, &arguments.names, arguments.all, |containers, container| {
+        let _guard = container.lock()?;
+        match container.now()?.1 {
+            now if now == wanted => act(containers, container),
+            _ if arguments.all => Ok(()),
+            now => {
+                Err(Error::new(format!("it is {}, not {}", now.name(), wanted.name()))
+                    .context(container.place()))
+            }
+        }
+    })
+}
+
+/// What `rename` takes.
+#[derive(Debug, clap::Args)]
+pub struct Rename {
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    old: String,
+    /// Its new name
+    #[arg(value_name = "NAME")]
+    new: String,
+}
+
+/// `rename`.
+pub fn rename(invocation: &Invocation, arguments: Rename) -> Result<u8> {
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let mut container = containers.find(&arguments.old)?;
+    containers.rename(&mut container, &arguments.new)?;
+    Ok(SUCCESS)
+}
+
+/// What `prune` takes.
+#[derive(Debug, clap::Args)]
+pub struct Prune {
+    /// Accepted for docker and podman: nothing is asked
+    #[arg(long, short)]
+    force: bool,
+    /// label=KEY[=VALUE], until=TIME
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+}
+
+/// `prune`.
+pub fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
+    let filters = Filters::parse(&arguments.filter, &["label", "until"])?;
+    let until = filters.values("until").iter().map(|text| moment(text)).collect::<Result<Vec<_>>>()?;
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    containers.sweep()?;
+    for container in containers.list()? {
+        let (_, now) = container.now()?;
+        let wanted = filters.allow_labels(&container.record.options.labels)
+            && until.iter().all(|until| container.record.created < *until);
+        if wanted && matches!(now, Status::Created | Status::Exited) {
+            removal::remove(&containers, &container, false, true)?;
+            print_text(&format!("{}\n", container.record.id))?;
+        }
+    }
+    Ok(SUCCESS)
+}
+
+/// A point in time, or how long ago it was.
+pub(super) fn moment(text: &str) -> Result<u64> {
+    match (time::parse(text), parse::duration(text)) {
+        (Some(moment), _) => Ok(moment),
+        (None, Ok(ago)) => Ok(time::now().saturating_sub(ago)),
+        (None, Err(_)) => {
+            Err(Error::new(format!("\"{text}\" is neither a time nor a duration")).exit_code(125))
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! `logs`: what a container has printed, from either format of log file.
+
+use super::super::{Invocation, SUCCESS};
+use super::lifecycle::moment;
+use crate::container::Containers;
+use crate::container::monitor::log;
+use crate::container::options::LogDriver;
+use crate::container::record::Container;
+use crate::error::{Context, Error, Result};
+use crate::time;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// What `logs` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    name: String,
+    /// Go on until it ends
+    #[arg(long, short)]
+    follow: bool,
+    /// Print when each line was printed
+    #[arg(long, short)]
+    timestamps: bool,
+    /// The last N lines
+    #[arg(
+        long,
+        short = 'n',
+        visible_alias = "lines",
+        value_name = "N",
+        default_value = "all",
+        allow_hyphen_values = true
+    )]
+    tail: String,
+    /// Since a time, or as long ago
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Until a time, or as long ago
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Print its name in front of each line
+    #[arg(long)]
+    names: bool,
+}
+
+/// `logs`.
+pub fn logs(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
+    let store = invocation.store()?;
+    let container = Containers::open(&store)?.find(&arguments.name)?;
+    let options = &container.record.options;
+    if options.log.driver == LogDriver::None {
+        return Err(Error::new("it keeps no log: --log-driver none").context(container.place()));
+    }
+    let tail = match arguments.tail.as_str() {
+        "all" | "-1" => usize::MAX,
+        text => {
+            text.parse().map_err(|_| Error::new(format!("--tail: \"{text}\" is no number")).exit_code(125))?
+        }
+    };
+    let printer = Printer {
+        driver: options.log.driver,
+        prefix: if arguments.names { format!("{} ", container.record.name) } else { String::new() },
+        timestamps: arguments.timestamps,
+        since: arguments.since.as_deref().map(moment).transpose()?.unwrap_or(0),
+        until: arguments.until.as_deref().map(moment).transpose()?.unwrap_or(u64::MAX),
+    };
+    match printer.run(&container, tail, arguments.follow) {
+        Err(error) if error.errno() == Some(libc::EPIPE) => Ok(SUCCESS),
+        result => result.map(|()| SUCCESS),
+    }
+}
+
+struct Printer {
+    driver: LogDriver,
+    prefix: String,
+    timestamps: bool,
+    since: u64,
+    until: u64,
+}
+
+/// A line of a log.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry<'a> {
+    stamp: &'a str,
+    is_stderr: bool,
+    text: std::borrow::Cow<'a, str>,
+}
+
+impl Printer {
+    fn run(&self, container: &Container, tail: usize, follow: bool) -> Result<()> {
+        let path = log::path(&container.record.options.log, &container.directory);
+        let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+        let older = (1..container.record.options.log.max_files).rev().map(numbered);
+        let mut waiting = VecDeque::new();
+        let mut last: Option<File> = None;
+        for file in older.chain([path.clone()]) {
+            let file = match File::open(&file) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                file => file.context(|| format!("log {}", file_name(&path)))?,
+            };
+            let mut reader = BufReader::new(file);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line)? > 0 {
+                if !line.ends_with(b"\n") {
+                    reader.seek_relative(-i64::try_from(line.len()).unwrap_or(0))?;
+                    break;
+                }
+                match tail {
+                    usize::MAX => self.print(&line)?,
+                    0 => {}
+                    _ => {
+                        if waiting.len() == tail {
+                            waiting.pop_front();
+                        }
+                        waiting.push_back(line.clone());
+                    }
+                }
+                line.clear();
+            }
+            let position = reader.stream_position()?;
+            let mut file = reader.into_inner();
+            file.seek(SeekFrom::Start(position))?;
+            last = Some(file);
+        }
+        for line in &waiting {
+            self.print(line)?;
+        }
+        if follow { self.follow(container, &path, last) } else { Ok(()) }
+    }
+
+    /// Prints what is added until the container has ended for good.
+    fn follow(&self, container: &Container, path: &std::path::Path, last: Option<File>) -> Result<()> {
+        let mut reader = last.map(BufReader::new);
+        let mut line = Vec::new();
+        loop {
+            // Asked first, so that nothing is added after the last look.
+            let (_, status) = container.now()?;
+            let over = !status.lives() && !container.is_monitored();
+            if reader.is_none() {
+                reader = File::open(path).ok().map(BufReader::new);
+            }
+            while let Some(from) = &mut reader
+                && from.read_until(b'\n', &mut line)? > 0
+            {
+                if line.ends_with(b"\n") {
+                    self.print(&line)?;
+                    line.clear();
+                }
+            }
+            if let Some(from) = &reader {
+                let current = std::fs::metadata(path).map(|metadata| metadata.ino()).ok();
+                if current.is_some()
+                    && current != from.get_ref().metadata().map(|metadata| metadata.ino()).ok()
+                {
+                    // The next file has begun.
+                    reader = None;
+                    continue;
+                }
+            }
+            if over {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
+    fn print(&self, line: &[u8]) -> Result<()> {
+        let text = String::from_utf8_lossy(line);
+        let Some(entry) = parse(self.driver, text.trim_end_matches('\n')) else { return Ok(()) };
+        if self.since > 0 || self.until < u64::MAX {
+            let moment = time::parse(entry.stamp).unwrap_or(0);
+            if moment < self.since || moment > self.until {
+                return Ok(());
+            }
+        }
+        let stamp = if self.timestamps { format!("{} ", entry.stamp) } else { String::new() };
+        let whole = format!("{}{stamp}{}", self.prefix, entry.text);
+        match entry.is_stderr {
+            true => std::io::stderr().write_all(whole.as_bytes())?,
+            false => {
+                std::io::stdout().write_all(whole.as_bytes()).and_then(|()| std::io::stdout().flush())?
+            }
+        }
+        Ok(())
+    }
+}
+
+fn file_name(path: &std::path::Path) -> String {
+    path.display().to_string()
+}
+
+/// A line as it was printed; the end of a line that was not printed yet is left out.
+fn parse(driver: LogDriver, line: &str) -> Option<Entry<'_>> {
+    match driver {
+        LogDriver::K8sFile => {
+            let (stamp, rest) = line.split_once(' ')?;
+            let (stream, rest) = rest.split_once(' ')?;
+            let (flag, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            let text = if flag == "P" { text.into() } else { format!("{text}\n").into() };
+            Some(Entry { stamp, is_stderr: stream == "stderr", text })
+        }
+        LogDriver::JsonFile => {
+            let value: serde_json::Value = serde_json::from_str(line).ok()?;
+            // The stamp is borrowed from the line itself: it is the last string in it.
+            let stamp = line.rsplit('"').nth(1)?;
+            Some(Entry {
+                stamp,
+                is_stderr: value["stream"] == "stderr",
+                text: value["log"].as_str()?.to_owned().into(),
+            })
+        }
+        LogDriver::None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_formats_are_read() {
+        let entry = parse(LogDriver::K8sFile, "2026-01-01T00:00:00Z stderr F a b").expect("a line");
+        assert_eq!(entry, Entry { stamp: "2026-01-01T00:00:00Z", is_stderr: true, text: "a b\n".into() });
+        assert_eq!(parse(LogDriver::K8sFile, "T stdout P x").expect("a part").text, "x");
+        let entry =
+            parse(LogDriver::JsonFile, r#"{"log":"a\"\n","stream":"stdout","time":"T"}"#).expect("a line");
+        assert_eq!(entry, Entry { stamp: "T", is_stderr: false, text: "a\"\n".into() });
+        assert_eq!(parse(LogDriver::K8sFile, "rubbish"), None);
+        assert_eq!(parse(LogDriver::JsonFile, "rubbish"), None);
+    }
+}

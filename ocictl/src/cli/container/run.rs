@@ -1,0 +1,313 @@
+//! `run`, `create`, `start` and `attach`.
+
+use super::super::output::progress::Shown;
+use super::super::{Invocation, SUCCESS, images, print_text};
+use super::shape::Shape;
+use super::{exit_code, lifecycle};
+use crate::container::attach::{self, Attachment, Outcome};
+use crate::container::create::Request;
+use crate::container::record::{Container, Status};
+use crate::container::{Containers, create as creation, remove, start as starting, wire};
+use crate::error::{Context, Error, Result};
+use crate::image::Image;
+use crate::image::pull::Pull;
+use crate::oci::Platform;
+use crate::store::Store;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use std::ffi::OsString;
+use std::io::Write;
+
+/// What `run` takes beyond the options of `create`.
+#[derive(Debug, Args)]
+struct Foreground {
+    /// Leave it alone once it runs, and print its ID
+    #[arg(long, short)]
+    detach: bool,
+    /// Keys that leave it running, as ctrl-p,ctrl-q
+    #[arg(long, value_name = "KEYS", num_args = 0..=1, require_equals = false)]
+    detach_keys: Option<String>,
+    /// Pass signals on to it
+    #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sig_proxy: bool,
+    /// stdin, stdout or stderr; accepted for docker
+    #[arg(long, short, value_name = "STREAM")]
+    attach: Vec<String>,
+}
+
+/// The grammar of `create`: options, then an image, then anything.
+pub fn create_grammar(command: Command) -> Command {
+    Shape::augment_args(command)
+        .override_usage("ocictl create [OPTIONS] IMAGE [COMMAND [ARGUMENTS]...]")
+        // -h is the host name.
+        .disable_help_flag(true)
+        .arg(clap::Arg::new("help").long("help").help("Print help").action(clap::ArgAction::Help))
+        .disable_help_subcommand(true)
+        .allow_external_subcommands(true)
+        .external_subcommand_value_parser(clap::value_parser!(OsString))
+}
+
+/// The grammar of `run`.
+pub fn grammar(command: Command) -> Command {
+    create_grammar(Foreground::augment_args(command))
+        .override_usage("ocictl run [OPTIONS] IMAGE [COMMAND [ARGUMENTS]...]")
+}
+
+/// The words from the image on, which no option is looked for in.
+fn words(matches: &ArgMatches) -> Result<(String, Vec<String>)> {
+    let bad = |word: &OsString| Error::new(format!("{word:?} is not UTF-8")).exit_code(125);
+    let Some((first, rest)) = matches.subcommand() else {
+        return Err(Error::new("an image is needed").hint("`ocictl run --help` shows how").exit_code(125));
+    };
+    let rest = rest.get_many::<OsString>("").into_iter().flatten();
+    let rest =
+        rest.map(|word| word.to_str().map(String::from).ok_or_else(|| bad(word))).collect::<Result<_>>()?;
+    Ok((first.to_owned(), rest))
+}
+
+fn read<T: FromArgMatches>(matches: &ArgMatches) -> Result<T> {
+    T::from_arg_matches(matches).map_err(|error| Error::new(error.to_string()).exit_code(125))
+}
+
+/// Makes the container that was asked for.
+fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Result<Container> {
+    let shape: Shape = read(matches)?;
+    let (first, command) = words(matches)?;
+    let cidfile = shape.cidfile.clone().map(CidFile::open).transpose()?;
+    let request = match shape.rootfs {
+        true => shape.request(command, Some(&first))?,
+        false => {
+            let image = find_image(store, &first, &shape.pull, shape.platform.as_deref())
+                .map_err(|error| error.exit_code(125))?;
+            Request { image: Some((image, first)), ..shape.request(command, None)? }
+        }
+    };
+    let container = creation::create(containers, request)?;
+    match cidfile.map(|file| file.write(&container.record.id)).transpose() {
+        Ok(_) => Ok(container),
+        Err(error) => {
+            remove::erase(containers, &container, true)?;
+            Err(error)
+        }
+    }
+}
+
+/// The image that was named, fetched as `--pull` says.
+fn find_image(store: &Store, name: &str, pull: &str, platform: Option<&str>) -> Result<Image> {
+    let images = images(store)?;
+    let platform = platform.map(Platform::parse).transpose().context(|| "--platform")?;
+    let fits = |image: &Image| {
+        let wanted = |platform: &Platform| {
+            let variant = platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
+            image.record.platform.starts_with(&format!("{}/{}{variant}", platform.os, platform.architecture))
+        };
+        platform.as_ref().is_none_or(wanted)
+    };
+    let here = match pull {
+        "always" | "newer" => None,
+        "missing" | "never" => images.find(name)?.map(|record| images.load(record)).transpose()?,
+        _ => return Err(Error::new(format!("--pull: \"{pull}\" is none of always, missing, newer, never"))),
+    };
+    match here {
+        Some(image) if fits(&image) => return Ok(image),
+        Some(image) if pull == "never" => {
+            return Err(
+                Error::new(format!("it is for {}", image.record.platform)).context(format!("image {name}"))
+            );
+        }
+        None if pull == "never" => return Err(crate::image::not_found(name)),
+        _ => {}
+    }
+    let request = Pull { platform, ..Pull::default() };
+    match images.pull(name, &request, &Shown::new(false)) {
+        Ok(id) => images.resolve(id.as_str()),
+        // An image that is here is as new as it gets.
+        Err(error) if pull == "newer" => match images.find(name)? {
+            Some(record) => images.load(record),
+            None => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// A file for the ID, made before the container so that two do not write it.
+struct CidFile {
+    path: String,
+    file: std::fs::File,
+}
+
+impl CidFile {
+    fn open(path: String) -> Result<Self> {
+        let place = || format!("--cidfile {path}");
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .context(place)
+            .map_err(|error| error.exit_code(125))?;
+        Ok(Self { path, file })
+    }
+
+    fn write(mut self, id: &str) -> Result<()> {
+        self.file.write_all(id.as_bytes()).context(|| format!("--cidfile {}", self.path))
+    }
+}
+
+/// What kept a container from being made or started is told by 125, as docker does, so that it cannot be taken for the program's word.
+fn of_engine(error: Error) -> Error {
+    if error.code() == 1 { error.exit_code(125) } else { error }
+}
+
+/// `create`: prints the ID.
+pub fn create(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
+    create_only(invocation, matches).map_err(of_engine)
+}
+
+fn create_only(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let container = make(&store, &containers, matches)?;
+    print_text(&format!("{}\n", container.record.id))?;
+    Ok(SUCCESS)
+}
+
+/// `run`: with `--detach` prints the ID, else carries streams and ends as the container ends.
+pub fn run(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
+    run_to_its_end(invocation, matches).map_err(of_engine)
+}
+
+fn run_to_its_end(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
+    let foreground: Foreground = read(matches)?;
+    for stream in &foreground.attach {
+        if !matches!(stream.to_ascii_lowercase().as_str(), "stdin" | "stdout" | "stderr") {
+            return Err(
+                Error::new(format!("--attach: \"{stream}\" is none of stdin, stdout, stderr")).exit_code(125)
+            );
+        }
+    }
+    let keys = attach::keys(foreground.detach_keys.as_deref()).map_err(|error| error.exit_code(125))?;
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let container = make(&store, &containers, matches)?;
+    if foreground.detach {
+        starting::start(&containers, invocation.paths(), &container, None)?;
+        print_text(&format!("{}\n", container.record.id))?;
+        return Ok(SUCCESS);
+    }
+    let attachment = Attachment {
+        container: &container,
+        stdin: container.record.options.interactive,
+        detach_keys: keys,
+        pass_signals: foreground.sig_proxy && !container.record.options.tty,
+    };
+    start_attached(invocation, &containers, &attachment)
+}
+
+fn start_attached(
+    invocation: &Invocation,
+    containers: &Containers<'_>,
+    attachment: &Attachment<'_>,
+) -> Result<u8> {
+    let (ours, theirs) = wire::pair()?;
+    starting::start(containers, invocation.paths(), attachment.container, Some(theirs))?;
+    match attach::attach(&ours, attachment)? {
+        Outcome::Exit(code) => Ok(exit_code(code)),
+        Outcome::Detached => Ok(SUCCESS),
+    }
+}
+
+/// What `start` takes.
+#[derive(Debug, Args)]
+pub struct Start {
+    /// Containers
+    #[arg(value_name = "CONTAINER")]
+    names: Vec<String>,
+    /// Start all
+    #[arg(long)]
+    all: bool,
+    /// Attach to its output
+    #[arg(long, short)]
+    attach: bool,
+    /// Attach to its stdin, too
+    #[arg(long, short)]
+    interactive: bool,
+    /// Keys that leave it running
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+}
+
+/// `start`.
+pub fn start(invocation: &Invocation, arguments: Start) -> Result<u8> {
+    if !(arguments.attach || arguments.interactive) {
+        return super::for_each(invocation, &arguments.names, arguments.all, |containers, container| {
+            starting::start(containers, invocation.paths(), container, None)
+        });
+    }
+    let [name] = arguments.names.as_slice() else {
+        return Err(Error::new("one container can be attached to").exit_code(125));
+    };
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let container = containers.find(name)?;
+    if container.now()?.1.lives() {
+        return attach_to(&container, arguments.interactive, arguments.detach_keys.as_deref(), true);
+    }
+    let attachment = Attachment {
+        container: &container,
+        stdin: arguments.interactive && container.record.options.interactive,
+        detach_keys: attach::keys(arguments.detach_keys.as_deref())?,
+        pass_signals: !container.record.options.tty,
+    };
+    start_attached(invocation, &containers, &attachment)
+}
+
+/// What `attach` takes.
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// The container
+    #[arg(value_name = "CONTAINER")]
+    name: String,
+    /// Keys that leave it running
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+    /// Do not attach to stdin
+    #[arg(long)]
+    no_stdin: bool,
+    /// Pass signals on to it
+    #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sig_proxy: bool,
+}
+
+/// `attach`.
+pub fn attach(invocation: &Invocation, arguments: Attach) -> Result<u8> {
+    let store = invocation.store()?;
+    let container = Containers::open(&store)?.find(&arguments.name)?;
+    match container.now()?.1 {
+        Status::Running => {}
+        status => return Err(Error::new(format!("it is {}", status.name())).context(container.place())),
+    }
+    attach_to(&container, !arguments.no_stdin, arguments.detach_keys.as_deref(), arguments.sig_proxy)
+}
+
+fn attach_to(container: &Container, stdin: bool, keys: Option<&str>, pass_signals: bool) -> Result<u8> {
+    let attachment = Attachment {
+        container,
+        stdin: stdin && container.record.options.interactive,
+        detach_keys: attach::keys(keys)?,
+        pass_signals: pass_signals && !container.record.options.tty,
+    };
+    match attach::attach(&attach::call(container)?, &attachment)? {
+        Outcome::Exit(code) => Ok(exit_code(code)),
+        Outcome::Detached => Ok(SUCCESS),
+    }
+}
+
+/// Starts again what was stopped for that.
+pub(super) fn start_again(
+    invocation: &Invocation,
+    containers: &Containers<'_>,
+    container: &Container,
+    patience: Option<u64>,
+) -> Result<()> {
+    lifecycle::stop_one(containers, container, patience)?;
+    starting::start(containers, invocation.paths(), container, None)
+}

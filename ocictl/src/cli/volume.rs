@@ -1,0 +1,224 @@
+//! `ocictl volume …`.
+
+use super::output::{self, Filters, Style};
+use super::{Family, Invocation, SUCCESS, print_text, verb};
+use crate::container::{Containers, parse, remove as removal};
+use crate::error::{Error, Result};
+use crate::store::disk;
+use crate::time;
+use crate::volume::{Volume, Volumes};
+use serde_json::{Value, json};
+
+/// The family.
+pub const FAMILY: Family = Family {
+    name: "volume",
+    aliases: &[],
+    about: "Directories that outlive containers",
+    verbs: &[
+        verb!("create", [], short [], "Make a volume", Create, create),
+        verb!("ls", ["list"], short [], "List volumes", List, list),
+        verb!("inspect", [], short [], "Print all that is known of volumes", Inspect, inspect),
+        verb!("rm", ["remove"], short [], "Remove volumes", Remove, remove),
+        verb!("prune", [], short [], "Remove volumes that no container has", Prune, prune),
+    ],
+};
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// Its name; one is made up if none is given
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// KEY=VALUE
+    #[arg(long, short, value_name = "LABEL")]
+    label: Vec<String>,
+    /// local
+    #[arg(long, short, value_name = "DRIVER", default_value = "local", value_parser = ["local"])]
+    driver: String,
+    /// One that is there is no error
+    #[arg(long)]
+    ignore: bool,
+}
+
+fn create(invocation: &Invocation, arguments: Create) -> Result<u8> {
+    let store = invocation.store()?;
+    let name = arguments.name.unwrap_or_else(|| (0..4).map(|_| disk::random()).collect());
+    if !parse::is_name(&name) {
+        return Err(Error::new(format!(
+            "\"{name}\" is no name of a volume: such are letters, digits, and _.- after the first"
+        ))
+        .exit_code(125));
+    }
+    let labels = arguments
+        .label
+        .iter()
+        .map(|label| label.split_once('=').unwrap_or((label, "")))
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    // docker says nothing where one is there already; a volume is what it was.
+    if Volumes::open(&store)?.create(&name, labels.collect(), false)?.is_none() && !arguments.ignore {
+        return Err(Error::new("it is there already").context(format!("volume {name}")).exit_code(125));
+    }
+    print_text(&format!("{name}\n"))?;
+    Ok(SUCCESS)
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Print names only
+    #[arg(long, short)]
+    quiet: bool,
+    /// name, label, dangling, driver
+    #[arg(long, short, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Leave the headings out
+    #[arg(long, short = 'n')]
+    noheading: bool,
+    /// A template, or json
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
+}
+
+fn list(invocation: &Invocation, arguments: List) -> Result<u8> {
+    let store = invocation.store()?;
+    let filters = Filters::parse(&arguments.filter, &["name", "label", "dangling", "driver"])?;
+    let mut rows = Vec::new();
+    for volume in Volumes::open(&store)?.list()? {
+        let wanted = filters.allows("name", |name| volume.name.contains(name.as_str()))
+            && filters.allow_labels(&volume.record.labels)
+            && filters.allows("driver", |driver| driver == "local");
+        let dangling = filters.values("dangling").last().map(|word| matches!(word.as_str(), "true" | "1"));
+        if wanted
+            && (dangling.is_none()
+                || Some(removal::users(&Containers::open(&store)?, &volume.name)?.is_empty()) == dangling)
+        {
+            rows.push(object(&volume));
+        }
+    }
+    let style = Style {
+        format: arguments.format.as_deref(),
+        quiet: arguments.quiet.then_some("Name"),
+        no_heading: arguments.noheading,
+    };
+    output::print(&rows, &[("DRIVER", "Driver"), ("VOLUME NAME", "Name")], &style)?;
+    Ok(SUCCESS)
+}
+
+fn object(volume: &Volume) -> Value {
+    json!({
+        "Name": volume.name,
+        "Driver": "local",
+        "Mountpoint": volume.data(),
+        "CreatedAt": time::rfc3339(volume.record.created),
+        "Labels": volume.record.labels,
+        "Scope": "local",
+        "Options": {},
+        "Anonymous": volume.record.anonymous,
+    })
+}
+
+/// What `inspect` prints of a volume.
+pub(super) fn named(store: &crate::store::Store, name: &str) -> Result<Value> {
+    Ok(object(&find(&Volumes::open(store)?, name)?))
+}
+
+fn find(volumes: &Volumes, name: &str) -> Result<Volume> {
+    let none = || Error::new("no such volume").context(format!("volume {name}"));
+    if !parse::is_name(name) {
+        return Err(none());
+    }
+    volumes.get(name)?.ok_or_else(none)
+}
+
+#[derive(Debug, clap::Args)]
+struct Inspect {
+    /// Volumes
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+    /// A template
+    #[arg(long, short, value_name = "TEMPLATE")]
+    format: Option<String>,
+}
+
+fn inspect(invocation: &Invocation, arguments: Inspect) -> Result<u8> {
+    let store = invocation.store()?;
+    let volumes = Volumes::open(&store)?;
+    let mut objects = Vec::new();
+    let result = super::for_each(&arguments.names, |name| {
+        objects.push(object(&find(&volumes, name)?));
+        Ok(())
+    });
+    output::print_objects(&objects, arguments.format.as_deref())?;
+    result.map(|()| SUCCESS)
+}
+
+#[derive(Debug, clap::Args)]
+struct Remove {
+    /// Volumes
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// All that no container has
+    #[arg(long, short)]
+    all: bool,
+    /// Remove containers that have it, too; one that is not there is no error
+    #[arg(long, short)]
+    force: bool,
+}
+
+fn remove(invocation: &Invocation, arguments: Remove) -> Result<u8> {
+    let store = invocation.store()?;
+    let (volumes, containers) = (Volumes::open(&store)?, Containers::open(&store)?);
+    let names = match arguments.all {
+        true => volumes.list()?.into_iter().map(|volume| volume.name).collect(),
+        false => arguments.names,
+    };
+    super::for_each(&names, |name| {
+        let volume = match find(&volumes, name) {
+            Err(_) if arguments.force => return Ok(()),
+            volume => volume?,
+        };
+        let users = removal::users(&containers, name)?;
+        match users.first() {
+            Some(_) if arguments.all => return Ok(()),
+            Some(user) if !arguments.force => {
+                return Err(Error::new(format!("it is in use by container {}", user.record.name))
+                    .context(format!("volume {name}"))
+                    .exit_code(2));
+            }
+            _ => {}
+        }
+        for user in &users {
+            removal::remove(&containers, user, true, false)?;
+        }
+        volumes.remove(&volume)?;
+        print_text(&format!("{name}\n"))
+    })?;
+    Ok(SUCCESS)
+}
+
+#[derive(Debug, clap::Args)]
+struct Prune {
+    /// Accepted for docker and podman: nothing is asked
+    #[arg(long, short)]
+    force: bool,
+    /// Named volumes, too
+    #[arg(long, short)]
+    all: bool,
+    /// label=KEY[=VALUE]
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+}
+
+fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
+    let filters = Filters::parse(&arguments.filter, &["label"])?;
+    let store = invocation.store()?;
+    let (volumes, containers) = (Volumes::open(&store)?, Containers::open(&store)?);
+    volumes.sweep()?;
+    for volume in volumes.list()? {
+        let wanted =
+            (arguments.all || volume.record.anonymous) && filters.allow_labels(&volume.record.labels);
+        if wanted && removal::users(&containers, &volume.name)?.is_empty() {
+            volumes.remove(&volume)?;
+            print_text(&format!("{}\n", volume.name))?;
+        }
+    }
+    Ok(SUCCESS)
+}

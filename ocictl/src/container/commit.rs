@@ -1,0 +1,165 @@
+//! An image out of a container: what it has changed becomes a layer on those of its image; and a root as a tar.
+
+use super::Containers;
+use super::options::Options;
+use super::record::Container;
+use super::start;
+use crate::archive::write::{self, Form};
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+use crate::image::add::NewImage;
+use crate::image::{Images, local_name};
+use crate::oci::{Config, Descriptor, Healthcheck, History, ImageConfig, Platform, Rootfs, media};
+use crate::store::disk;
+use crate::time;
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write};
+
+const BUFFER: usize = 256 << 10;
+
+/// What a committed image is like.
+#[derive(Debug, Default)]
+pub struct Commit {
+    /// Its name.
+    pub name: Option<String>,
+    /// Who made it.
+    pub author: String,
+    /// A remark for the history.
+    pub message: String,
+}
+
+/// Makes an image of a container; its id.
+///
+/// # Errors
+/// Fails for a container whose root is a directory of the host, and if the layer or the records cannot be written.
+pub fn commit(
+    containers: &Containers<'_>,
+    images: &Images<'_>,
+    container: &Container,
+    commit: &Commit,
+) -> Result<Digest> {
+    if container.record.options.rootfs.is_some() {
+        return Err(
+            Error::new("its root is no image that could be added to; export it").context(container.place())
+        );
+    }
+    let names: Vec<String> = commit
+        .name
+        .as_deref()
+        .map(local_name)
+        .transpose()?
+        .and_then(|name| name.tagged())
+        .into_iter()
+        .collect();
+    let store = containers.store;
+    let base = match &container.record.image {
+        Some(image) => Some(images.resolve(&image.id.to_string())?),
+        None => None,
+    };
+    let mut config = base.as_ref().map(|base| base.config.clone()).unwrap_or_default();
+    config.config = as_run(&container.record.options, config.config);
+    let ingest = store.ingest()?;
+    let base_layers = container.record.image.as_ref().map(|image| image.layers.clone()).unwrap_or_default();
+    store.keep(&ingest, &base_layers)?;
+    let draft = {
+        let upper = container.directory.join("layer/upper");
+        if std::fs::symlink_metadata(&upper).is_err() {
+            disk::make_directory(&upper)?;
+        }
+        let upper = disk::open_directory(&upper)?;
+        let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC)?;
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(move || {
+                write::directory(&upper, Form::Layer, BufWriter::with_capacity(BUFFER, File::from(ours)))
+            });
+            let draft = store.draft_layer(&ingest, BufReader::with_capacity(BUFFER, File::from(theirs)));
+            let written =
+                writer.join().unwrap_or_else(|_| Err(Error::new("the writer of the layer has failed")));
+            // What the reader says of half a layer follows from what kept the writer from the rest.
+            written.and(draft)
+        })
+    }
+    .context(|| container.place())?;
+    let (diff_id, size) = (draft.diff_id().clone(), draft.size());
+    store.keep(&ingest, std::slice::from_ref(&diff_id))?;
+    draft.commit(store)?;
+    let now = time::rfc3339(time::now());
+    let mut descriptors = Vec::new();
+    for layer in base_layers {
+        let size = store.layer(&layer)?.map_or(0, |record| record.size);
+        descriptors.push(descriptor(layer, size));
+    }
+    descriptors.push(descriptor(diff_id, size));
+    let platform = Platform::host();
+    if config.os.is_empty() {
+        (config.os, config.architecture, config.variant) =
+            (platform.os, platform.architecture, platform.variant);
+    }
+    config.created = Some(now.clone());
+    if !commit.author.is_empty() {
+        config.author = Some(commit.author.clone());
+    }
+    config.rootfs = Rootfs {
+        kind: "layers".into(),
+        diff_ids: descriptors.iter().map(|layer| layer.digest.clone()).collect(),
+    };
+    config.history.push(History {
+        created: Some(now),
+        created_by: Some(container.record.options.arguments.join(" ")),
+        author: Some(commit.author.clone()).filter(|author| !author.is_empty()),
+        comment: Some(commit.message.clone()).filter(|message| !message.is_empty()),
+        empty_layer: false,
+    });
+    let config: ImageConfig = config;
+    let config = serde_json::to_vec(&config).map_err(|error| Error::new(error.to_string()))?;
+    let manifest = crate::image::load::manifest_of(&config, descriptors)?;
+    let digest = Digest::of(&manifest);
+    store.keep(&ingest, &[digest.clone(), Digest::of(&config)])?;
+    store.put_blob(&manifest)?;
+    images.add(NewImage { config: &config, manifest: digest, index: None, repository: None, names: &names })
+}
+
+fn descriptor(digest: Digest, size: u64) -> Descriptor {
+    Descriptor { media_type: media::LAYER.into(), digest, size, platform: None, annotations: None }
+}
+
+/// The image's configuration with what the container was run with.
+fn as_run(options: &Options, image: Config) -> Config {
+    let length = options.entrypoint_length.min(options.arguments.len());
+    Config {
+        user: options.user.clone(),
+        env: options.env.clone(),
+        entrypoint: options.arguments[..length].to_vec(),
+        cmd: options.arguments[length..].to_vec(),
+        working_dir: options.workdir.clone(),
+        labels: options.labels.clone(),
+        stop_signal: options.stop_signal.clone(),
+        healthcheck: options.health.as_ref().map(|health| Healthcheck {
+            test: health.test.clone(),
+            interval: nanos(health.interval_ms),
+            timeout: nanos(health.timeout_ms),
+            start_period: nanos(health.start_period_ms),
+            start_interval: nanos(health.start_interval_ms),
+            retries: i64::from(health.retries),
+        }),
+        ..image
+    }
+}
+
+fn nanos(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1_000_000)
+}
+
+/// Writes a container's root as a tar.
+///
+/// # Errors
+/// Names the path that cannot be read.
+pub fn export(containers: &Containers<'_>, container: &Container, out: impl Write) -> Result<()> {
+    start::with_root(containers, container, |root| {
+        let directory = root.open_at("/", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+        write::directory(&directory, Form::Root, BufWriter::with_capacity(BUFFER, out))
+    })
+    .context(|| container.place())
+}

@@ -1,0 +1,181 @@
+//! Copying trees by descriptor: owners, modes, times, symlinks, devices and extended attributes with them. Nothing is followed, and what
+//! is written over is unlinked first.
+
+use crate::error::{Context, Error, Result};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Deeper than this is no honest tree.
+const MAX_DEPTH: usize = 1000;
+
+/// What becomes of owners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// They are kept.
+    Keep,
+    /// Everything belongs to these.
+    Set(u32, u32),
+}
+
+/// Copies `name` in `from` to `new` in `to`. A directory that is there already is filled.
+///
+/// # Errors
+/// Names the path below the start.
+pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, owner: Owner) -> Result<()> {
+    entry(from.as_fd(), name.as_os_str(), to.as_fd(), new.as_os_str(), owner, 0)
+        .context(|| name.display().to_string())
+}
+
+/// Fills the directory `to` with what is in the directory `from`, and gives it the same owner and mode.
+///
+/// # Errors
+/// Names the path below the start.
+pub fn fill(from: &OwnedFd, to: &OwnedFd, owner: Owner) -> Result<()> {
+    let stat = rustix::fs::fstat(from)?;
+    children(from, to, owner, 0)?;
+    attributes(from, to.as_fd(), &stat, owner)
+}
+
+/// Copies all that is in the directory `from` into the directory `to`, which stays as it is itself.
+///
+/// # Errors
+/// Names the path below the start.
+pub fn contents(from: &OwnedFd, to: &OwnedFd, owner: Owner) -> Result<()> {
+    children(from, to, owner, 0)
+}
+
+fn entry(
+    from: BorrowedFd<'_>,
+    name: &OsStr,
+    to: BorrowedFd<'_>,
+    new: &OsStr,
+    owner: Owner,
+    depth: usize,
+) -> Result<()> {
+    if depth > MAX_DEPTH {
+        return Err(Error::new(format!("it is more than {MAX_DEPTH} directories deep")));
+    }
+    let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::Directory {
+        let source = open(from, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        match rustix::fs::mkdirat(to, new, Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let target = open(to, new, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        children(&source, &target, owner, depth)?;
+        return attributes(&source, target.as_fd(), &stat, owner);
+    }
+    match rustix::fs::unlinkat(to, new, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(Errno::ISDIR | Errno::PERM) => return Err(Error::new("a directory is in its place")),
+        Err(errno) => return Err(errno.into()),
+    }
+    match kind {
+        FileType::RegularFile => {
+            let source = File::from(open(from, name, OFlags::RDONLY | OFlags::NONBLOCK)?);
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let mut target = File::from(rustix::fs::openat(to, new, flags, Mode::RUSR | Mode::WUSR)?);
+            std::io::copy(&mut &source, &mut target)?;
+            return attributes(&OwnedFd::from(source), target.as_fd(), &stat, owner);
+        }
+        FileType::Symlink => {
+            let text = rustix::fs::readlinkat(from, name, Vec::new())?;
+            rustix::fs::symlinkat(&text, to, new)?;
+        }
+        // It belongs to a process, and would be deaf.
+        FileType::Socket => return Ok(()),
+        kind => rustix::fs::mknodat(to, new, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)?,
+    }
+    let (uid, gid) = owner.of(&stat);
+    rustix::fs::chownat(
+        to,
+        new,
+        Some(Uid::from_raw(uid)),
+        Some(Gid::from_raw(gid)),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?;
+    if kind != FileType::Symlink {
+        rustix::fs::chmodat(to, new, Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())?;
+    }
+    rustix::fs::utimensat(to, new, &times(&stat), AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(())
+}
+
+fn children(from: &OwnedFd, to: &OwnedFd, owner: Owner, depth: usize) -> Result<()> {
+    for child in rustix::fs::Dir::read_from(from)? {
+        let child = child?;
+        let name = OsStr::from_bytes(child.file_name().to_bytes());
+        if name != "." && name != ".." {
+            entry(from.as_fd(), name, to.as_fd(), name, owner, depth + 1)
+                .context(|| name.to_string_lossy())?;
+        }
+    }
+    Ok(())
+}
+
+fn open(folder: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(
+        folder,
+        name,
+        flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+fn attributes(from: &OwnedFd, to: BorrowedFd<'_>, stat: &rustix::fs::Stat, owner: Owner) -> Result<()> {
+    let (uid, gid) = owner.of(stat);
+    rustix::fs::fchown(to, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+    // After the owner, since changing that takes set-id bits away.
+    rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
+    xattrs(from, to)?;
+    Ok(rustix::fs::futimens(to, &times(stat))?)
+}
+
+fn xattrs(from: &OwnedFd, to: BorrowedFd<'_>) -> Result<()> {
+    let mut names = [0u8; 4096];
+    let length = match rustix::fs::flistxattr(from, &mut names) {
+        Ok(length) => length,
+        Err(Errno::NOTSUP | Errno::RANGE) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    };
+    for name in names[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| name.starts_with(b"user.") || *name == b"security.capability")
+    {
+        let name = OsStr::from_bytes(name);
+        let mut value = vec![0u8; 65536];
+        let size = rustix::fs::fgetxattr(from, name, &mut value)?;
+        match rustix::fs::fsetxattr(to, name, &value[..size], XattrFlags::empty()) {
+            // Where the target's file system keeps none, the file is still the file.
+            Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
+            Err(errno) => {
+                return Err(Error::from(errno).context(format!("attribute {}", name.to_string_lossy())));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn times(stat: &rustix::fs::Stat) -> Timestamps {
+    let moment = |seconds, nanos| Timespec { tv_sec: seconds, tv_nsec: nanos };
+    Timestamps {
+        last_access: moment(stat.st_atime, stat.st_atime_nsec as _),
+        last_modification: moment(stat.st_mtime, stat.st_mtime_nsec as _),
+    }
+}
+
+impl Owner {
+    fn of(self, stat: &rustix::fs::Stat) -> (u32, u32) {
+        match self {
+            Owner::Keep => (stat.st_uid, stat.st_gid),
+            Owner::Set(uid, gid) => (uid, gid),
+        }
+    }
+}

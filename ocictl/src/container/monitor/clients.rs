@@ -1,0 +1,162 @@
+//! Whoever has called the monitor: attached clients, which get what is printed and may write to stdin, and callers with a request.
+
+use super::streams::Streams;
+use crate::container::wire::{self, CHUNK, kind};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::net::SocketFlags;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Who may be connected at a time.
+const MOST: usize = 64;
+
+/// All clients.
+#[derive(Debug, Default)]
+pub struct Clients {
+    list: Vec<Client>,
+    stop: bool,
+}
+
+#[derive(Debug)]
+struct Client {
+    socket: OwnedFd,
+    attached: bool,
+    waits: bool,
+    /// The stream whose last piece it could not take yet: `o` or `r`.
+    owed: Option<u8>,
+    gone: bool,
+}
+
+impl Clients {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether somebody has asked to stop the container.
+    pub fn stop_is_wanted(&self) -> bool {
+        self.stop
+    }
+
+    /// Stops it as if somebody had asked.
+    pub fn want_stop(&mut self) {
+        self.stop = true;
+    }
+
+    /// Adds a client that was there before the monitor, attached.
+    pub fn add_attached(&mut self, socket: OwnedFd) {
+        self.list.push(Client { socket, attached: true, waits: true, owed: None, gone: false });
+    }
+
+    /// Takes new calls.
+    pub fn accept(&mut self, listener: &OwnedFd) {
+        while self.list.len() < MOST
+            && let Ok(socket) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC)
+        {
+            self.list.push(Client { socket, attached: false, waits: false, owed: None, gone: false });
+        }
+    }
+
+    /// Whether somebody has not taken the last piece yet, so that no more can be read.
+    pub fn owe(&self) -> bool {
+        self.list.iter().any(|client| client.owed.is_some())
+    }
+
+    /// What to wait for; clients that write to a stdin that is full have to wait.
+    pub fn add_sources<'a>(&'a self, sources: &mut Vec<PollFd<'a>>, stdin_is_full: bool) {
+        for client in &self.list {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, !(client.attached && stdin_is_full));
+            flags.set(PollFlags::OUT, client.owed.is_some());
+            if flags.is_empty() {
+                // poll(2) would tell of its end again and again.
+                continue;
+            }
+            sources.push(PollFd::from_borrowed_fd(client.socket.as_fd(), flags));
+        }
+    }
+
+    /// Sends a piece to everybody attached; who cannot take it owes.
+    pub fn broadcast(&mut self, stream: u8, piece: &[u8]) {
+        for client in self.list.iter_mut().filter(|client| client.attached) {
+            client.offer(stream, piece);
+        }
+        self.list.retain(|client| !client.gone);
+    }
+
+    /// Offers the last piece of a stream again to those who owe it.
+    pub fn repeat(&mut self, stream: u8, piece: &[u8]) {
+        for client in self.list.iter_mut().filter(|client| client.owed == Some(stream)) {
+            client.owed = None;
+            client.offer(stream, piece);
+        }
+        self.list.retain(|client| !client.gone);
+    }
+
+    /// Hears what clients say while the program runs.
+    pub fn serve(&mut self, streams: &mut Streams) {
+        let mut buffer = [0; CHUNK + 1];
+        for client in &mut self.list {
+            while !(client.attached && streams.stdin_is_full()) {
+                match wire::receive(&client.socket, &mut buffer, false) {
+                    Ok(Some((kind::STDIN, data))) => streams.feed(data),
+                    Ok(Some((kind::STDIN_END, _))) => streams.end_stdin(),
+                    Ok(Some((kind::SIZE, data))) => streams.resize(data),
+                    Ok(Some((request, _))) => client.hear(request, &mut self.stop),
+                    Err(Errno::AGAIN) => break,
+                    Ok(None) | Err(_) => {
+                        client.gone = true;
+                        break;
+                    }
+                }
+            }
+        }
+        self.list.retain(|client| !client.gone);
+    }
+
+    /// Hears what clients say between two runs: stdin has nowhere to go.
+    pub fn serve_without_program(&mut self) {
+        let mut buffer = [0; CHUNK + 1];
+        for client in &mut self.list {
+            loop {
+                match wire::receive(&client.socket, &mut buffer, false) {
+                    Ok(Some((request, _))) => client.hear(request, &mut self.stop),
+                    Err(Errno::AGAIN) => break,
+                    Ok(None) | Err(_) => {
+                        client.gone = true;
+                        break;
+                    }
+                }
+            }
+        }
+        self.list.retain(|client| !client.gone);
+    }
+
+    /// The last word to everybody.
+    pub fn tell_exit(&mut self, code: i32) {
+        for client in self.list.drain(..).filter(|client| client.waits) {
+            // Its socket has room for a packet unless it has taken nothing for long.
+            let _gone = wire::send(&client.socket, kind::EXIT, &code.to_le_bytes(), false);
+        }
+    }
+}
+
+impl Client {
+    fn offer(&mut self, stream: u8, piece: &[u8]) {
+        match wire::send(&self.socket, stream, piece, false) {
+            Ok(()) => {}
+            Err(Errno::AGAIN) => self.owed = Some(stream),
+            Err(_) => self.gone = true,
+        }
+    }
+
+    fn hear(&mut self, request: u8, stop: &mut bool) {
+        match request {
+            kind::ATTACH => (self.attached, self.waits) = (true, true),
+            kind::WAIT => self.waits = true,
+            kind::STOP => *stop = true,
+            _ => return,
+        }
+        self.gone |= wire::send(&self.socket, kind::HEARD, &[], false).is_err();
+    }
+}

@@ -1,0 +1,416 @@
+//! The monitor: one small process for each running container. It starts the program by the OCI runtime, carries its streams, keeps its
+//! exit code, starts it again where that was asked for, and asks it how it is.
+//!
+//! ```text
+//!              ┌ status: how the start went ─▶ whoever started it
+//! run, start ──┤
+//!              └ a first client's socket          attach, stop ──▶ RUNROOT/containers/ID/attach
+//!                                                                       │
+//! monitor: poll( streams of the program · its pidfd · clients · socket · health check ) ── one thread, no growing buffer
+//! ```
+//!
+//! It is born in the mount namespace in which the root was mounted; all that is left of a killed monitor is a container without one, which
+//! every command sees by the lock, and handles.
+
+mod clients;
+mod health;
+pub mod log;
+mod streams;
+
+use super::options::{OnUnhealthy, Restart};
+use super::record::{self, Container, Phase, State, write_state};
+use super::{Containers, bundle, wire};
+use crate::error::{Context, Error, Result};
+use crate::paths::Paths;
+use crate::runtime::{Launch, Runtime};
+use crate::store::lock::Lock;
+use crate::store::{Store, disk};
+use crate::{sys, time};
+use clients::Clients;
+use health::Health;
+pub use health::{PROCESS as HEALTH_PROCESS, Report as HealthReport, report as health_report};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::SocketType;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, pidfd_send_signal, wait,
+};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use streams::Streams;
+
+/// Between two runs at first; it doubles up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// A run of this length makes the pauses short again.
+const GOOD_RUN: Duration = Duration::from_secs(10);
+/// How long a client that takes nothing may keep a container that has ended.
+const LINGER: Duration = Duration::from_secs(10);
+/// What a terminal or a session manager sends to everybody; a container is ended by its users.
+const IGNORED: [i32; 5] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE];
+
+/// What the one who starts a monitor hears first when all went well; else it is a [`Refusal`] as JSON.
+pub const STARTED: u8 = b'+';
+
+/// Why a start failed, on its way to whoever asked for it.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Refusal {
+    /// The sentence.
+    pub message: String,
+    /// What may help.
+    pub hint: Option<String>,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// `ocictl monitor`: stdin is where it tells how the start went, stdout the first client's socket, if there is one.
+pub fn main(paths: &Paths, id: &str) -> u8 {
+    match prepare(paths, id) {
+        Ok(mut monitor) => match monitor.run() {
+            Ok(()) => 0,
+            Err(_told) => 1,
+        },
+        Err(error) => {
+            refuse(rustix::stdio::stdin(), &error);
+            1
+        }
+    }
+}
+
+fn refuse(status: impl AsFd, error: &Error) {
+    let refusal =
+        Refusal { message: error.to_string(), hint: error.hint_text().map(String::from), code: error.code() };
+    // Whoever asked may have gone; then nobody wants to know.
+    let _nobody_listens = rustix::io::write(status, &serde_json::to_vec(&refusal).unwrap_or_default());
+}
+
+struct Monitor {
+    container: Container,
+    containers_paths: Paths,
+    runtime: Runtime,
+    status: Option<OwnedFd>,
+    listener: OwnedFd,
+    clients: Clients,
+    state: State,
+    log: log::Writer,
+    _lock: Lock,
+}
+
+/// What made [`Monitor::supervise`] return.
+struct End {
+    code: i32,
+    oom_killed: bool,
+    start_anew: bool,
+}
+
+fn prepare(paths: &Paths, id: &str) -> Result<Monitor> {
+    let _already_leads_a_session = rustix::process::setsid();
+    sys::process::block_signals(&IGNORED)?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let status = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let first = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+    let null = rustix::fs::open(
+        "/dev/null",
+        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    let store = Store::open(paths)?;
+    let containers = Containers::open(&store)?;
+    let container = containers.by_id(id)?.ok_or_else(|| super::no_such(id))?;
+    let place = container.place();
+    let runtime = Runtime::choose(&container.record.options.runtime, containers.runroot())?;
+    let lock = Lock::wait(&container.directory.join("monitor"), false)?;
+    let listener = wire::listen(&container.run, "attach", SocketType::SEQPACKET)?;
+    let log = log::Writer::open(&container.record.options.log, &container.directory).context(|| place)?;
+    let mut clients = Clients::default();
+    if is_socket(&first) {
+        clients.add_attached(first);
+    }
+    let state = State {
+        boot: record::boot(),
+        monitor: rustix::process::getpid().as_raw_nonzero().get(),
+        ..State::default()
+    };
+    Ok(Monitor {
+        container,
+        containers_paths: paths.clone(),
+        runtime,
+        status: Some(status),
+        listener,
+        clients,
+        state,
+        log,
+        _lock: lock,
+    })
+}
+
+fn is_socket(descriptor: &OwnedFd) -> bool {
+    rustix::fs::fstat(descriptor)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Socket)
+}
+
+impl Monitor {
+    /// The container's life: runs until it is over for good.
+    fn run(&mut self) -> Result<()> {
+        let mut pause = FIRST_PAUSE;
+        let result = loop {
+            let begun = Instant::now();
+            let end = match self.once() {
+                Ok(end) => end,
+                Err(error) if self.state.restarts == 0 && self.state.started == 0 => break Err(error),
+                Err(error) => {
+                    self.state.error = error.to_string();
+                    End { code: i32::from(error.code()), oom_killed: false, start_anew: false }
+                }
+            };
+            self.state.exit_code = end.code;
+            self.state.oom_killed = end.oom_killed;
+            self.state.finished = time::now();
+            self.state.pid = 0;
+            if begun.elapsed() >= GOOD_RUN {
+                pause = FIRST_PAUSE;
+            }
+            if self.clients.stop_is_wanted() || !(end.start_anew || self.starts_again(end.code)) {
+                break Ok(());
+            }
+            self.state.phase = Phase::Restarting;
+            self.write_state();
+            if self.wait(pause) {
+                break Ok(());
+            }
+            pause = (pause * 2).min(LAST_PAUSE);
+            self.state.restarts += 1;
+        };
+        self.finish(result)
+    }
+
+    /// The last things: the state is written, the bundle goes, and with `--rm` the container; then the clients hear of it.
+    fn finish(&mut self, result: Result<()>) -> Result<()> {
+        self.state.stopped = self.clients.stop_is_wanted();
+        self.state.phase = Phase::Exited;
+        if let Err(error) = &result {
+            self.state.phase = Phase::Created;
+            self.state.error = error.to_string();
+            self.state.exit_code = i32::from(error.code());
+        }
+        self.write_state();
+        let cleared = self.clear();
+        if let (Err(error), Some(status)) = (&result, self.status.take()) {
+            refuse(status, error);
+        }
+        self.clients.tell_exit(self.state.exit_code);
+        result.and(cleared)
+    }
+
+    fn clear(&self) -> Result<()> {
+        bundle::clear(&self.container.run)?;
+        if self.container.record.options.remove {
+            let store = Store::open(&self.containers_paths)?;
+            super::remove::erase(&Containers::open(&store)?, &self.container, true)?;
+        }
+        Ok(())
+    }
+
+    fn write_state(&self) {
+        // A full disk must not stop a container; what is true is asked of the kernel.
+        let _best_effort = write_state(&self.container.directory, &self.state);
+    }
+
+    /// One run of the program, from start to end.
+    fn once(&mut self) -> Result<End> {
+        let run = self.container.run.clone();
+        let options = &self.container.record.options;
+        self.state.phase = Phase::Starting;
+        self.write_state();
+        let (mut streams, stdio) = Streams::open(options.tty, options.interactive, &run)?;
+        let console = options.tty.then_some(streams::CONSOLE);
+        let id = self.container.record.id.clone();
+        self.runtime.run(Launch { id: &id, bundle: &run, console, stdio })?;
+        let started = self.started(&mut streams, &run);
+        let (pid, pidfd) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                self.runtime.delete(&id)?;
+                return Err(error);
+            }
+        };
+        let counter = oom_counter(pid);
+        let mut health =
+            Health::begin(self.container.record.options.health.clone(), &run, &id, &self.runtime);
+        let mut end = self.supervise(pid, &pidfd, &mut streams, &mut health);
+        end.oom_killed = counter.is_some_and(|path| oom_kills(&path) > 0);
+        let deleted = self.runtime.delete(&id);
+        let _not_frozen_any_more = std::fs::remove_file(run.join("paused"));
+        deleted.map(|()| end)
+    }
+
+    /// What is done between the start and the first wait: the pid is written down, and whoever asked is told.
+    fn started(&mut self, streams: &mut Streams, run: &Path) -> Result<(Pid, OwnedFd)> {
+        let text = disk::read_small(&run.join("pid"), 64)?.unwrap_or_default();
+        let pid =
+            std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| Error::new("the runtime has written no pid").exit_code(125))?;
+        let pidfd =
+            pidfd_open(pid, PidfdFlags::empty()).context(|| format!("process {}", pid.as_raw_nonzero()))?;
+        streams.take_terminal()?;
+        self.state.pid = pid.as_raw_nonzero().get();
+        // A program that has ended already is not reaped yet: nobody else has its number.
+        self.state.pid_start = record::start_time(self.state.pid).unwrap_or_default();
+        self.state.started = time::now();
+        self.state.error.clear();
+        self.state.phase = Phase::Running;
+        self.write_state();
+        if let Some(status) = self.status.take() {
+            let _nobody_listens = rustix::io::write(status, &[STARTED]);
+        }
+        Ok((pid, pidfd))
+    }
+
+    /// Carries streams and answers clients until the program has ended and all that it printed was carried on.
+    fn supervise(&mut self, pid: Pid, pidfd: &OwnedFd, streams: &mut Streams, health: &mut Health) -> End {
+        let mut end = End { code: 255, oom_killed: false, start_anew: false };
+        let mut ended: Option<Instant> = None;
+        loop {
+            let mut sources = Vec::with_capacity(8 + self.clients.len());
+            if ended.is_none() {
+                sources.push(PollFd::new(pidfd, PollFlags::IN));
+            }
+            sources.push(PollFd::new(&self.listener, PollFlags::IN));
+            health.add_sources(&mut sources);
+            streams.add_sources(&mut sources, self.clients.owe());
+            self.clients.add_sources(&mut sources, streams.stdin_is_full());
+            let timeout = match (ended, self.clients.owe()) {
+                (Some(_), true) => Some(Duration::from_millis(100)),
+                (Some(_), false) => Some(Duration::ZERO),
+                (None, _) => health.next(),
+            };
+            let ready = poll(&mut sources, timeout);
+            drop(sources);
+            // Also processes of the container come to us whose parent has ended, where it has no pid namespace of its own.
+            while let Ok(Some((reaped, status))) = wait(WaitOptions::NOHANG) {
+                if reaped == pid {
+                    end.code = code_of(status);
+                    ended = Some(Instant::now());
+                } else if health.pid() == Some(reaped) {
+                    health.ended(code_of(status));
+                }
+            }
+            self.clients.accept(&self.listener);
+            let moved = streams.carry(&mut self.clients, &mut self.log);
+            self.clients.serve(streams);
+            if let Some(action) = health.look(&self.container) {
+                self.act(action, pidfd, &mut end);
+            }
+            if let Some(since) = ended
+                && !moved
+                && (!self.clients.owe() || since.elapsed() > LINGER)
+                && (ready == 0 || streams.is_empty())
+            {
+                health.abandon();
+                return end;
+            }
+        }
+    }
+
+    /// What an unhealthy container's owner has asked for.
+    fn act(&mut self, action: OnUnhealthy, pidfd: &OwnedFd, end: &mut End) {
+        match action {
+            OnUnhealthy::None => return,
+            OnUnhealthy::Kill => {}
+            OnUnhealthy::Restart => end.start_anew = true,
+            OnUnhealthy::Stop => self.clients.want_stop(),
+        }
+        let _has_ended_already = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+
+    fn starts_again(&self, code: i32) -> bool {
+        // It may have been updated since.
+        let record = record::read_record(&self.container.directory).ok().flatten();
+        let policy =
+            record.as_ref().map_or(self.container.record.options.restart, |record| record.options.restart);
+        match policy {
+            Restart::No => false,
+            Restart::OnFailure(most) => code != 0 && (most == 0 || self.state.restarts < most),
+            Restart::Always | Restart::UnlessStopped => true,
+        }
+    }
+
+    /// Waits between two runs; `true` if somebody wants it stopped.
+    fn wait(&mut self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.clients.stop_is_wanted() {
+                return self.clients.stop_is_wanted();
+            }
+            let mut sources = vec![PollFd::new(&self.listener, PollFlags::IN)];
+            self.clients.add_sources(&mut sources, true);
+            poll(&mut sources, Some(left));
+            drop(sources);
+            self.clients.accept(&self.listener);
+            self.clients.serve_without_program();
+        }
+    }
+}
+
+/// Waits for one of the sources; how many are ready.
+fn poll(sources: &mut [PollFd<'_>], timeout: Option<Duration>) -> usize {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    match rustix::event::poll(sources, timeout.as_ref()) {
+        Ok(ready) => ready,
+        Err(Errno::INTR) => 1,
+        // Out of memory for a moment: not a reason to spin.
+        Err(_) => {
+            std::thread::sleep(Duration::from_millis(100));
+            1
+        }
+    }
+}
+
+/// As shells count: an exit code, or 128 and the signal.
+fn code_of(status: WaitStatus) -> i32 {
+    let signal = status.terminating_signal().map(|signal| 128 + signal);
+    status.exit_status().or(signal).unwrap_or(255)
+}
+
+/// The file that counts what the kernel has killed in a process's cgroup for want of memory.
+fn oom_counter(pid: Pid) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).ok()?;
+    let path_of = |controller: &str| {
+        text.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':');
+            let controllers = fields.nth(1)?;
+            controllers.split(',').any(|name| name == controller).then(|| fields.next()).flatten()
+        })
+    };
+    match path_of("memory") {
+        Some(path) => Some(
+            Path::new("/sys/fs/cgroup/memory").join(path.trim_start_matches('/')).join("memory.oom_control"),
+        ),
+        None => {
+            Some(Path::new("/sys/fs/cgroup").join(path_of("")?.trim_start_matches('/')).join("memory.events"))
+        }
+    }
+}
+
+fn oom_kills(path: &Path) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        // What was not told is told by the end of the descriptor.
+        if let Some(status) = self.status.take() {
+            let _nobody_listens = std::fs::File::from(status).flush();
+        }
+    }
+}

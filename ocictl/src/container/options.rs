@@ -1,0 +1,566 @@
+//! What a container is to be, in one value: what was typed, over what its image says. It is stored with the container as JSON, and
+//! [`super::spec`] turns it into `config.json`. Words become types in [`super::parse`].
+
+use crate::oci::{Config, Healthcheck};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything about a container that is decided when it is created.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Options {
+    /// The program and its arguments: entry point and command, joined.
+    pub arguments: Vec<String>,
+    /// How many of the arguments are the entry point.
+    pub entrypoint_length: usize,
+    /// `NAME=value`; of one name, the last counts.
+    pub env: Vec<String>,
+    /// `user[:group]`, names or numbers; empty for root.
+    pub user: String,
+    /// Supplementary groups, names or numbers.
+    pub groups: Vec<String>,
+    /// The working directory; empty for `/`.
+    pub workdir: String,
+    /// The host name; empty for the front of the ID.
+    pub hostname: String,
+    /// The NIS domain; empty to keep the kernel's.
+    pub domainname: String,
+    /// Lines for `/etc/hosts`: name and address.
+    pub hosts: Vec<(String, String)>,
+    /// For `/etc/resolv.conf`; empty for the host's.
+    pub dns: Dns,
+    /// Whether there is a terminal.
+    pub tty: bool,
+    /// Whether somebody may write to stdin.
+    pub interactive: bool,
+    /// Whether the container goes when it has ended.
+    pub remove: bool,
+    /// Labels: for people and filters.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations: for the runtime and its hooks.
+    pub annotations: BTreeMap<String, String>,
+    /// What the program may do.
+    pub security: Security,
+    /// Limits.
+    pub resources: Resources,
+    /// rlimits.
+    pub ulimits: Vec<Ulimit>,
+    /// Devices of the host.
+    pub devices: Vec<Device>,
+    /// What is mounted over the root, in the order of the command line.
+    pub mounts: Vec<Mount>,
+    /// Directories that the image wants on volumes; creating the container makes mounts of them.
+    #[serde(skip)]
+    pub image_volumes: Vec<String>,
+    /// Whether the root is read-only.
+    pub read_only: bool,
+    /// Whether a read-only root has fresh `/tmp`, `/var/tmp`, `/run` to write to.
+    pub read_only_tmpfs: bool,
+    /// Bytes of `/dev/shm`; 0 for 64 MiB.
+    pub shm_bytes: u64,
+    /// Whether a small init reaps the children of others.
+    pub init: bool,
+    /// The signal that asks the program to end; empty for SIGTERM.
+    pub stop_signal: String,
+    /// Seconds between that and SIGKILL.
+    pub stop_timeout: Option<u64>,
+    /// Namespaces.
+    pub namespaces: Namespaces,
+    /// Kernel parameters of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// What happens when the program ends.
+    pub restart: Restart,
+    /// How to find out whether the program is well.
+    pub health: Option<Health>,
+    /// What happens to what it prints.
+    pub log: Log,
+    /// Ports that the image says its program listens at: `80/tcp`.
+    pub exposed: Vec<String>,
+    /// oom_score_adj.
+    pub oom_score: Option<i32>,
+    /// The cgroup that the container's own is made in; empty for the top.
+    pub cgroup_parent: String,
+    /// The file mode creation mask.
+    pub umask: Option<u32>,
+    /// The root, where it is no image.
+    pub rootfs: Option<Rootfs>,
+    /// The OCI runtime, as it was named; empty for the default.
+    pub runtime: String,
+}
+
+/// A directory as the root.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rootfs {
+    /// The directory.
+    pub path: String,
+    /// Whether changes go to a layer of the container's own (`:O`) and not to the directory.
+    pub overlay: bool,
+}
+
+/// `/etc/resolv.conf`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dns {
+    /// Name servers.
+    pub servers: Vec<String>,
+    /// Search domains.
+    pub search: Vec<String>,
+    /// Options.
+    pub options: Vec<String>,
+}
+
+/// What the program may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Security {
+    /// Everything that root may do.
+    pub privileged: bool,
+    /// Capabilities beyond the default ones, `CAP_…` or `ALL`.
+    pub add: Vec<String>,
+    /// Capabilities to take away, `CAP_…` or `ALL`.
+    pub drop: Vec<String>,
+    /// Whether execve(2) can never give privileges.
+    pub no_new_privileges: bool,
+    /// A seccomp profile's JSON; nothing for the built-in one.
+    pub seccomp: Option<String>,
+    /// Whether there is no filter at all.
+    pub seccomp_unconfined: bool,
+    /// AppArmor's profile; empty for the runtime's default.
+    pub apparmor: String,
+    /// SELinux' label of the process; empty for none.
+    pub selinux: String,
+    /// Paths to mask beyond the default ones.
+    pub mask: Vec<String>,
+    /// Default masks and read-only paths to leave out; `ALL` for all.
+    pub unmask: Vec<String>,
+}
+
+/// Limits; nothing where the kernel's default counts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Bytes of memory.
+    pub memory: Option<i64>,
+    /// Bytes of memory and swap together; -1 for any.
+    pub memory_swap: Option<i64>,
+    /// Bytes that are taken back last.
+    pub memory_reservation: Option<i64>,
+    /// Whether the kernel leaves the container alone when memory runs out.
+    pub oom_kill_disable: bool,
+    /// CPU time in thousandths of a CPU.
+    pub cpu_millis: Option<u64>,
+    /// Microseconds of a period, and those of them in which it may run.
+    pub cpu_period: Option<u64>,
+    /// As above.
+    pub cpu_quota: Option<i64>,
+    /// Weight against others, 1024 by default.
+    pub cpu_shares: Option<u64>,
+    /// CPUs to run on: `0-2,4`.
+    pub cpuset_cpus: String,
+    /// Memory nodes to use.
+    pub cpuset_mems: String,
+    /// Processes; -1 for any, 2048 if nothing is said.
+    pub pids: Option<i64>,
+    /// Weight of its input and output, 10 to 1000.
+    pub blkio_weight: Option<u16>,
+}
+
+/// An rlimit; -1 is no limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ulimit {
+    /// As `ulimit` says it: `nofile`.
+    pub name: String,
+    /// The limit in force.
+    pub soft: i64,
+    /// What it can be raised to.
+    pub hard: i64,
+}
+
+/// A device of the host, or all in a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// On the host.
+    pub source: String,
+    /// In the container.
+    pub target: String,
+    /// Of `rwm`.
+    pub access: String,
+}
+
+/// Something that is mounted in the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    /// What.
+    pub kind: MountKind,
+    /// Where.
+    pub target: String,
+    /// Words as in mount(8): `ro`, `noexec`, `rslave`, `size=64m`.
+    pub options: Vec<String>,
+    /// Whether a fresh volume gets what the image has there.
+    pub copy_up: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MountKind {
+    /// A path of the host.
+    Bind(String),
+    /// A named volume.
+    Volume(String),
+    /// A volume that nobody named; the name was made up, and it goes with the container when that is removed by `--rm` or `-v`.
+    Anonymous(String),
+    /// A directory of the host below a layer that goes with the container.
+    Overlay(String),
+    /// Memory.
+    Tmpfs,
+}
+
+/// Where each namespace comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Namespaces {
+    /// `--network`.
+    pub network: Namespace,
+    /// `--pid`.
+    pub pid: Namespace,
+    /// `--ipc`.
+    pub ipc: Namespace,
+    /// `--uts`.
+    pub uts: Namespace,
+    /// `--cgroupns`.
+    pub cgroup: Namespace,
+    /// `--userns`: [`Namespace::Host`] is none.
+    pub user: Namespace,
+}
+
+/// Where a namespace comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Namespace {
+    /// One of its own; for the user namespace, what fits the caller.
+    #[default]
+    Private,
+    /// The host's.
+    Host,
+    /// That of another container, by ID.
+    Container(String),
+    /// That behind a file.
+    Path(String),
+}
+
+impl Namespaces {
+    /// Those of other containers, which have to run: the kind and the ID.
+    pub fn of_others(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let table = [
+            ("network", &self.network),
+            ("pid", &self.pid),
+            ("ipc", &self.ipc),
+            ("uts", &self.uts),
+            ("cgroup", &self.cgroup),
+            ("user", &self.user),
+        ];
+        table.into_iter().filter_map(|(kind, namespace)| match namespace {
+            Namespace::Container(id) => Some((kind, id.as_str())),
+            _ => None,
+        })
+    }
+}
+
+/// What happens when the program ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Nothing.
+    #[default]
+    No,
+    /// It is started again if it failed, at most so many times; 0 for any number.
+    OnFailure(u32),
+    /// It is started again.
+    Always,
+    /// It is started again unless it was stopped.
+    UnlessStopped,
+}
+
+impl Restart {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Restart::No => "no",
+            Restart::OnFailure(_) => "on-failure",
+            Restart::Always => "always",
+            Restart::UnlessStopped => "unless-stopped",
+        }
+    }
+}
+
+/// A health check with every default in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// As it was written: `CMD` or `CMD-SHELL` and the words.
+    pub test: Vec<String>,
+    /// Milliseconds between two checks.
+    pub interval_ms: u64,
+    /// Milliseconds after which a check has failed.
+    pub timeout_ms: u64,
+    /// Milliseconds at the start in which failures do not count.
+    pub start_period_ms: u64,
+    /// Milliseconds between two checks while starting.
+    pub start_interval_ms: u64,
+    /// Failures in a row until it counts as unhealthy.
+    pub retries: u32,
+    /// What happens then.
+    pub on_failure: OnUnhealthy,
+}
+
+/// What happens to an unhealthy container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnhealthy {
+    /// It is told, no more.
+    #[default]
+    None,
+    /// It is killed; the restart policy says what follows.
+    Kill,
+    /// It is started anew.
+    Restart,
+    /// It is stopped.
+    Stop,
+}
+
+/// What was typed of a health check, each over the image's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HealthTyped {
+    /// `--health-cmd`: `none`, a JSON list, or a line for the shell.
+    pub command: Option<String>,
+    /// Nanoseconds each.
+    pub interval: Option<u64>,
+    /// As above.
+    pub timeout: Option<u64>,
+    /// As above.
+    pub start_period: Option<u64>,
+    /// As above.
+    pub start_interval: Option<u64>,
+    /// Failures in a row.
+    pub retries: Option<u32>,
+    /// `--health-on-failure`.
+    pub on_failure: OnUnhealthy,
+    /// `--no-healthcheck`.
+    pub off: bool,
+}
+
+/// What happens to what the program prints.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// How it is written.
+    pub driver: LogDriver,
+    /// Bytes of a file, after which the next begins; 0 for any number.
+    pub max_bytes: u64,
+    /// Files that are kept, the one that is written included.
+    pub max_files: u32,
+    /// The file; empty for one in the container's directory.
+    pub path: String,
+}
+
+/// How output is written down.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogDriver {
+    /// As kubelet and podman read it: `TIME stdout F TEXT`.
+    #[default]
+    K8sFile,
+    /// As docker writes it: a JSON object a line.
+    JsonFile,
+    /// Not at all.
+    None,
+}
+
+impl LogDriver {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogDriver::K8sFile => "k8s-file",
+            LogDriver::JsonFile => "json-file",
+            LogDriver::None => "none",
+        }
+    }
+}
+
+/// What was typed that an image has a word in, too.
+#[derive(Debug, Clone, Default)]
+pub struct Typed {
+    /// `--entrypoint`: one word that is empty takes the image's away.
+    pub entrypoint: Option<Vec<String>>,
+    /// What follows the image's name.
+    pub command: Vec<String>,
+    /// `--health-…`.
+    pub health: HealthTyped,
+}
+
+impl Options {
+    /// Fills in what was not typed from the image, as docker does: an entry point that was typed takes the image's command away.
+    pub fn complete(&mut self, typed: Typed, image: &Config) {
+        let entrypoint = match &typed.entrypoint {
+            Some(words) if words.iter().all(String::is_empty) => Vec::new(),
+            Some(words) => words.clone(),
+            None => image.entrypoint.clone(),
+        };
+        let command = match typed.command.is_empty() && typed.entrypoint.is_none() {
+            true => image.cmd.clone(),
+            false => typed.command,
+        };
+        self.entrypoint_length = entrypoint.len();
+        self.arguments = [entrypoint, command].concat();
+        self.env = merge_env(&[&image.env, &self.env]);
+        for (field, value) in [
+            (&mut self.user, &image.user),
+            (&mut self.workdir, &image.working_dir),
+            (&mut self.stop_signal, &image.stop_signal),
+        ] {
+            if field.is_empty() {
+                field.clone_from(value);
+            }
+        }
+        for (name, value) in &image.labels {
+            self.labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        self.image_volumes = image.volumes.keys().cloned().collect();
+        self.exposed = image.exposed_ports.keys().cloned().collect();
+        self.health = health(&typed.health, image.healthcheck.as_ref());
+    }
+}
+
+/// Of one name the last value counts, in the place of the first.
+pub fn merge_env(lists: &[&[String]]) -> Vec<String> {
+    let mut merged: Vec<String> = Vec::new();
+    for entry in lists.iter().flat_map(|list| list.iter()) {
+        let name = entry.split('=').next().unwrap_or_default();
+        match merged.iter_mut().find(|other| other.split('=').next() == Some(name)) {
+            Some(other) => other.clone_from(entry),
+            None => merged.push(entry.clone()),
+        }
+    }
+    merged
+}
+
+fn health(typed: &HealthTyped, image: Option<&Healthcheck>) -> Option<Health> {
+    const MS: u64 = 1_000_000;
+    let test = match &typed.command {
+        Some(text) => match serde_json::from_str::<Vec<String>>(text) {
+            Ok(words)
+                if words
+                    .first()
+                    .is_some_and(|word| matches!(word.as_str(), "CMD" | "CMD-SHELL" | "NONE")) =>
+            {
+                words
+            }
+            Ok(words) => [vec!["CMD".to_owned()], words].concat(),
+            Err(_) if text == "none" => vec!["NONE".into()],
+            Err(_) => vec!["CMD-SHELL".into(), text.clone()],
+        },
+        None => image.map(|image| image.test.clone()).unwrap_or_default(),
+    };
+    let command = match test.split_first() {
+        Some((kind, words)) if kind == "CMD" => words.to_vec(),
+        Some((kind, words)) if kind == "CMD-SHELL" => vec!["/bin/sh".into(), "-c".into(), words.join(" ")],
+        _ => Vec::new(),
+    };
+    if typed.off || command.is_empty() {
+        return None;
+    }
+    let nanos = |typed: Option<u64>, image: Option<i64>, default: u64| {
+        typed
+            .or_else(|| image.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0))
+            .unwrap_or(default)
+    };
+    let default = Healthcheck::default();
+    let image = image.unwrap_or(&default);
+    let interval = nanos(typed.interval, Some(image.interval), 30_000 * MS);
+    Some(Health {
+        command,
+        test,
+        interval_ms: interval / MS,
+        timeout_ms: nanos(typed.timeout, Some(image.timeout), 30_000 * MS) / MS,
+        start_period_ms: nanos(typed.start_period, Some(image.start_period), 0) / MS,
+        start_interval_ms: nanos(
+            typed.start_interval,
+            Some(image.start_interval),
+            (5_000 * MS).min(interval),
+        ) / MS,
+        retries: typed
+            .retries
+            .or(u32::try_from(image.retries).ok().filter(|retries| *retries > 0))
+            .unwrap_or(3),
+        on_failure: typed.on_failure,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn entry_point_and_command_are_joined_as_docker_does() {
+        // image's entry point, image's command, typed entry point, typed command, arguments
+        type Row = (
+            &'static [&'static str],
+            &'static [&'static str],
+            Option<&'static [&'static str]>,
+            &'static [&'static str],
+            &'static [&'static str],
+        );
+        let table: [Row; 6] = [
+            (&[], &["sh"], None, &[], &["sh"]),
+            (&["/e"], &["c"], None, &[], &["/e", "c"]),
+            (&["/e"], &["c"], None, &["x"], &["/e", "x"]),
+            (&["/e"], &["c"], Some(&["/n"]), &[], &["/n"]),
+            (&["/e"], &["c"], Some(&["/n"]), &["x"], &["/n", "x"]),
+            (&["/e"], &["c"], Some(&[""]), &["x"], &["x"]),
+        ];
+        for (entrypoint, cmd, typed, command, wanted) in table {
+            let image = Config { entrypoint: strings(entrypoint), cmd: strings(cmd), ..Config::default() };
+            let typed =
+                Typed { entrypoint: typed.map(strings), command: strings(command), ..Typed::default() };
+            let mut options = Options::default();
+            options.complete(typed, &image);
+            assert_eq!(options.arguments, strings(wanted), "{entrypoint:?} {cmd:?}");
+        }
+    }
+
+    #[test]
+    fn of_one_variable_the_last_value_counts() {
+        let merged = merge_env(&[&strings(&["A=1", "B=2"]), &strings(&["A=3", "C="])]);
+        assert_eq!(merged, strings(&["A=3", "B=2", "C="]));
+    }
+
+    #[test]
+    fn a_health_check_has_dockers_defaults_and_what_was_typed_over_the_images() {
+        let image = Healthcheck {
+            test: strings(&["CMD", "true"]),
+            interval: 1_000_000_000,
+            ..Healthcheck::default()
+        };
+        let check = health(&HealthTyped::default(), Some(&image)).expect("the image has one");
+        assert_eq!(
+            (check.interval_ms, check.timeout_ms, check.retries, check.start_interval_ms),
+            (1000, 30_000, 3, 1000)
+        );
+        let typed =
+            HealthTyped { command: Some("exit 1".into()), retries: Some(1), ..HealthTyped::default() };
+        let check = health(&typed, Some(&image)).expect("typed");
+        assert_eq!(check.command, strings(&["/bin/sh", "-c", "exit 1"]));
+        assert_eq!((check.interval_ms, check.retries), (1000, 1));
+        for command in ["none", r#"["NONE"]"#] {
+            let typed = HealthTyped { command: Some(command.into()), ..HealthTyped::default() };
+            assert_eq!(health(&typed, Some(&image)), None);
+        }
+        assert_eq!(health(&HealthTyped { off: true, ..HealthTyped::default() }, Some(&image)), None);
+    }
+}

@@ -1,0 +1,264 @@
+//! What is written down of a container, and what is true of it now.
+//!
+//! `container.json` says what it is to be; `state.json` what became of it when it ran last. Neither is believed about whether it runs: a
+//! process counts with its start time, and the monitor by the lock that it holds.
+
+use super::options::Options;
+use crate::digest::Digest;
+use crate::error::{Context, Error, Result};
+use crate::store::disk;
+use crate::store::lock::Lock;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+const MAX_RECORD: u64 = 16 << 20;
+
+/// What a container is to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// 64 hex digits.
+    pub id: String,
+    /// Its name, without a slash.
+    pub name: String,
+    /// When it was created, in nanoseconds since 1970.
+    pub created: u64,
+    /// The image it is made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageUse>,
+    /// Everything else.
+    pub options: Options,
+}
+
+/// The image of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUse {
+    /// The digest of its configuration.
+    pub id: Digest,
+    /// The name that it was called by.
+    pub name: String,
+    /// Its layers, the bottom first.
+    pub layers: Vec<Digest>,
+}
+
+/// What became of a container when it ran last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// What its monitor did last.
+    pub phase: Phase,
+    /// Its program's first process, while it runs.
+    pub pid: i32,
+    /// When that was started, in the kernel's ticks since boot.
+    pub pid_start: u64,
+    /// The boot that this happened in.
+    pub boot: String,
+    /// The monitor's process.
+    pub monitor: i32,
+    /// When its program was started last, in nanoseconds since 1970.
+    pub started: u64,
+    /// When that ended.
+    pub finished: u64,
+    /// How that ended: an exit code, or 128 and a signal.
+    pub exit_code: i32,
+    /// Whether the kernel ended it for want of memory.
+    pub oom_killed: bool,
+    /// What kept it from running.
+    pub error: String,
+    /// How often it was started again by itself.
+    pub restarts: u32,
+    /// Whether somebody stopped it, so that it is not started again.
+    pub stopped: bool,
+}
+
+/// What a monitor is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Nothing yet: it never ran.
+    #[default]
+    Created,
+    /// The runtime is at work.
+    Starting,
+    /// The program runs.
+    Running,
+    /// The program has ended and will be started again.
+    Restarting,
+    /// It has ended for good.
+    Exited,
+}
+
+/// What is true of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It never ran.
+    Created,
+    /// Its program runs.
+    Running,
+    /// Its program is frozen.
+    Paused,
+    /// It is between two runs.
+    Restarting,
+    /// Its program has ended.
+    Exited,
+}
+
+impl Status {
+    /// As docker and podman name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Created => "created",
+            Status::Running => "running",
+            Status::Paused => "paused",
+            Status::Restarting => "restarting",
+            Status::Exited => "exited",
+        }
+    }
+
+    /// Whether there is a process.
+    pub fn lives(self) -> bool {
+        matches!(self, Status::Running | Status::Paused)
+    }
+}
+
+/// A container on disk.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// What it is to be.
+    pub record: Record,
+    /// `ROOT/containers/ID`.
+    pub directory: PathBuf,
+    /// `RUNROOT/containers/ID`: there while it runs.
+    pub run: PathBuf,
+}
+
+impl Container {
+    /// What became of it when it ran last.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read.
+    pub fn state(&self) -> Result<State> {
+        let path = self.directory.join("state.json");
+        match disk::read_small(&path, MAX_RECORD)? {
+            None => Ok(State::default()),
+            // A power failure may have left an empty file in place of the newest state.
+            Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+        }
+    }
+
+    /// What is true of it now, by the state that was read.
+    pub fn status(&self, state: &State) -> Status {
+        match state.phase {
+            Phase::Created => Status::Created,
+            Phase::Exited => Status::Exited,
+            Phase::Running if lives(state) => match disk::read_small(&self.run.join("paused"), 16) {
+                Ok(Some(_)) => Status::Paused,
+                _ => Status::Running,
+            },
+            Phase::Running => Status::Exited,
+            Phase::Starting if !self.is_monitored() => Status::Exited,
+            Phase::Starting => Status::Created,
+            Phase::Restarting if self.is_monitored() => Status::Restarting,
+            Phase::Restarting => Status::Exited,
+        }
+    }
+
+    /// State and status together.
+    ///
+    /// # Errors
+    /// Fails if the state cannot be read.
+    pub fn now(&self) -> Result<(State, Status)> {
+        let state = self.state()?;
+        let status = self.status(&state);
+        Ok((state, status))
+    }
+
+    /// Whether a monitor looks after it.
+    pub fn is_monitored(&self) -> bool {
+        matches!(Lock::attempt(&self.directory.join("monitor")), Ok(None))
+    }
+
+    /// The lock that whoever starts, removes or changes it holds.
+    ///
+    /// # Errors
+    /// Fails if the container is not there any more.
+    pub fn lock(&self) -> Result<Lock> {
+        let lock = Lock::wait(&self.directory.join("lock"), false);
+        lock.map_err(|error| match error.errno() {
+            Some(libc::ENOENT) => Error::new("no such container").context(self.record.name.clone()),
+            _ => error,
+        })
+    }
+
+    /// Where a message says it happened.
+    pub fn place(&self) -> String {
+        format!("container {}", self.record.name)
+    }
+}
+
+/// Writes the state; it need not outlive a power failure, after which nothing runs anyway.
+///
+/// # Errors
+/// Fails if it cannot be written.
+pub fn write_state(directory: &Path, state: &State) -> Result<()> {
+    let bytes = serde_json::to_vec(state).map_err(|error| Error::new(error.to_string()))?;
+    write_loose(directory, "state.json", &bytes)
+}
+
+/// As [`disk::write_whole`] without waiting for the disk.
+///
+/// # Errors
+/// Names the file.
+pub fn write_loose(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let aside = directory.join(format!(".{name}.{}", disk::random()));
+    let written = disk::create(&aside).and_then(|mut file| {
+        std::io::Write::write_all(&mut file, bytes)?;
+        Ok(std::fs::rename(&aside, directory.join(name))?)
+    });
+    written
+        .inspect_err(|_| drop(std::fs::remove_file(&aside)))
+        .context(|| format!("write {}", directory.join(name).display()))
+}
+
+/// Reads a container's record; nothing if there is none.
+///
+/// # Errors
+/// Names the file.
+pub fn read_record(directory: &Path) -> Result<Option<Record>> {
+    let path = directory.join("container.json");
+    let bytes = match disk::read_small(&path, MAX_RECORD) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Ok(None),
+        Err(error) if error.errno() == Some(libc::ENOTDIR) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| Error::new(error.to_string()).context(format!("record {}", path.display())))
+}
+
+/// Whether the process that a state names is there, and is that one.
+pub fn lives(state: &State) -> bool {
+    state.pid > 0 && start_time(state.pid) == Some(state.pid_start) && boot_is(&state.boot)
+}
+
+/// When a process was started, in ticks since boot; nothing if it is gone or has ended (proc_pid_stat(5), field 22).
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let text = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
+    let mut fields = text.split(' ');
+    let alive = !matches!(fields.next()?, "Z" | "X");
+    alive.then(|| fields.nth(18)?.parse().ok()).flatten()
+}
+
+/// What tells this boot from others.
+pub fn boot() -> String {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    text.trim().to_owned()
+}
+
+fn boot_is(other: &str) -> bool {
+    static BOOT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    BOOT.get_or_init(boot) == other
+}

@@ -1,0 +1,68 @@
+//! Removing containers, and with them the volumes that nobody named.
+
+use super::options::MountKind;
+use super::record::Container;
+use super::{Containers, status};
+use crate::error::{Error, Result};
+use crate::volume::Volumes;
+
+/// Removes a container. One that runs is refused, or with `force` ended at once.
+///
+/// # Errors
+/// Says that it runs, or what cannot be removed.
+pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, volumes: bool) -> Result<()> {
+    let _guard = match container.lock() {
+        Err(_) if containers.by_id(&container.record.id)?.is_none() => return Ok(()),
+        guard => guard?,
+    };
+    let (_, now) = container.now()?;
+    let runs = now.lives() || now == super::record::Status::Restarting;
+    if runs && !force {
+        return Err(Error::new(format!("it is {}", now.name()))
+            .context(container.place())
+            .hint("stop it first, or remove it with --force"));
+    }
+    if runs {
+        status::announce_stop(container)?;
+        if let Some(program) = status::program(container)? {
+            status::kill(containers, container, &program)?;
+        }
+    }
+    status::settle(containers, container)?;
+    erase(containers, container, volumes || container.record.options.remove)
+}
+
+/// Takes a container that does not run off the disk.
+///
+/// # Errors
+/// Fails if something cannot be removed.
+pub fn erase(containers: &Containers<'_>, container: &Container, volumes: bool) -> Result<()> {
+    containers.erase(container)?;
+    if volumes {
+        let all = Volumes::open(containers.store)?;
+        for mount in &container.record.options.mounts {
+            if let MountKind::Anonymous(name) = &mount.kind
+                && let Some(volume) = all.get(name)?
+                && users(containers, name)?.is_empty()
+            {
+                all.remove(&volume)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The containers that have a volume.
+///
+/// # Errors
+/// Fails if one cannot be read.
+pub fn users(containers: &Containers<'_>, volume: &str) -> Result<Vec<Container>> {
+    let mut list = containers.list()?;
+    list.retain(|container| {
+        container.record.options.mounts.iter().any(|mount| match &mount.kind {
+            MountKind::Volume(name) | MountKind::Anonymous(name) => name == volume,
+            _ => false,
+        })
+    });
+    Ok(list)
+}

@@ -1,0 +1,121 @@
+//! Paths inside a container's root. They are hostile: each is resolved below a descriptor of the root (`openat2`, RESOLVE_IN_ROOT), so that
+//! no symlink leads out, and from there on used by descriptor.
+
+use crate::error::{Context, Error, Result};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// A root, by descriptor.
+#[derive(Debug)]
+pub struct Root {
+    directory: OwnedFd,
+}
+
+impl Root {
+    /// Opens the directory that is a root.
+    ///
+    /// # Errors
+    /// Names it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::openat(CWD, path, flags, Mode::empty())
+            .context(|| format!("open {}", path.display()))?;
+        Ok(Self { directory })
+    }
+
+    /// Opens what a path leads to, as seen from inside.
+    ///
+    /// # Errors
+    /// As openat2(2).
+    pub fn open_at(&self, path: &str, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        let relative = match path.trim_start_matches('/') {
+            "" => ".",
+            path => path,
+        };
+        loop {
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            match rustix::fs::openat2(&self.directory, relative, flags | OFlags::CLOEXEC, mode, resolve) {
+                // Something was renamed while the kernel looked.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// The text of a small file; empty if there is none.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read, or is larger than `limit` bytes.
+    pub fn text(&self, path: &str, limit: u64) -> Result<String> {
+        // Not waiting for a fifo that stands there.
+        let file = match self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty())
+        {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(String::new()),
+            Err(errno) => return Err(Error::from(errno).context(path)),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(Error::new("it is no regular file").context(path));
+        }
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes).context(|| path)?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::new(format!("it is larger than {limit} bytes")).context(path));
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Makes a directory and those above it where they are missing.
+    ///
+    /// # Errors
+    /// Names the path.
+    pub fn make_directories(&self, path: &str) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let mut there = self.open_at("/", flags, Mode::empty())?;
+        let mut so_far = String::new();
+        for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+            so_far = format!("{so_far}/{part}");
+            there = match self.open_at(&so_far, flags, Mode::empty()) {
+                Err(Errno::NOENT) => {
+                    rustix::fs::mkdirat(&there, part, Mode::from_raw_mode(0o755))
+                        .context(|| format!("create directory {so_far}"))?;
+                    self.open_at(&so_far, flags, Mode::empty()).context(|| so_far.clone())?
+                }
+                result => result.context(|| so_far.clone())?,
+            };
+        }
+        Ok(there)
+    }
+
+    /// The directory that a path lies in, opened, and its last name; the name is `.` for the root itself.
+    ///
+    /// # Errors
+    /// Names the path.
+    pub fn parent(&self, path: &str) -> Result<(OwnedFd, PathBuf)> {
+        let trimmed = path.trim_end_matches('/');
+        let (folder, name) = trimmed.rsplit_once('/').unwrap_or(("", trimmed));
+        let name = match name {
+            "" | "." | ".." => {
+                return Ok((
+                    self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).context(|| path)?,
+                    ".".into(),
+                ));
+            }
+            name => name,
+        };
+        let folder =
+            self.open_at(folder, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).context(|| path)?;
+        Ok((folder, name.into()))
+    }
+
+    /// Whether there is something, and whether it is a directory; a symlink is followed, inside.
+    pub fn is_directory(&self, path: &str) -> Option<bool> {
+        let found = self.open_at(path, OFlags::PATH, Mode::empty()).ok()?;
+        let stat = rustix::fs::statat(&found, "", AtFlags::EMPTY_PATH).ok()?;
+        Some(rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory)
+    }
+}

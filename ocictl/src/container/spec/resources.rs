@@ -1,0 +1,116 @@
+//! Limits and devices: `linux.resources`, `linux.devices`, `process.rlimits`.
+
+use super::Facts;
+use crate::container::options::Options;
+use serde_json::{Map, Value, json};
+
+/// Processes of a container unless something else was typed.
+const PIDS: i64 = 2048;
+/// `nofile` as far as the caller may set it: programs that close every descriptor there could be stay quick.
+const NOFILE: (i64, i64) = (1024, 524_288);
+
+/// `linux.resources`.
+pub fn resources(options: &Options, facts: &Facts) -> Value {
+    let typed = &options.resources;
+    let mut resources = Map::new();
+    let mut memory = Map::new();
+    let mut put = |name: &str, value: Option<i64>| {
+        if let Some(value) = value {
+            memory.insert(name.into(), value.into());
+        }
+    };
+    put("limit", typed.memory);
+    // As much swap as memory, as docker has it, where swap can be limited at all.
+    let twice =
+        typed.memory.filter(|memory| facts.swap && *memory > 0).map(|memory| memory.saturating_mul(2));
+    put("swap", typed.memory_swap.or(twice));
+    put("reservation", typed.memory_reservation);
+    if typed.oom_kill_disable {
+        memory.insert("disableOOMKiller".into(), true.into());
+    }
+    let mut cpu = Map::new();
+    if let Some(millis) = typed.cpu_millis {
+        cpu.insert("period".into(), 100_000.into());
+        cpu.insert("quota".into(), (millis * 100).into());
+    }
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            cpu.insert(name.into(), value);
+        }
+    };
+    put("period", typed.cpu_period.map(Value::from));
+    put("quota", typed.cpu_quota.map(Value::from));
+    put("shares", typed.cpu_shares.map(Value::from));
+    put("cpus", (!typed.cpuset_cpus.is_empty()).then(|| typed.cpuset_cpus.clone().into()));
+    put("mems", (!typed.cpuset_mems.is_empty()).then(|| typed.cpuset_mems.clone().into()));
+    resources.insert("devices".into(), device_rules(options, facts));
+    for (name, value) in [("memory", memory), ("cpu", cpu)] {
+        if !value.is_empty() {
+            resources.insert(name.into(), Value::Object(value));
+        }
+    }
+    let pids = typed.pids.unwrap_or(PIDS);
+    if pids != 0 {
+        resources.insert("pids".into(), json!({ "limit": pids }));
+    }
+    if let Some(weight) = typed.blkio_weight {
+        resources.insert("blockIO".into(), json!({ "weight": weight }));
+    }
+    Value::Object(resources)
+}
+
+/// What `update` changes: as above, without what was not typed.
+pub fn changed(typed: &crate::container::options::Resources, facts: &Facts) -> Value {
+    let options = Options { resources: typed.clone(), ..Options::default() };
+    let mut value = resources(&options, facts);
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("devices");
+        if typed.pids.is_none() {
+            fields.remove("pids");
+        }
+    }
+    value
+}
+
+fn device_rules(options: &Options, facts: &Facts) -> Value {
+    if options.security.privileged {
+        return json!([{ "allow": true, "access": "rwm" }]);
+    }
+    let mut rules = vec![json!({ "allow": false, "access": "rwm" })];
+    for node in &facts.devices {
+        rules.push(json!({
+            "allow": true, "type": node.kind.to_string(), "major": node.major, "minor": node.minor, "access": node.access,
+        }));
+    }
+    Value::Array(rules)
+}
+
+/// `linux.devices`.
+pub fn devices(facts: &Facts) -> Value {
+    let nodes = facts.devices.iter();
+    nodes
+        .map(|node| {
+            json!({
+                "path": node.path, "type": node.kind.to_string(), "major": node.major, "minor": node.minor,
+                "fileMode": node.mode, "uid": node.uid, "gid": node.gid,
+            })
+        })
+        .collect()
+}
+
+/// `process.rlimits`.
+pub fn rlimits(options: &Options, facts: &Facts) -> Value {
+    // RLIM_INFINITY.
+    let number = |limit: i64| u64::try_from(limit).unwrap_or(u64::MAX);
+    let mut list: Vec<Value> = Vec::new();
+    if !options.ulimits.iter().any(|limit| limit.name == "nofile") && facts.nofile > 0 {
+        let hard = NOFILE.1.min(facts.nofile);
+        list.push(json!({ "type": "RLIMIT_NOFILE", "soft": NOFILE.0.min(hard), "hard": hard }));
+    }
+    for limit in &options.ulimits {
+        list.push(json!({
+            "type": format!("RLIMIT_{}", limit.name.to_ascii_uppercase()), "soft": number(limit.soft), "hard": number(limit.hard),
+        }));
+    }
+    Value::Array(list)
+}

@@ -1,0 +1,118 @@
+//! Golden files: options and facts, and the `config.json` that follows. `UPDATE_GOLDEN=1 cargo test` writes them anew; read the
+//! difference then.
+
+use super::*;
+use crate::container::options::{Device, Mount, MountKind, Security, Ulimit};
+
+fn facts() -> Facts {
+    Facts {
+        id: "0123456789abcdef".into(),
+        root: "/run/ocictl/containers/0123456789abcdef/rootfs".into(),
+        cgroup: "/ocictl-0123456789abcdef".into(),
+        identity: Identity { home: "/root".into(), ..Identity::default() },
+        files: BTreeMap::from([("/etc/hosts".into(), "/state/hosts".into())]),
+        architecture: "x86_64".into(),
+        nofile: 4096,
+        ..Facts::default()
+    }
+}
+
+fn compare(name: &str, options: &Options, facts: &Facts) {
+    let mut config = config(options, facts);
+    if let Some(seccomp) = config["linux"].get_mut("seccomp") {
+        // It has its own tests, and four hundred names.
+        *seccomp = format!("{} rules", seccomp["syscalls"].as_array().map_or(0, Vec::len)).into();
+    }
+    let text = serde_json::to_string_pretty(&config).expect("JSON") + "\n";
+    let path = format!("{}/src/container/spec/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).expect("golden file");
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, golden, "{name}: config.json is not what the golden file says");
+}
+
+#[test]
+fn a_plain_container_is_hardened() {
+    let options = Options { arguments: vec!["sh".into()], ..Options::default() };
+    compare("plain", &options, &facts());
+}
+
+#[test]
+fn a_privileged_container_has_everything() {
+    let options = Options {
+        arguments: vec!["sh".into()],
+        tty: true,
+        security: Security { privileged: true, ..Security::default() },
+        namespaces: crate::container::options::Namespaces {
+            pid: Namespace::Host,
+            network: Namespace::Host,
+            ..Default::default()
+        },
+        ..Options::default()
+    };
+    let node = Node {
+        path: "/dev/fuse".into(),
+        kind: 'c',
+        major: 10,
+        minor: 229,
+        mode: 0o666,
+        uid: 0,
+        gid: 0,
+        access: "rwm".into(),
+    };
+    compare("privileged", &options, &Facts { devices: vec![node], ..facts() });
+}
+
+#[test]
+fn everything_that_is_typed_is_there() {
+    let mount = |kind, target: &str, words: &[&str]| Mount {
+        kind,
+        target: target.into(),
+        options: words.iter().map(|word| (*word).to_owned()).collect(),
+        copy_up: true,
+    };
+    let mut options = Options {
+        arguments: vec!["/e".into(), "x".into()],
+        entrypoint_length: 1,
+        env: vec!["A=1".into(), "HOME=/h".into()],
+        workdir: "/w".into(),
+        hostname: "web".into(),
+        domainname: "example".into(),
+        init: true,
+        read_only: true,
+        read_only_tmpfs: true,
+        shm_bytes: 1 << 20,
+        annotations: BTreeMap::from([("a.b".into(), "c".into())]),
+        ulimits: vec![Ulimit { name: "core".into(), soft: 0, hard: -1 }],
+        devices: vec![Device { source: "/dev/fuse".into(), target: "/dev/fuse".into(), access: "rw".into() }],
+        mounts: vec![
+            mount(MountKind::Bind("/src".into()), "/a/b", &["ro", "z"]),
+            mount(MountKind::Volume("v".into()), "/a", &["noexec"]),
+            mount(MountKind::Tmpfs, "/t", &["size=1024"]),
+            mount(MountKind::Bind("/own/hosts".into()), "/etc/hosts", &[]),
+        ],
+        sysctls: BTreeMap::from([("net.ipv4.ip_forward".into(), "1".into())]),
+        oom_score: Some(100),
+        umask: Some(0o22),
+        ..Options::default()
+    };
+    options.resources.memory = Some(64 << 20);
+    options.resources.cpu_millis = Some(1500);
+    options.resources.pids = Some(10);
+    options.security.add = vec!["CAP_SYS_TIME".into()];
+    options.security.drop = vec!["CAP_NET_RAW".into()];
+    options.security.no_new_privileges = true;
+    options.security.unmask = vec!["/proc/kcore".into()];
+    options.namespaces.network = Namespace::Container("db".into());
+    options.namespaces.uts = Namespace::Private;
+    let facts = Facts {
+        identity: Identity { uid: 33, gid: 34, groups: vec![4], home: "/var/www".into() },
+        sources: ["/src", "/volumes/v", "", "/own/hosts"].map(String::from).to_vec(),
+        namespaces: BTreeMap::from([("network", "/proc/7/ns/net".to_owned())]),
+        init: "/usr/bin/catatonit".into(),
+        swap: true,
+        ..facts()
+    };
+    compare("everything", &options, &facts);
+}

@@ -1,0 +1,336 @@
+//! Starting a container: in a mount namespace of its own, its root is mounted, `config.json` written, and the monitor started, which
+//! inherits that namespace. Nothing of it shows on the host, and all of it ends with the last process in it.
+//!
+//! ```text
+//! layers (host) ─▶ unshare(mounts) ─▶ overlay ─▶ volumes ─▶ facts ─▶ config.json ─▶ monitor ─▶ back to the host's mounts
+//! ```
+
+use super::copying::{self, Owner};
+use super::monitor::{self, Refusal};
+use super::options::MountKind;
+use super::record::{Container, Status};
+use super::root::Root;
+use super::spec::{self, Facts, users};
+use super::{Containers, bundle, facts, remove};
+use crate::error::{Context, Error, Result};
+use crate::paths::Paths;
+use crate::store::disk;
+use crate::store::lock::Lock;
+use crate::store::mount::{Writable, overlay};
+use crate::sys;
+use crate::volume::Volumes;
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The image's `/etc/passwd` and `/etc/group` are no larger, or hostile.
+const MAX_ACCOUNTS: u64 = 4 << 20;
+
+/// Starts a container that does not run. `client` is the monitor's end of a pair of sockets: whoever holds the other end is attached
+/// from the first byte on.
+///
+/// # Errors
+/// The runtime's words if it refuses; nothing runs then, and nothing is mounted.
+pub fn start(
+    containers: &Containers<'_>,
+    paths: &Paths,
+    container: &Container,
+    client: Option<OwnedFd>,
+) -> Result<()> {
+    let _guard = container.lock()?;
+    let (_, status) = container.now()?;
+    if status.lives() || status == Status::Restarting {
+        return Ok(());
+    }
+    // A monitor that is about to end has written its state already.
+    drop(Lock::wait(&container.directory.join("monitor"), false)?);
+    if containers.by_id(&container.record.id)?.is_none() {
+        return Err(super::no_such(&container.record.name));
+    }
+    super::status::forget(containers, container)?;
+    let lower = lower(containers, container)?;
+    let namespace = PrivateMounts::enter()?;
+    let prepared = prepare(containers, container, &lower);
+    let started = prepared.and_then(|()| spawn(paths, container, client));
+    if started.is_err() {
+        // A monitor has done so already, in the same mounts.
+        bundle::clear(&container.run)?;
+    }
+    namespace.leave()?;
+    if started.is_err() && container.record.options.remove {
+        remove::erase(containers, container, true)?;
+    }
+    started
+}
+
+/// A mount namespace of our own, and the way back.
+#[derive(Debug)]
+pub struct PrivateMounts {
+    outside: OwnedFd,
+    directory: OwnedFd,
+}
+
+impl PrivateMounts {
+    /// Enters a new one: what the host mounts shows in it, what is mounted in it shows nowhere else.
+    ///
+    /// # Errors
+    /// Fails without the privilege.
+    pub fn enter() -> Result<Self> {
+        let open = |path: &str| rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+        let outside = open("/proc/self/ns/mnt")?;
+        let directory = open(".").or_else(|_| open("/"))?;
+        sys::process::unshare_mounts().context(|| "make a mount namespace")?;
+        mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::DOWNSTREAM)
+            .context(|| "make the mounts slaves of the host's")?;
+        Ok(Self { outside, directory })
+    }
+
+    /// Goes back.
+    ///
+    /// # Errors
+    /// As setns(2).
+    pub fn leave(self) -> Result<()> {
+        move_into_link_name_space(self.outside.as_fd(), Some(LinkNameSpaceType::Mount))
+            .context(|| "go back to the host's mounts")?;
+        Ok(rustix::process::fchdir(&self.directory)?)
+    }
+}
+
+/// What to do with a container's root, whether it runs or not.
+///
+/// # Errors
+/// Fails if the root cannot be mounted, or as `act` does.
+pub fn with_root<T>(
+    containers: &Containers<'_>,
+    container: &Container,
+    act: impl FnOnce(&Root) -> Result<T>,
+) -> Result<T> {
+    let (state, status) = container.now()?;
+    if status.lives() {
+        return act(&Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid)))?);
+    }
+    let _guard = container.lock()?;
+    let lower = lower(containers, container)?;
+    let namespace = PrivateMounts::enter()?;
+    let done = mount_root(container, &lower).and_then(|path| act(&Root::open(&path)?));
+    bundle::clear(&container.run)?;
+    namespace.leave()?;
+    done
+}
+
+/// What is below the layer that a container writes to, the bottom first; mounted on the host.
+///
+/// # Errors
+/// Fails if a layer cannot be mounted.
+pub fn lower(containers: &Containers<'_>, container: &Container) -> Result<Vec<PathBuf>> {
+    match (&container.record.image, &container.record.options.rootfs) {
+        (Some(image), _) => containers.store.lower_directories(&image.layers),
+        (None, Some(rootfs)) => Ok(vec![PathBuf::from(&rootfs.path)]),
+        (None, None) => Ok(Vec::new()),
+    }
+}
+
+fn prepare(containers: &Containers<'_>, container: &Container, lower: &[PathBuf]) -> Result<()> {
+    let (run, options) = (&container.run, &container.record.options);
+    disk::make_directory(run)?;
+    let path = mount_root(container, lower)?;
+    let root = Root::open(&path)?;
+    let accounts = |name: &str| root.text(name, MAX_ACCOUNTS);
+    let identity =
+        users::identify(&options.user, &options.groups, &accounts("/etc/passwd")?, &accounts("/etc/group")?)
+            .map_err(|error| error.context(container.place()).exit_code(126))?;
+    if !options.workdir.is_empty() {
+        root.make_directories(&options.workdir).context(|| "working directory")?;
+    }
+    let mut facts = Facts {
+        id: container.record.id.clone(),
+        root: text(&path)?,
+        identity,
+        sources: sources(containers, container, &root)?,
+        ..facts::of_host(options)?
+    };
+    facts.cgroup = facts::cgroup(options, &facts.id, containers.runroot())?;
+    facts.namespaces = facts::namespaces(containers, options)?;
+    facts.files = facts::files(containers, container)?;
+    let config = spec::config(options, &facts);
+    write_json(&run.join("config.json"), &config)?;
+    // What `exec` begins with; the health check is such a process.
+    let process = spec::process_of(options, &facts, &[], false);
+    write_json(&run.join("process.json"), &process)?;
+    if let Some(health) = &options.health {
+        let process = spec::process_of(options, &facts, &health.command, false);
+        write_json(&run.join(monitor::HEALTH_PROCESS), &process)?;
+    }
+    Ok(())
+}
+
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
+    let place = || format!("write {}", path.display());
+    let bytes = serde_json::to_vec(value).map_err(|error| Error::new(error.to_string())).context(place)?;
+    std::fs::write(path, bytes).context(place)
+}
+
+fn text(path: &Path) -> Result<String> {
+    path.to_str().map(String::from).ok_or_else(|| Error::new(format!("\"{}\" is not UTF-8", path.display())))
+}
+
+/// Mounts the root; where it is.
+fn mount_root(container: &Container, lower: &[PathBuf]) -> Result<PathBuf> {
+    let rootfs = container.record.options.rootfs.as_ref();
+    let lower = match rootfs {
+        Some(rootfs) if !rootfs.overlay => {
+            let path = PathBuf::from(&rootfs.path);
+            return match std::fs::metadata(&path).context(|| format!("rootfs {}", rootfs.path))?.is_dir() {
+                true => Ok(path),
+                false => Err(Error::new("it is no directory").context(format!("rootfs {}", rootfs.path))),
+            };
+        }
+        _ => lower.to_vec(),
+    };
+    let target = container.run.join("rootfs");
+    disk::make_directory(&target)?;
+    let empty = container.run.join("empty");
+    let lower = match lower.is_empty() {
+        // An image of no layers (`FROM scratch`).
+        true => {
+            disk::make_directory(&empty)?;
+            vec![empty]
+        }
+        false => lower,
+    };
+    let writable = writable(&container.directory.join("layer"), &lower, &container.run)?;
+    overlay(&lower, Some(&writable), &target).context(|| container.place())?;
+    Ok(target)
+}
+
+/// Where changes go: below the container's directory; in memory where that lies in the very tree that is below it, which overlayfs
+/// refuses.
+pub fn writable(layer: &Path, lower: &[PathBuf], run: &Path) -> Result<Writable> {
+    let mut layer = layer.to_owned();
+    let inside = lower.iter().any(|path| layer.starts_with(path) && same_file_system(path, &layer));
+    if inside {
+        layer = run.join("scratch");
+        disk::make_directory(&layer)?;
+        rustix::mount::mount("tmpfs", &layer, "tmpfs", rustix::mount::MountFlags::empty(), c"mode=700")
+            .context(|| format!("mount {}", layer.display()))?;
+    }
+    let writable = Writable { upper: layer.join("upper"), work: layer.join("work") };
+    if std::fs::symlink_metadata(&writable.upper).is_err() {
+        disk::make_directory(&writable.upper)?;
+        // The root is the program's: it may run as anybody.
+        std::fs::set_permissions(&writable.upper, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        if let Some(top) = lower.last() {
+            like(top, &writable.upper)?;
+        }
+    }
+    disk::make_directory(&writable.work)?;
+    Ok(writable)
+}
+
+/// The upper directory is what the root shows: owner and mode of the topmost layer's.
+fn like(lower: &Path, upper: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(lower).context(|| format!("look at {}", lower.display()))?;
+    std::os::unix::fs::chown(upper, Some(metadata.uid()), Some(metadata.gid()))?;
+    Ok(std::fs::set_permissions(upper, metadata.permissions())?)
+}
+
+fn same_file_system(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| {
+        path.ancestors().find_map(|path| std::fs::metadata(path).ok()).map(|metadata| metadata.dev())
+    };
+    device(one) == device(other)
+}
+
+/// The host paths of the mounts; volumes are made and filled, overlays mounted.
+fn sources(containers: &Containers<'_>, container: &Container, root: &Root) -> Result<Vec<String>> {
+    let volumes = Volumes::open(containers.store)?;
+    let mut sources = Vec::new();
+    for (index, mount) in container.record.options.mounts.iter().enumerate() {
+        let place = || format!("mount on {}", mount.target);
+        sources.push(match &mount.kind {
+            MountKind::Tmpfs => String::new(),
+            MountKind::Bind(path) => {
+                std::fs::symlink_metadata(path)
+                    .context(|| path.clone())
+                    .context(place)
+                    .map_err(|error| error.exit_code(125))?;
+                path.clone()
+            }
+            MountKind::Volume(name) | MountKind::Anonymous(name) => {
+                let volume = volumes.ensure(name, matches!(mount.kind, MountKind::Anonymous(_)))?;
+                let data = text(&volume.data())?;
+                if !volume.record.used {
+                    fill(&volumes, name, mount.copy_up.then_some(root), &mount.target)
+                        .context(|| format!("volume {name}"))?;
+                }
+                data
+            }
+            MountKind::Overlay(path) => {
+                let target = container.run.join("mounts").join(index.to_string());
+                disk::make_directory(&target)?;
+                let layer = container.directory.join("overlays").join(index.to_string());
+                let lower = [PathBuf::from(path)];
+                overlay(&lower, Some(&writable(&layer, &lower, &container.run)?), &target).context(place)?;
+                text(&target)?
+            }
+        });
+    }
+    Ok(sources)
+}
+
+/// Fills a volume that is used for the first time with what the image has in its place.
+fn fill(volumes: &Volumes, name: &str, root: Option<&Root>, target: &str) -> Result<()> {
+    let Some(volume) = volumes.get(name)? else { return Err(Error::new("it was removed in this moment")) };
+    let _guard = volume.lock()?;
+    let Some(mut volume) = volumes.get(name)?.filter(|volume| !volume.record.used) else { return Ok(()) };
+    let is_empty = std::fs::read_dir(volume.data())?.next().is_none();
+    let source = root
+        .filter(|root| is_empty && root.is_directory(target) == Some(true))
+        .and_then(|root| root.open_at(target, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).ok());
+    match source {
+        Some(source) => {
+            let aside = volume.aside()?;
+            copying::fill(&source, &disk::open_directory(&aside)?, Owner::Keep)?;
+            volume.settle(Some(&aside))
+        }
+        None => volume.settle(None),
+    }
+}
+
+/// Starts the monitor and waits until it says how the start went.
+fn spawn(paths: &Paths, container: &Container, client: Option<OwnedFd>) -> Result<()> {
+    let (hear, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("ocictl").arg("monitor").arg(&paths.root).arg(&paths.runroot).arg(&container.record.id);
+    command.stdin(Stdio::from(tell)).stderr(Stdio::null()).current_dir("/");
+    command.stdout(client.map_or_else(Stdio::null, Stdio::from));
+    let mut child = command.spawn().context(|| "start the monitor")?;
+    // Our copies of its descriptors go with the command.
+    drop(command);
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut std::fs::File::from(hear), &mut answer)?;
+    match answer.as_slice() {
+        [monitor::STARTED] => Ok(()),
+        [] => {
+            let ended = child.wait().context(|| "wait for the monitor")?;
+            Err(Error::new(format!("its monitor has ended with {ended} and said nothing"))
+                .context(container.place()))
+        }
+        answer => {
+            let refusal: Refusal =
+                serde_json::from_slice(answer).map_err(|error| Error::new(error.to_string()))?;
+            let _reaped = child.wait();
+            let mut error = Error::new(refusal.message).exit_code(refusal.code);
+            if let Some(hint) = refusal.hint {
+                error = error.hint(hint);
+            }
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What to do with a container whose monitor has died, and how to signal one whatever became of its monitor.
+
+use super::record::{self, Container, Phase, State, Status, write_state};
+use super::{Containers, bundle, wire};
+use crate::error::{Context, Error, Result};
+use crate::runtime::Runtime;
+use crate::time;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// What is left for a monitor to do when its program has ended; it is alone with that.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How a program ended that nobody was there to see.
+pub const UNKNOWN_CODE: i32 = 255;
+
+/// The runtime of a container.
+///
+/// # Errors
+/// Fails if it is not there any more.
+pub fn runtime(containers: &Containers<'_>, container: &Container) -> Result<Runtime> {
+    Runtime::choose(&container.record.options.runtime, containers.runroot())
+}
+
+/// A container's program, held so that its number can mean nobody else; nothing if it does not run.
+///
+/// # Errors
+/// Fails if the kernel refuses.
+pub fn program(container: &Container) -> Result<Option<OwnedFd>> {
+    let state = container.state()?;
+    let Some(pid) = Pid::from_raw(state.pid).filter(|_| state.phase == Phase::Running) else {
+        return Ok(None);
+    };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) if record::lives(&state) => Ok(Some(pidfd)),
+        Ok(_) | Err(Errno::SRCH) => Ok(None),
+        Err(errno) => Err(errno).context(|| container.place()),
+    }
+}
+
+/// Sends a signal to a held program; `false` if it has ended.
+///
+/// # Errors
+/// As pidfd_send_signal(2).
+pub fn signal(container: &Container, program: &OwnedFd, number: i32) -> Result<bool> {
+    match crate::sys::process::send_signal(program, number) {
+        Ok(()) => Ok(true),
+        Err(Errno::SRCH) => Ok(false),
+        Err(errno) => Err(errno).context(|| container.place()),
+    }
+}
+
+/// Waits until a held program has ended; `false` if the time was over first.
+pub fn wait(program: &OwnedFd, most: Option<Duration>) -> bool {
+    let until = most.map(|most| Instant::now() + most);
+    loop {
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let timeout = left.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        match rustix::event::poll(&mut [PollFd::new(program, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return false,
+            Err(Errno::INTR) => {}
+            _ => return true,
+        }
+    }
+}
+
+/// Tells the monitor that its container is going to be stopped and is not to be started again; `false` if there is no monitor.
+///
+/// # Errors
+/// Fails if the monitor cannot be called.
+pub fn announce_stop(container: &Container) -> Result<bool> {
+    let Some(socket) = wire::call(&container.run, "attach")? else { return Ok(false) };
+    if wire::send(&socket, wire::kind::STOP, &[], true).is_err() {
+        return Ok(false);
+    }
+    let mut buffer = [0; wire::CHUNK + 1];
+    Ok(matches!(wire::receive(&socket, &mut buffer, true), Ok(Some((wire::kind::HEARD, _)))))
+}
+
+/// Waits until a container has ended for good; its exit code as the monitor tells it. Nothing if there is no monitor, or it dies.
+///
+/// # Errors
+/// Fails if the monitor cannot be called.
+pub fn end(container: &Container) -> Result<Option<i32>> {
+    let Some(socket) = wire::call(&container.run, "attach")? else { return Ok(None) };
+    if wire::send(&socket, wire::kind::WAIT, &[], true).is_err() {
+        return Ok(None);
+    }
+    let mut buffer = [0; wire::CHUNK + 1];
+    loop {
+        match wire::receive(&socket, &mut buffer, true) {
+            Ok(Some((wire::kind::EXIT, code))) => return Ok(code.try_into().ok().map(i32::from_le_bytes)),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Waits until the monitor has done what follows the end of its program; does it itself where the monitor has died.
+///
+/// # Errors
+/// Fails if the monitor takes too long or the runtime fails.
+pub fn settle(containers: &Containers<'_>, container: &Container) -> Result<()> {
+    let until = Instant::now() + LAST_WORDS;
+    let mut pause = Duration::from_micros(500);
+    while container.is_monitored() {
+        if Instant::now() > until {
+            return Err(Error::new("its monitor has not ended").context(container.place()));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    forget(containers, container)
+}
+
+/// Where a monitor has died: what it left is taken away, and the state says so. Only for a container whose program has ended or will be
+/// ended by this.
+///
+/// # Errors
+/// Fails if the runtime fails.
+pub fn forget(containers: &Containers<'_>, container: &Container) -> Result<()> {
+    if containers.by_id(&container.record.id)?.is_none() {
+        return Ok(());
+    }
+    let state = container.state()?;
+    let died = matches!(state.phase, Phase::Starting | Phase::Running | Phase::Restarting);
+    if (died || std::fs::symlink_metadata(&container.run).is_ok()) && !container.is_monitored() {
+        runtime(containers, container)?.delete(&container.record.id)?;
+        bundle::clear(&container.run)?;
+        if died {
+            let error = "its monitor has died".to_owned();
+            let after = State {
+                phase: Phase::Exited,
+                pid: 0,
+                exit_code: UNKNOWN_CODE,
+                finished: time::now(),
+                error,
+                ..state
+            };
+            write_state(&container.directory, &after)?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks a container to end, and ends it when the time is over.
+///
+/// # Errors
+/// Fails if it cannot be signalled or does not end.
+pub fn stop(
+    containers: &Containers<'_>,
+    container: &Container,
+    number: i32,
+    patience: Option<Duration>,
+) -> Result<()> {
+    announce_stop(container)?;
+    let Some(program) = program(container)? else { return settle(containers, container) };
+    if container.now()?.1 == Status::Paused {
+        resume(containers, container)?;
+    }
+    signal(container, &program, number)?;
+    if !wait(&program, patience) {
+        kill(containers, container, &program)?;
+    }
+    settle(containers, container)
+}
+
+/// Ends a container's program and all that it has started.
+///
+/// # Errors
+/// Fails if it does not end.
+pub fn kill(containers: &Containers<'_>, container: &Container, program: &OwnedFd) -> Result<()> {
+    signal(container, program, libc::SIGKILL)?;
+    if !wait(program, Some(Duration::from_millis(500))) {
+        // Frozen, or without a pid namespace of its own: the runtime knows its cgroup.
+        runtime(containers, container)?.delete(&container.record.id)?;
+        if !wait(program, Some(LAST_WORDS)) {
+            return Err(Error::new("its program does not end").context(container.place()));
+        }
+    }
+    Ok(())
+}
+
+/// Lets a frozen container go on.
+///
+/// # Errors
+/// The runtime's words.
+pub fn resume(containers: &Containers<'_>, container: &Container) -> Result<()> {
+    runtime(containers, container)?
+        .call(&["resume", &container.record.id], None)
+        .context(|| container.place())?;
+    match std::fs::remove_file(container.run.join("paused")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Freezes a container.
+///
+/// # Errors
+/// The runtime's words.
+pub fn pause(containers: &Containers<'_>, container: &Container) -> Result<()> {
+    runtime(containers, container)?
+        .call(&["pause", &container.record.id], None)
+        .context(|| container.place())?;
+    std::fs::write(container.run.join("paused"), "").context(|| container.place())
+}

@@ -1,0 +1,99 @@
+//! Looking after all containers at once: what killed processes have left, and what should run after a boot.
+
+use super::options::Restart;
+use super::record::{Container, Phase, boot};
+use super::{Containers, status};
+use crate::error::{Context, Result};
+use crate::store::disk;
+use crate::volume::Volumes;
+
+/// Whether a monitor or a command that died has left something of a container that does not run.
+fn is_left_over(container: &Container) -> Result<bool> {
+    let (state, now) = container.now()?;
+    let died = matches!(state.phase, Phase::Starting | Phase::Running | Phase::Restarting) && !now.lives();
+    let bundle = std::fs::symlink_metadata(&container.run).is_ok() && !now.lives();
+    Ok((died || bundle) && !container.is_monitored())
+}
+
+/// What is wrong: how many containers were looked at, and a sentence for each fault.
+///
+/// # Errors
+/// Fails if a record cannot be read.
+pub fn check(containers: &Containers<'_>) -> Result<(usize, Vec<String>)> {
+    let list = containers.list()?;
+    let mut faults = Vec::new();
+    for container in &list {
+        if is_left_over(container)? {
+            faults.push(format!("{}: its monitor has died and left something behind", container.place()));
+        }
+        let owner = containers.look_up(&container.record.name)?;
+        if owner.is_none_or(|owner| owner.record.id != container.record.id) {
+            faults.push(format!("{}: its name does not lead to it", container.place()));
+        }
+    }
+    for id in strays(containers)? {
+        faults.push(format!("bundle {}: its container is gone", &id[..id.len().min(12)]));
+    }
+    Ok((list.len(), faults))
+}
+
+/// The bundles of containers that are not there.
+fn strays(containers: &Containers<'_>) -> Result<Vec<String>> {
+    let mut strays = disk::names(&containers.runroot().join("containers"))?;
+    let ids = containers.ids()?;
+    strays.retain(|id| !ids.contains(id));
+    Ok(strays)
+}
+
+/// Takes away what is left over; of how many containers.
+///
+/// # Errors
+/// Fails if something cannot be removed.
+pub fn repair(containers: &Containers<'_>) -> Result<usize> {
+    let mut cleared = containers.sweep()?;
+    for container in containers.list()? {
+        let _guard = container.lock()?;
+        if is_left_over(&container)? {
+            status::forget(containers, &container).context(|| container.place())?;
+            cleared += 1;
+            if container.record.options.remove {
+                super::remove::erase(containers, &container, true)?;
+            }
+        }
+        if containers.look_up(&container.record.name)?.is_none() {
+            containers.reclaim(&container)?;
+        }
+    }
+    for id in strays(containers)? {
+        super::bundle::clear(&containers.runroot().join("containers").join(id))?;
+        cleared += 1;
+    }
+    Volumes::open(containers.store)?.sweep()?;
+    Ok(cleared)
+}
+
+/// What should run and does not: `always` in any case, `unless-stopped` and `on-failure` where nobody stopped it and it ran when the
+/// machine went down.
+///
+/// # Errors
+/// Fails if a record cannot be read.
+pub fn to_start(containers: &Containers<'_>) -> Result<Vec<Container>> {
+    let mut list = containers.list()?;
+    list.sort_by_key(|container| container.record.created);
+    let mut chosen = Vec::new();
+    for container in list {
+        let (state, now) = container.now()?;
+        let ran_before =
+            !state.boot.is_empty() && state.boot != boot() && !state.stopped && state.phase != Phase::Created;
+        let wanted = match container.record.options.restart {
+            Restart::No => false,
+            Restart::Always => state.phase != Phase::Created,
+            Restart::UnlessStopped => state.phase != Phase::Created && !state.stopped,
+            Restart::OnFailure(_) => ran_before && state.exit_code != 0,
+        };
+        if wanted && !now.lives() && !container.is_monitored() {
+            chosen.push(container);
+        }
+    }
+    Ok(chosen)
+}

@@ -1,0 +1,103 @@
+//! Signals as a descriptor and by number, and a mount namespace.
+
+use rustix::io::Errno;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Keeps signals from being delivered to this process. A child made with `std::process::Command` has none blocked.
+///
+/// # Errors
+/// As sigprocmask(2).
+pub fn block_signals(signals: &[i32]) -> rustix::io::Result<()> {
+    let set = set_of(signals);
+    // SAFETY: `set` was filled by sigemptyset and sigaddset and lives through the call; the old mask is not asked for.
+    match unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}
+
+/// A descriptor that gives these signals as they come, once they are blocked (signalfd(2)).
+///
+/// # Errors
+/// As signalfd(2).
+pub fn signal_descriptor(signals: &[i32]) -> rustix::io::Result<OwnedFd> {
+    let set = set_of(signals);
+    // SAFETY: `set` lives through the call; -1 asks for a new descriptor.
+    let fd = unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    if fd < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The next signal of a descriptor from [`signal_descriptor`], if one has come.
+pub fn next_signal(descriptor: &OwnedFd) -> Option<i32> {
+    let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
+    let size = size_of::<libc::signalfd_siginfo>();
+    // SAFETY: `info` has room for `size` bytes, which the kernel writes as a whole or not at all.
+    let length = unsafe { libc::read(descriptor.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+    if usize::try_from(length) != Ok(size) {
+        return None;
+    }
+    // SAFETY: all of it was zeroed and then written, and every pattern of bits is a value of the type.
+    let info = unsafe { info.assume_init() };
+    i32::try_from(info.ssi_signo).ok()
+}
+
+/// Puts this process into a mount namespace of its own (unshare(2)).
+///
+/// # Errors
+/// As unshare(2).
+pub fn unshare_mounts() -> rustix::io::Result<()> {
+    // SAFETY: CLONE_NEWNS changes what paths lead to and no memory; the program has one thread where this is called.
+    match unsafe { libc::unshare(libc::CLONE_NEWNS) } {
+        0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}
+
+/// Sends a signal by its number, those of real time included, to a held process (pidfd_send_signal(2)).
+///
+/// # Errors
+/// As pidfd_send_signal(2).
+pub fn send_signal(pidfd: &OwnedFd, number: i32) -> rustix::io::Result<()> {
+    // SAFETY: the descriptor is open, and without a siginfo_t the kernel reads no memory.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            number,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    match sent {
+        0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}
+
+/// Sends a signal to a child that is not reaped yet; one that has ended hears nothing.
+pub fn kill(child: rustix::process::Pid, number: i32) {
+    // SAFETY: kill reads no memory; the number is checked by the kernel.
+    unsafe { libc::kill(child.as_raw_nonzero().get(), number) };
+}
+
+fn set_of(signals: &[i32]) -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the pointer is valid for the one set that sigemptyset writes.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: sigemptyset has filled it.
+    let mut set = unsafe { set.assume_init() };
+    for signal in signals {
+        // SAFETY: `set` is a filled set; an unknown number is refused and changes nothing.
+        unsafe { libc::sigaddset(&raw mut set, *signal) };
+    }
+    set
+}
+
+fn last_errno() -> Errno {
+    Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO))
+}

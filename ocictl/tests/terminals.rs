@@ -1,0 +1,95 @@
+//! Terminals: `-t`, attaching, detach keys. `script` of util-linux is the user's terminal.
+
+mod engine;
+
+use engine::{Engine, IMAGE, eventually};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// A person at a terminal, who types and reads.
+struct Person {
+    child: Child,
+    seen: Arc<Mutex<String>>,
+}
+
+impl Person {
+    fn types(engine: &Engine, arguments: &[&str]) -> Self {
+        let command = engine.command();
+        let words: Vec<String> = std::iter::once(command.get_program())
+            .chain(command.get_args())
+            .map(|word| word.to_string_lossy().into_owned())
+            .chain(arguments.iter().map(|word| format!("'{word}'")))
+            .collect();
+        let mut script = Command::new("script");
+        script.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
+        script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
+        let mut stdout = child.stdout.take().expect("a pipe");
+        let seen = Arc::new(Mutex::new(String::new()));
+        let sink = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1024];
+            while let Ok(length @ 1..) = stdout.read(&mut buffer) {
+                sink.lock().expect("a lock").push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+        });
+        Self { child, seen }
+    }
+
+    fn press(&mut self, keys: &[u8]) {
+        self.child.stdin.as_mut().expect("a pipe").write_all(keys).expect("typed");
+    }
+
+    fn reads(&self, wanted: &str) {
+        eventually(&format!("{wanted:?} is read in {:?}", self.seen.lock().expect("a lock")), || {
+            self.seen.lock().expect("a lock").contains(wanted)
+        });
+    }
+
+    fn ends(mut self) -> i32 {
+        let code = self.child.wait().expect("it ends").code().unwrap_or(-1);
+        drop(self.child.stdin.take());
+        code
+    }
+}
+
+#[test]
+fn a_terminal_is_attached_left_and_attached_again() {
+    let engine = Engine::new("terminal");
+    let mut person = Person::types(&engine, &["run", "-it", "--name", "fed1", IMAGE, "sh"]);
+    person.press(b"echo one-$((1+1)); test -t 0 && tty\n");
+    person.reads("one-2");
+    person.reads("/dev/");
+    person.press(&[16, 17]);
+    assert_eq!(person.ends(), 0);
+    assert_eq!(engine.ask("fed1", "{{.State.Status}}"), "running");
+    let mut person = Person::types(&engine, &["attach", "fed1"]);
+    // ctrl-p alone belongs to the program; a letter after it shows that it was passed on.
+    person.press(b"echo two-$((2+2))\n");
+    person.reads("two-4");
+    person.press(b"exit 5\n");
+    assert_eq!(person.ends(), 5);
+    assert_eq!(engine.ask("fed1", "{{.State.ExitCode}}"), "5");
+    assert!(engine.ok(&["logs", "fed1"]).contains("two-4"));
+    let mut person = Person::types(&engine, &["start", "-a", "-i", "--detach-keys", "ctrl-x", "fed1"]);
+    person.press(b"echo three-$((3+3))\n");
+    person.reads("three-6");
+    person.press(&[24]);
+    assert_eq!(person.ends(), 0);
+    engine.ok(&["rm", "-f", "fed1"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn exec_has_a_terminal_of_its_own() {
+    let engine = Engine::new("exec-tty");
+    engine.ok(&["run", "-d", "--name", "web1", IMAGE, "sleep", "1000"]);
+    let mut person = Person::types(&engine, &["exec", "-it", "web1", "sh"]);
+    person.press(b"test -t 0 && echo tty-$((1+1))\n");
+    person.reads("tty-2");
+    person.press(b"exit 4\n");
+    assert_eq!(person.ends(), 4);
+    engine.ok(&["rm", "-f", "web1"]);
+    engine.assert_clean();
+}
