@@ -444,9 +444,9 @@ fn namespaces_are_its_own_or_shared() {
             "--ipc",
             "host",
             IMAGE,
-            "readlink",
-            "/proc/self/ns/pid",
-            "/proc/self/ns/uts"
+            "sh",
+            "-c",
+            "readlink /proc/self/ns/pid; readlink /proc/self/ns/uts"
         ]),
         format!("{}\n{}", own("pid"), own("uts"))
     );
