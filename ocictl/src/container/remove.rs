@@ -22,7 +22,8 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
             .context(container.place())
             .hint("stop it first, or remove it with --force"));
     }
-    if runs {
+    // One that has just ended may be about to be started again by its policy.
+    if force && (runs || container.is_monitored()) {
         status::announce_stop(container)?;
         if let Some(program) = status::program(container)? {
             status::kill(containers, container, &program)?;
