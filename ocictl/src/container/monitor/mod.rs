@@ -25,7 +25,7 @@ use crate::paths::Paths;
 use crate::runtime::{Launch, Runtime};
 use crate::store::lock::Lock;
 use crate::store::{Store, disk};
-use crate::{sys, time};
+use crate::time;
 use clients::Clients;
 use health::Health;
 pub use health::{PROCESS as HEALTH_PROCESS, Report as HealthReport, report as health_report};
@@ -48,9 +48,6 @@ const LAST_PAUSE: Duration = Duration::from_secs(60);
 const GOOD_RUN: Duration = Duration::from_secs(10);
 /// How long a client that takes nothing may keep a container that has ended.
 const LINGER: Duration = Duration::from_secs(10);
-/// What a terminal or a session manager sends to everybody; a container is ended by its users.
-const IGNORED: [i32; 5] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGPIPE];
-
 /// What the one who starts a monitor hears first when all went well; else it is a [`Refusal`] as JSON.
 pub const STARTED: u8 = b'+';
 
@@ -107,7 +104,6 @@ struct End {
 
 fn prepare(paths: &Paths, id: &str) -> Result<Monitor> {
     let _already_leads_a_session = rustix::process::setsid();
-    sys::process::block_signals(&IGNORED)?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let status = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let first = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
