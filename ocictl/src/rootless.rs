@@ -16,6 +16,12 @@ pub fn is_needed() -> bool {
     !rustix::process::geteuid().is_root()
 }
 
+/// Whether our root is not the machine's: then overlayfs keeps its marks in `user.overlay.*`.
+pub fn in_user_namespace() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_ascii_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
+}
+
 /// Enters such a namespace. The process must have one thread.
 ///
 /// # Errors

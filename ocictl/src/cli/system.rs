@@ -230,7 +230,7 @@ fn info(invocation: &Invocation, arguments: Info) -> Result<u8> {
             "kernel": text(system.release()),
             "hostname": text(system.nodename()),
             "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            "security": {"rootless": !rustix::process::geteuid().is_root() || crate::store::mount::in_user_namespace()},
+            "security": {"rootless": !rustix::process::geteuid().is_root() || crate::rootless::in_user_namespace()},
         },
         "store": {
             "graphRoot": store.root(),

@@ -41,7 +41,7 @@ pub fn of_host(options: &Options) -> Result<Facts> {
         devices,
         init,
         architecture: rustix::system::uname().machine().to_string_lossy().into_owned(),
-        rootless: crate::store::mount::in_user_namespace() || !rustix::process::geteuid().is_root(),
+        rootless: crate::rootless::in_user_namespace() || !rustix::process::geteuid().is_root(),
         cgroup_v2,
         mqueue: there("/dev/mqueue"),
         swap: cgroup_v2 || there("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),

@@ -9,11 +9,12 @@
 
 use super::ingest::Ingest;
 use super::unpacked::{Rebuilt, Unpacker};
-use super::{Store, disk, mount};
+use super::{Store, disk};
 use crate::archive::compression::{Compression, Decoder};
 use crate::archive::{erofs, tar, tree::Tree};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Context, Error, Result};
+use crate::rootless;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
@@ -111,7 +112,7 @@ impl Store {
                     file.sync_all()?;
                 }
             }
-            Keep::Apart(unpacker) => unpacker.finish(&tree, mount::in_user_namespace())?,
+            Keep::Apart(unpacker) => unpacker.finish(&tree, rootless::in_user_namespace())?,
         }
         let record = LayerRecord { form, size, entries: tree.entries() as u64 };
         Ok(Draft { directory, diff_id, record, compression })

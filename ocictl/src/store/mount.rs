@@ -16,6 +16,7 @@ use super::{Store, disk};
 use crate::archive::{erofs, tree::Tree};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
+use crate::rootless::in_user_namespace;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
@@ -222,12 +223,6 @@ pub fn overlay_mount(lower: &[PathBuf], writable: Option<&Writable>) -> Result<O
     };
     set().map_err(|errno| kernel_words(&context, errno))?;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
-}
-
-/// Whether our root is not the machine's: then overlayfs keeps its marks in `user.overlay.*`.
-pub fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_ascii_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
 }
 
 /// The errno with what the kernel has left in the mount's context (`e overlay: …`).

@@ -2,9 +2,9 @@
 
 use super::super::output::Filters;
 use super::super::{Invocation, SUCCESS, print_text};
-use super::{for_each, run};
+use super::for_each;
 use crate::container::record::{Container, Status};
-use crate::container::{Containers, parse, remove as removal, status};
+use crate::container::{Containers, parse, remove as removal, start, status};
 use crate::error::{Context, Error, Result};
 use crate::time;
 use std::time::Duration;
@@ -76,11 +76,7 @@ fn patience(container: &Container, typed: Option<i64>) -> Option<Duration> {
 }
 
 /// Stops one container, with so many seconds of patience.
-pub(super) fn stop_one(
-    containers: &Containers<'_>,
-    container: &Container,
-    seconds: Option<u64>,
-) -> Result<()> {
+fn stop_one(containers: &Containers<'_>, container: &Container, seconds: Option<u64>) -> Result<()> {
     let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok());
     status::stop(containers, container, stop_signal(container)?, patience(container, seconds))
 }
@@ -102,7 +98,8 @@ pub struct Restart {
 /// `restart`.
 pub fn restart(invocation: &Invocation, arguments: Restart) -> Result<u8> {
     for_each(invocation, &arguments.names, arguments.all, |containers, container| {
-        run::start_again(invocation, containers, container, arguments.time)
+        stop_one(containers, container, arguments.time)?;
+        start::start(containers, invocation.paths(), container, None)
     })
 }
 

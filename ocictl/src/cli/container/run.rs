@@ -2,8 +2,8 @@
 
 use super::super::output::progress::Shown;
 use super::super::{Invocation, SUCCESS, images, print_text};
+use super::exit_code;
 use super::shape::Shape;
-use super::{exit_code, lifecycle};
 use crate::container::attach::{self, Attachment, Outcome};
 use crate::container::create::Request;
 use crate::container::record::{Container, Status};
@@ -299,15 +299,4 @@ fn attach_to(container: &Container, stdin: bool, keys: Option<&str>, pass_signal
         Outcome::Exit(code) => Ok(exit_code(code)),
         Outcome::Detached => Ok(SUCCESS),
     }
-}
-
-/// Starts again what was stopped for that.
-pub(super) fn start_again(
-    invocation: &Invocation,
-    containers: &Containers<'_>,
-    container: &Container,
-    patience: Option<u64>,
-) -> Result<()> {
-    lifecycle::stop_one(containers, container, patience)?;
-    starting::start(containers, invocation.paths(), container, None)
 }

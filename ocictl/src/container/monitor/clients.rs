@@ -1,6 +1,5 @@
 //! Whoever has called the monitor: attached clients, which get what is printed and may write to stdin, and callers with a request.
 
-use super::streams::Streams;
 use crate::container::wire::{self, CHUNK, kind};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -9,6 +8,34 @@ use std::os::fd::{AsFd, OwnedFd};
 
 /// Who may be connected at a time.
 const MOST: usize = 64;
+
+/// Where goes what clients type: the program's stdin, or nowhere between two runs.
+pub trait Input {
+    /// Whether what was given is not taken yet.
+    fn is_full(&self) -> bool;
+    /// Takes what was typed.
+    fn feed(&mut self, data: &[u8]);
+    /// No more will come.
+    fn end(&mut self);
+    /// The client's terminal has this size: rows and columns, two bytes each, little-endian.
+    fn resize(&mut self, size: &[u8]);
+}
+
+/// No program runs.
+#[derive(Debug)]
+pub struct Nowhere;
+
+impl Input for Nowhere {
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn feed(&mut self, _: &[u8]) {}
+
+    fn end(&mut self) {}
+
+    fn resize(&mut self, _: &[u8]) {}
+}
 
 /// All clients.
 #[derive(Debug, Default)]
@@ -93,33 +120,15 @@ impl Clients {
         self.list.retain(|client| !client.gone);
     }
 
-    /// Hears what clients say while the program runs.
-    pub fn serve(&mut self, streams: &mut Streams) {
+    /// Hears what clients say; what they type goes to `input`.
+    pub fn serve(&mut self, input: &mut impl Input) {
         let mut buffer = [0; CHUNK + 1];
         for client in &mut self.list {
-            while !(client.attached && streams.stdin_is_full()) {
+            while !(client.attached && input.is_full()) {
                 match wire::receive(&client.socket, &mut buffer, false) {
-                    Ok(Some((kind::STDIN, data))) => streams.feed(data),
-                    Ok(Some((kind::STDIN_END, _))) => streams.end_stdin(),
-                    Ok(Some((kind::SIZE, data))) => streams.resize(data),
-                    Ok(Some((request, _))) => client.hear(request, &mut self.stop),
-                    Err(Errno::AGAIN) => break,
-                    Ok(None) | Err(_) => {
-                        client.gone = true;
-                        break;
-                    }
-                }
-            }
-        }
-        self.list.retain(|client| !client.gone);
-    }
-
-    /// Hears what clients say between two runs: stdin has nowhere to go.
-    pub fn serve_without_program(&mut self) {
-        let mut buffer = [0; CHUNK + 1];
-        for client in &mut self.list {
-            loop {
-                match wire::receive(&client.socket, &mut buffer, false) {
+                    Ok(Some((kind::STDIN, data))) => input.feed(data),
+                    Ok(Some((kind::STDIN_END, _))) => input.end(),
+                    Ok(Some((kind::SIZE, data))) => input.resize(data),
                     Ok(Some((request, _))) => client.hear(request, &mut self.stop),
                     Err(Errno::AGAIN) => break,
                     Ok(None) | Err(_) => {

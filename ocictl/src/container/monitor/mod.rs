@@ -26,7 +26,7 @@ use crate::runtime::{Launch, Runtime};
 use crate::store::lock::Lock;
 use crate::store::{Store, disk};
 use crate::time;
-use clients::Clients;
+use clients::{Clients, Input, Nowhere};
 use health::Health;
 pub use health::{PROCESS as HEALTH_PROCESS, Report as HealthReport, report as health_report};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -279,7 +279,7 @@ impl Monitor {
             sources.push(PollFd::new(&self.listener, PollFlags::IN));
             health.add_sources(&mut sources);
             streams.add_sources(&mut sources, self.clients.owe());
-            self.clients.add_sources(&mut sources, streams.stdin_is_full());
+            self.clients.add_sources(&mut sources, streams.is_full());
             let timeout = match (ended, self.clients.owe()) {
                 (Some(_), true) => Some(Duration::from_millis(100)),
                 (Some(_), false) => Some(Duration::ZERO),
@@ -349,7 +349,7 @@ impl Monitor {
             poll(&mut sources, Some(left));
             drop(sources);
             self.clients.accept(&self.listener);
-            self.clients.serve_without_program();
+            self.clients.serve(&mut Nowhere);
         }
     }
 }

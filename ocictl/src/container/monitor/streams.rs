@@ -1,7 +1,7 @@
 //! The program's standard streams: three pipes, or a terminal. What it prints goes to the log and to the attached clients; as long as
 //! one of them has not taken a piece, the next is not read.
 
-use super::clients::Clients;
+use super::clients::{Clients, Input};
 use super::log;
 use crate::container::wire::{self, CHUNK, kind};
 use crate::error::{Context, Error, Result};
@@ -119,11 +119,6 @@ impl Streams {
         self.outputs.iter().all(|output| output.descriptor.is_none())
     }
 
-    /// Whether what was written to stdin is not taken yet.
-    pub fn stdin_is_full(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     /// What to wait for.
     pub fn add_sources<'a>(&'a self, sources: &mut Vec<PollFd<'a>>, clients_owe: bool) {
         if !clients_owe {
@@ -133,7 +128,7 @@ impl Streams {
                     .filter_map(|output| Some(PollFd::new(output.descriptor.as_ref()?, PollFlags::IN))),
             );
         }
-        if self.stdin_is_full() {
+        if self.is_full() {
             sources.extend(self.stdin.as_ref().map(|stdin| PollFd::new(stdin, PollFlags::OUT)));
         }
     }
@@ -165,22 +160,6 @@ impl Streams {
         moved
     }
 
-    /// Takes what a client has typed.
-    pub fn feed(&mut self, data: &[u8]) {
-        if self.stdin.is_some() {
-            self.waiting.extend_from_slice(data);
-            self.flush();
-        }
-    }
-
-    /// Ends stdin; a terminal does not end with a client.
-    pub fn end_stdin(&mut self) {
-        if !self.terminal {
-            self.ending = true;
-            self.flush();
-        }
-    }
-
     fn flush(&mut self) {
         if let Some(stdin) = &self.stdin
             && !self.waiting.is_empty()
@@ -199,10 +178,30 @@ impl Streams {
             self.stdin = None;
         }
     }
+}
 
-    /// Gives the terminal the size of a client's.
-    pub fn resize(&mut self, data: &[u8]) {
-        let [row_low, row_high, column_low, column_high] = *data else { return };
+impl Input for Streams {
+    fn is_full(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn feed(&mut self, data: &[u8]) {
+        if self.stdin.is_some() {
+            self.waiting.extend_from_slice(data);
+            self.flush();
+        }
+    }
+
+    /// A terminal does not end with a client.
+    fn end(&mut self) {
+        if !self.terminal {
+            self.ending = true;
+            self.flush();
+        }
+    }
+
+    fn resize(&mut self, size: &[u8]) {
+        let [row_low, row_high, column_low, column_high] = *size else { return };
         let size = Winsize {
             ws_row: u16::from_le_bytes([row_low, row_high]),
             ws_col: u16::from_le_bytes([column_low, column_high]),
