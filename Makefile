@@ -148,6 +148,12 @@ bench: build
 	@benches/run.py --rounds $(ROUNDS)
 .PHONY: bench
 
+## bench-engine: measures ocictl, podman and skopeo interleaved: pull, warm pull, images, removal (ROUNDS=5; as root)
+bench-engine: build
+	@integration/setup.sh test
+	@benches/engine.py --rounds $(if $(filter $(ROUNDS),30),5,$(ROUNDS))
+.PHONY: bench-engine
+
 ## install: copies the binaries to DESTDIR/PREFIX/bin (PREFIX=/usr/local), the clients' configurations to share/corten
 install: build
 	@$(SAY) "installing to $(DESTDIR)$(PREFIX)/bin"
