@@ -48,6 +48,24 @@ fn cgroup_is_final_when_create_returns() {
     bundle.kill_and_delete();
 }
 
+/// The table of mounts still lists a hierarchy on which something else was mounted.
+#[test]
+fn hierarchy_that_is_covered_by_another_mount_is_not_used() {
+    let tree = "/sys/fs/cgroup/unified";
+    if !cgroups::hierarchies().iter().any(|(point, _)| point.ends_with("unified")) {
+        eprintln!("skipped: no hybrid layout");
+        return;
+    }
+    let bundle = Bundle::sh("echo ran");
+    bundle.write_config();
+    let script = format!("mount -t tmpfs none {tree}; \"$@\"; ls {tree} >seen");
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    let outcome =
+        bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]));
+    assert_eq!(outcome.ok().stdout, "ran\n");
+    assert_eq!(std::fs::read_to_string(bundle.dir.join("seen")).unwrap(), "");
+}
+
 #[test]
 fn cgroup_without_a_configured_path_is_named_after_the_container() {
     let mut bundle = Bundle::sleeper();

@@ -87,7 +87,9 @@ impl Cgroups {
     /// Matches the text of `/proc/self/cgroup` with that of `/proc/self/mountinfo`: what [`Cgroups::probe`] does where
     /// the mount table is needed. The controllers of a unified hierarchy are in neither and stay empty.
     pub fn parse(own: &str, mountinfo: &str) -> Self {
-        let mounts: Vec<Mount> = mountinfo.lines().filter_map(parse_mount).collect();
+        let table: Vec<Place> = mountinfo.lines().filter_map(parse_place).collect();
+        let shown = |mount: &Mount| !is_covered(&mount.place, &table);
+        let mounts: Vec<Mount> = mountinfo.lines().filter_map(parse_mount).filter(shown).collect();
         let mut hierarchies = Vec::new();
         let mut unified = None;
         for line in parse_own(own) {
@@ -135,8 +137,47 @@ fn parse_own(text: &str) -> impl Iterator<Item = Own<'_>> {
     })
 }
 
+/// Where a mount of `/proc/self/mountinfo` stands: its id, that of the mount it is on, and its escaped mount point.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    id: &'a str,
+    parent: &'a str,
+    point: &'a str,
+}
+
+fn parse_place(line: &str) -> Option<Place<'_>> {
+    let mut fields = line.split(' ');
+    let (id, parent) = (fields.next()?, fields.next()?);
+    Some(Place { id, parent, point: fields.nth(2)? })
+}
+
+/// Whether a path no longer leads to the mount: another one is on it, or on a directory above it. The table lists both.
+fn is_covered(place: &Place, table: &[Place]) -> bool {
+    let on_top = |other: &&Place| other.parent == place.id && other.point == place.point;
+    if table.iter().any(|other| on_top(&other)) {
+        return true;
+    }
+    let mut place = *place;
+    // A mount on a directory above that was there before would be the parent.
+    for _ in 0..table.len() {
+        let above = |other: &Place| {
+            let below = place.point.strip_prefix(other.point).is_some_and(|rest| rest.starts_with('/'));
+            other.id != place.id && other.parent == place.parent && below
+        };
+        if table.iter().any(above) {
+            return true;
+        }
+        let Some(parent) = table.iter().find(|other| other.id == place.parent && other.id != place.id) else {
+            return false;
+        };
+        place = *parent;
+    }
+    false
+}
+
 /// A cgroup mount of `/proc/self/mountinfo`.
-struct Mount {
+struct Mount<'a> {
+    place: Place<'a>,
     root: String,
     point: String,
     unified: bool,
@@ -144,7 +185,7 @@ struct Mount {
 }
 
 /// Takes a line apart: `33 31 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu`; see proc_pid_mountinfo(5).
-fn parse_mount(line: &str) -> Option<Mount> {
+fn parse_mount(line: &str) -> Option<Mount<'_>> {
     let (left, right) = line.split_once(" - ")?;
     let mut right = right.split(' ');
     let unified = match right.next()? {
@@ -155,11 +196,11 @@ fn parse_mount(line: &str) -> Option<Mount> {
     let mut left = left.split(' ').skip(3);
     let root = unescape(left.next()?);
     let point = unescape(left.next()?);
-    Some(Mount { root, point, unified, options: right.nth(1)?.to_owned() })
+    Some(Mount { place: parse_place(line)?, root, point, unified, options: right.nth(1)?.to_owned() })
 }
 
 /// The mount of a hierarchy: below the usual root if there is one, since a bind mount elsewhere may come first.
-fn best_mount<'a>(mounts: &'a [Mount], line: &Own) -> Option<&'a Mount> {
+fn best_mount<'a>(mounts: &'a [Mount<'a>], line: &Own) -> Option<&'a Mount<'a>> {
     let shows = |mount: &&Mount| {
         if line.controllers.is_empty() {
             return mount.unified;
@@ -269,6 +310,22 @@ mod tests {
         let v1 = "32 31 0:30 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n";
         assert_eq!(Cgroups::parse("1:cpu:/\n0::/\n", v1).mode, Mode::V1);
         assert_eq!(Cgroups::parse("0::/\n", "").mode, Mode::None);
+    }
+
+    #[test]
+    fn hierarchy_that_another_mount_covers_is_not_there() {
+        let on_it = format!("{HYBRID_MOUNTS}50 41 0:50 / /sys/fs/cgroup/unified rw - tmpfs none rw\n");
+        assert_eq!(Cgroups::parse(HYBRID_OWN, &on_it).mode, Mode::V1);
+        // A tmpfs on all of them, and one hierarchy mounted anew.
+        let above = format!(
+            "{HYBRID_MOUNTS}50 31 0:50 / /sys/fs/cgroup rw - tmpfs none rw\n\
+             51 50 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+        );
+        let found = Cgroups::parse(HYBRID_OWN, &above);
+        assert_eq!(found.mode, Mode::V1);
+        let names: Vec<_> = found.hierarchies.iter().map(|hierarchy| hierarchy.mount.as_str()).collect();
+        // /mnt/cpu stands elsewhere and is not covered.
+        assert_eq!(names, ["/sys/fs/cgroup/memory", "/mnt/cpu"]);
     }
 
     #[test]
