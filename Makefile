@@ -26,6 +26,7 @@ export RUNTIME
 SUITE := target/$(TARGET)/conformance/corten-conformance
 BESIDE = $(if $(COMPARE),$(addprefix --compare ,$(shell type -P runc crun || true)))
 COMPARE ?=
+RUNTIME_TOOLS ?=
 CASES ?=
 
 SAY := printf '==> %s\n'
@@ -84,6 +85,13 @@ conformance: build
 	@$(SUITE) --tap target/conformance/results.tap --junit target/conformance/results.xml \
 	    $(BESIDE) $(CASES)
 .PHONY: conformance
+
+## conformance-runtime-tools: runtime-tools' validation programs from RUNTIME_TOOLS=CHECKOUT (RUNTIME=..., COMPARE=1); as root
+conformance-runtime-tools: build
+	@integration/setup.sh runtime-tools $(if $(COMPARE),bench)
+	@test -n "$(RUNTIME_TOOLS)" || { echo "RUNTIME_TOOLS=CHECKOUT names a checkout of opencontainers/runtime-tools" >&2; exit 2; }
+	@conformance/runtime_tools.py $(RUNTIME_TOOLS) $(BESIDE) $(addprefix --only ,$(CASES))
+.PHONY: conformance-runtime-tools
 
 ## checklist: every row of the specification with its tests and their results on this machine (docs/spec-conformance.md)
 checklist: build

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what a purpose needs and this machine lacks; says nothing when all is there.
 #
-#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host | clients | newcomer | conformance
+#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host | clients | newcomer | conformance | runtime-tools
 #
 # Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
 set -euo pipefail
@@ -14,6 +14,7 @@ packages_of() {
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;
         conformance) echo iproute2 ;;
+        runtime-tools) echo python3 python3-venv iproute2 git ;;
         host)  echo mmdebstrap e2fsprogs gcc make flex bison bc xz-utils ;;
         clients) echo podman conmon netavark slirp4netns fuse-overlayfs containernetworking-plugins iptables uidmap buildah \
             containerd docker.io docker-compose docker-registry python3-grpcio python3-protobuf protobuf-compiler \
