@@ -636,3 +636,43 @@ fn volumes_keep_what_containers_write() {
     engine.ok(&["volume", "prune", "-a", "-f"]);
     engine.assert_clean();
 }
+
+#[test]
+fn an_ordinary_user_runs_images_too() {
+    let engine = Engine::new("user");
+    let tar = engine.scratch.join("root.tar");
+    let root = engine.scratch.join("image-root");
+    // A user without subordinate ids has no owners but himself to give.
+    let words = ["--owner=0", "--group=0", "-C", root.to_str().expect("text"), "-cf", "-", "."];
+    fs::write(&tar, engine::support::run("tar", &words)).expect("written");
+    let home = engine.scratch.join("home");
+    fs::create_dir(&home).expect("a directory");
+    std::os::unix::fs::chown(&home, Some(1234), Some(1234)).expect("an owner");
+    let program = home.join("ocictl");
+    fs::copy(engine.command().get_program(), &program).expect("copied");
+    let runtime = home.join("corten");
+    fs::copy(engine::runtime(), &runtime).expect("copied");
+    let user = |line: &str| {
+        let output = std::process::Command::new("setpriv")
+            .args(["--reuid", "1234", "--regid", "1234", "--clear-groups", "--"])
+            .arg(&program)
+            .args(line.split(' '))
+            .env("HOME", &home)
+            .env("XDG_RUNTIME_DIR", home.join("run"))
+            .current_dir(&home)
+            .output()
+            .expect("setpriv starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        assert!(output.status.success(), "{line}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    user(&format!("import {} bb", tar.display()));
+    assert_eq!(user("run --rm bb id -u"), "0");
+    user("run -d --name c bb sleep 1000");
+    assert_eq!(user("ps --format {{.Names}}"), "c");
+    user("stop -t 0 c");
+    assert_eq!(user("inspect --format {{.State.ExitCode}} c"), "137");
+    user("rm c");
+    assert_eq!(user("ps -a -q"), "");
+    engine.assert_clean();
+}

@@ -57,6 +57,10 @@ pub fn of_host(options: &Options) -> Result<Facts> {
 pub fn cgroup(options: &Options, id: &str, runroot: &Path) -> Result<String> {
     let runtime = Runtime::choose(&options.runtime, runroot)?;
     let parent = options.cgroup_parent.trim_end_matches('/');
+    if parent.is_empty() && crate::rootless::in_user_namespace() {
+        // The runtime goes without, where the user has none of his own.
+        return Ok(String::new());
+    }
     Ok(match runtime.uses_systemd() {
         true => format!("{}:ocictl:{id}", if parent.is_empty() { "machine.slice" } else { parent }),
         false => format!(

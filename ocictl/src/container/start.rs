@@ -235,7 +235,13 @@ pub fn writable(layer: &Path, lower: &[PathBuf], run: &Path) -> Result<Writable>
 fn like(lower: &Path, upper: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
     let metadata = std::fs::metadata(lower).context(|| format!("look at {}", lower.display()))?;
-    std::os::unix::fs::chown(upper, Some(metadata.uid()), Some(metadata.gid()))?;
+    match std::os::unix::fs::chown(upper, Some(metadata.uid()), Some(metadata.gid())) {
+        // Without root, the owner of a directory of the host may be nobody whom we know.
+        Err(error) if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM)) => {
+            return Err(error.into());
+        }
+        _ => {}
+    }
     Ok(std::fs::set_permissions(upper, metadata.permissions())?)
 }
 

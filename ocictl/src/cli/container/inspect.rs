@@ -134,7 +134,7 @@ pub fn object(invocation: &Invocation, name: &str, size: bool) -> Result<Value> 
 fn state(container: &Container) -> Result<Value> {
     let (state, status) = container.now()?;
     let mut value = json!({
-        "OciVersion": "1.2.0",
+        "OciVersion": "1.0.2",
         "Status": status.name(),
         "Running": status.lives(),
         "Paused": status == Status::Paused,

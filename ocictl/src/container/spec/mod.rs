@@ -15,8 +15,8 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use users::Identity;
 
-/// The version of the runtime specification that the text follows.
-const VERSION: &str = "1.2.0";
+/// The version of the runtime specification that the text follows: nothing newer is asked for, and older runtimes look at it.
+const VERSION: &str = "1.0.2";
 /// Where programs are looked for unless the image says otherwise.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Of `/proc` and `/sys`: nothing to see for a container (union of docker's and podman's lists).

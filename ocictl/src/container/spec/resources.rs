@@ -49,7 +49,8 @@ pub fn resources(options: &Options, facts: &Facts) -> Value {
             resources.insert(name.into(), Value::Object(value));
         }
     }
-    let pids = typed.pids.unwrap_or(PIDS);
+    // Without root there may be no cgroup that could be written to.
+    let pids = typed.pids.unwrap_or(if facts.rootless { 0 } else { PIDS });
     if pids != 0 {
         resources.insert("pids".into(), json!({ "limit": pids }));
     }
