@@ -349,7 +349,16 @@ impl<'a> Containers<'a> {
     /// Fails if something cannot be removed.
     pub fn sweep(&self) -> Result<usize> {
         let _guard = Lock::wait(&self.aside_folder().join(".lock"), false)?;
-        self.sweep_aside()
+        let swept = self.sweep_aside()?;
+        // Names whose makers died before they had a container.
+        for name in disk::names(&self.names_folder())? {
+            let owner = std::fs::read_link(self.names_folder().join(&name)).unwrap_or_default();
+            let owner = owner.to_string_lossy();
+            if !self.is_there(&owner) {
+                self.unclaim(&name, &owner)?;
+            }
+        }
+        Ok(swept)
     }
 
     fn sweep_aside(&self) -> Result<usize> {
