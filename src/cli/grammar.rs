@@ -1,5 +1,6 @@
 //! The grammar of the command line: runc's words, and crun's where they add something.
 
+mod deferred;
 mod update;
 
 pub use update::Update;
@@ -7,6 +8,7 @@ pub use update::Update;
 use super::quantity;
 use crate::cgroup::Reclaim;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use deferred::Deferred;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -73,38 +75,38 @@ pub enum Rootless {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Create a container; its program waits for start.
-    Create(Create),
+    Create(Deferred<Create>),
     /// Start the program of a created container.
-    Start(Start),
+    Start(Deferred<Start>),
     /// Create a container and run its program.
-    Run(Run),
+    Run(Deferred<Run>),
     /// Run another program in a container.
-    Exec(Exec),
+    Exec(Deferred<Exec>),
     /// Print the state of a container as JSON.
-    State(State),
+    State(Deferred<State>),
     /// Send a signal to a container.
-    Kill(Kill),
+    Kill(Deferred<Kill>),
     /// Delete a stopped container.
-    Delete(Delete),
+    Delete(Deferred<Delete>),
     /// List the containers.
     #[command(visible_alias = "ls")]
-    List(List),
+    List(Deferred<List>),
     /// Show the processes of a container.
-    Ps(Ps),
+    Ps(Deferred<Ps>),
     /// Tell what a container uses, and when its memory runs out.
-    Events(Events),
+    Events(Deferred<Events>),
     /// Stop every process of a container.
-    Pause(Pause),
+    Pause(Deferred<Pause>),
     /// Let a paused container go on.
-    Resume(Resume),
+    Resume(Deferred<Resume>),
     /// Change the limits of a container.
-    Update(Box<Update>),
+    Update(Box<Deferred<Update>>),
     /// Print what the runtime knows, as JSON.
     Features,
     /// Write a config.json to begin with.
-    Spec(Spec),
+    Spec(Deferred<Spec>),
     /// Print what create would do, step by step, and do nothing.
-    Plan(Plan),
+    Plan(Deferred<Plan>),
 }
 
 impl Verb {
@@ -335,7 +337,7 @@ pub struct Ps {
         required = true,
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        value_name = "ID [PS-OPTION]"
+        value_names = ["ID", "PS-OPTION"]
     )]
     pub words: Vec<String>,
 }
