@@ -15,7 +15,7 @@ use crate::container::state::Root;
 use crate::error::{Error, Result};
 use crate::log::{Destination, Format, Log};
 use crate::sys::own_binary;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use grammar::{Arguments, LogFormat, Verb};
 use rustix::io::Errno;
 use std::ffi::OsString;
@@ -112,6 +112,11 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::Resume(resume) => resources::resume(arguments, resume),
         Verb::Plan(plan) => diagnose::plan(arguments, plan, log),
     }
+}
+
+/// The grammar of the command line, from which the man pages and the completions are made.
+pub fn grammar() -> clap::Command {
+    Arguments::command()
 }
 
 /// The container that a verb is about.
