@@ -18,6 +18,16 @@ DESTDIR ?=
 PREFIX  ?= /usr/local
 ROUNDS  ?= 30
 
+# Where things are installed.
+BINDIR   = $(DESTDIR)$(PREFIX)/bin
+SHAREDIR = $(DESTDIR)$(PREFIX)/share
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
+MANUAL  := target/manual
+BASH_COMPLETION = $(SHAREDIR)/bash-completion/completions/corten
+ZSH_COMPLETION  = $(DESTDIR)$(ZSHDIR)/_corten
+FISH_COMPLETION = $(SHAREDIR)/fish/vendor_completions.d/corten.fish
+COMPLETIONS     = $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
+
 # What demo and tests run: the binary as it is shipped, or a peer by its path, to see what is wrong with a test.
 RUNTIME ?= $(CURDIR)/bin/corten
 export RUNTIME
@@ -74,6 +84,7 @@ test: build
 	    $(SAY) "cargo test --workspace (RUNTIME=$(RUNTIME))"; \
 	    cargo test --quiet --workspace --locked --no-fail-fast; \
 	fi
+	@$(MAKE) --no-print-directory package-test
 .PHONY: test
 
 ## conformance: a test for each clause of the specification (RUNTIME=..., COMPARE=1: runc and crun beside it, CASES="WORD...")
@@ -162,16 +173,51 @@ bench-engine: build
 	@benches/engine.py --rounds $(if $(filter $(ROUNDS),30),5,$(ROUNDS))
 .PHONY: bench-engine
 
-## install: copies the binaries to DESTDIR/PREFIX/bin (PREFIX=/usr/local), the clients' configurations to share/corten
-install: build
-	@$(SAY) "installing to $(DESTDIR)$(PREFIX)/bin"
-	@install -d $(DESTDIR)$(PREFIX)/bin
-	@install -m 0755 $(addprefix $(RELEASE)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin/
-	@install -d $(DESTDIR)$(PREFIX)/share/corten
-	@for file in contrib/*; do \
-	    sed 's|/usr/local/bin|$(PREFIX)/bin|' $$file >$(DESTDIR)$(PREFIX)/share/corten/$${file##*/}; \
-	done
+## manual: writes the man pages and the completions of bash, zsh and fish to target/manual
+manual:
+	@integration/setup.sh build
+	@$(SAY) "writing man pages and completions to $(MANUAL)"
+	@rm -rf $(MANUAL)
+	@cargo run --quiet --locked --package manual -- $(MANUAL)
+.PHONY: manual
+
+## install: binaries, man pages, completions and the clients' configurations, to DESTDIR/PREFIX (PREFIX=/usr/local)
+install: build manual install-files
 .PHONY: install
+
+# What was built, and nothing is built.
+install-files:
+	@$(SAY) "installing to $(DESTDIR)$(PREFIX)"
+	@install -d $(BINDIR) $(SHAREDIR)/corten $(SHAREDIR)/man/man8 $(dir $(COMPLETIONS))
+	@install -m 0755 $(addprefix $(RELEASE)/,$(PROGRAMS)) $(BINDIR)/
+	@install -m 0644 $(MANUAL)/man/man8/*.8 $(SHAREDIR)/man/man8/
+	@install -m 0644 $(MANUAL)/bash-completion/completions/corten $(BASH_COMPLETION)
+	@install -m 0644 $(MANUAL)/zsh/site-functions/_corten $(ZSH_COMPLETION)
+	@install -m 0644 $(MANUAL)/fish/vendor_completions.d/corten.fish $(FISH_COMPLETION)
+	@for file in contrib/*.* contrib/systemd/*; do \
+	    sed 's|/usr/local/bin|$(PREFIX)/bin|' $$file >$(SHAREDIR)/corten/$${file##*/}; \
+	done
+.PHONY: install-files
+
+## uninstall: removes what install has put there (the same DESTDIR and PREFIX)
+uninstall:
+	@$(SAY) "removing corten from $(DESTDIR)$(PREFIX)"
+	@rm -f $(addprefix $(BINDIR)/,$(PROGRAMS)) $(COMPLETIONS) $(SHAREDIR)/man/man8/corten.8 $(SHAREDIR)/man/man8/corten-*.8
+	@rm -rf $(SHAREDIR)/corten
+.PHONY: uninstall
+
+## deb: makes a Debian package in target/
+deb: build manual
+	@integration/setup.sh package
+	@$(SAY) "making the package"
+	@integration/deb.sh target
+.PHONY: deb
+
+## package-test: installs and removes corten below a scratch root, by make and as a Debian package
+package-test: build manual
+	@integration/setup.sh package
+	@integration/package.sh
+.PHONY: package-test
 
 ## clean: removes everything that was built
 clean:

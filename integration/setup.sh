@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what a purpose needs and this machine lacks; says nothing when all is there.
 #
-#   integration/setup.sh PURPOSE...      build | test | demo | check | bench | host | clients | newcomer | conformance | runtime-tools
+#   integration/setup.sh PURPOSE...      build | test | demo | check | package | bench | host | clients | newcomer | conformance |
+#                                       runtime-tools
 #
 # Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
 set -euo pipefail
@@ -12,6 +13,7 @@ packages_of() {
         test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 tar attr libcap2-bin crun runc docker-registry skopeo openssl libarchive-tools ;;
         demo)  echo busybox-static jq ;;
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
+        package) echo binutils dpkg-dev lintian man-db groff-base ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;
         conformance) echo iproute2 ;;
         runtime-tools) echo python3 python3-venv iproute2 git ;;
