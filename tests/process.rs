@@ -491,3 +491,22 @@ fn b19_callers_keyring_stays_when_it_is_asked_for() {
     let shown = bundle.run_with(&["--no-new-keyring"]).ok().stdout;
     assert!(!shown.contains(&format!("_ses.{}", bundle.id)), "{shown}");
 }
+
+#[test]
+fn null_stdio_is_the_device_of_the_container() {
+    if skip_on_peer("crun leaves the host's") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    let script = "for n in 0 2; do test /proc/self/fd/$n -ef /dev/null && echo own; done";
+    bundle.script(script);
+    let command = &mut bundle.run_command(&[]);
+    let output = command.stderr(std::process::Stdio::null()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "own\nown\n");
+    // A container without the device keeps what it was given.
+    bundle.unmount("/dev/pts").unmount("/dev/shm").unmount("/dev/mqueue").unmount("/dev");
+    let empty = bundle.rootfs().join("tmp");
+    bundle.mount("/dev", "bind", empty.to_str().unwrap(), &["bind"]);
+    bundle.script("cat; echo done");
+    assert_eq!(bundle.run().ok().stdout, "done\n");
+}

@@ -59,6 +59,7 @@ impl Init<'_> {
 
     /// Closes what leads out of the container now, and the rest when the program is executed.
     pub(super) fn close_descriptors(&mut self, from: u32) -> Result<(), Fault> {
+        super::stdio::reopen_null()?;
         self.rootfs = None;
         self.directory = None;
         self.mask = None;

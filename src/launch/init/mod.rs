@@ -11,6 +11,7 @@ mod mounts;
 mod namespaces;
 mod rootfs;
 mod scheduling;
+mod stdio;
 
 pub(super) use namespaces::{join_all, join_process, not_dumpable};
 pub(super) use scheduling::{set_io_priority, set_scheduler};
