@@ -6,6 +6,7 @@
 pub mod cgroup;
 pub mod cli;
 pub mod container;
+pub mod criu;
 pub mod dbus;
 pub mod errno;
 pub mod error;

@@ -224,7 +224,7 @@ fn below(root: &str, path: &str) -> String {
 }
 
 /// Undoes the octal escapes of the mount table: `\040` is a space.
-fn unescape(field: &str) -> String {
+pub(super) fn unescape(field: &str) -> String {
     if !field.contains('\\') {
         return field.to_owned();
     }

@@ -1,6 +1,7 @@
 //! What this machine offers and what the caller may do on it, asked once before anything is decided.
 
 pub mod cgroup;
+pub mod mounts;
 pub mod systemd;
 
 use crate::error::{Context, Result};
