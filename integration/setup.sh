@@ -10,7 +10,7 @@ set -euo pipefail
 packages_of() {
     case $1 in
         build) echo gcc libc6-dev musl-tools ;;
-        test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 tar attr libcap2-bin crun runc docker-registry skopeo openssl libarchive-tools ;;
+        test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 iptables tar attr libcap2-bin crun runc docker-registry skopeo openssl libarchive-tools ;;
         demo)  echo busybox-static jq ;;
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         package) echo binutils dpkg-dev lintian man-db groff-base ;;
@@ -99,6 +99,7 @@ install_packages "${wanted[@]}"
 for purpose in "$@"; do
     case $purpose in
         build) install_target ;;
+        test) "$(dirname "$0")/criu.sh" >/dev/null ;;
         check) install_lints ;;
     esac
 done

@@ -1,8 +1,10 @@
 //! The grammar of the command line: runc's words, and crun's where they add something.
 
+mod checkpoint;
 mod deferred;
 mod update;
 
+pub use checkpoint::{CgroupsMode, Checkpoint, Restore, Transfer};
 pub use update::Update;
 
 use super::quantity;
@@ -43,7 +45,7 @@ pub struct Arguments {
     /// Go on without cgroup permissions: true, false or auto.
     #[arg(id = "tolerate", long = "rootless", value_enum, default_value = "auto", value_name = "WHEN")]
     pub rootless: Rootless,
-    /// Accepted for callers of old runtimes.
+    /// The program of CRIU [default: criu].
     #[arg(long, global = true, hide = true, value_name = "PATH")]
     pub criu: Option<PathBuf>,
     /// What to do.
@@ -101,6 +103,10 @@ pub enum Verb {
     Resume(Deferred<Resume>),
     /// Change the limits of a container.
     Update(Box<Deferred<Update>>),
+    /// Write a container to files and end it.
+    Checkpoint(Box<Deferred<Checkpoint>>),
+    /// Make a container from the files of a checkpoint.
+    Restore(Box<Deferred<Restore>>),
     /// Print what the runtime knows, as JSON.
     Features,
     /// Write a config.json to begin with.
@@ -144,6 +150,8 @@ impl Verb {
             Self::Pause(pause) => ("pause", Some(&pause.id)),
             Self::Resume(resume) => ("resume", Some(&resume.id)),
             Self::Update(update) => ("update", Some(&update.id)),
+            Self::Checkpoint(checkpoint) => ("checkpoint", Some(&checkpoint.id)),
+            Self::Restore(restore) => ("restore", Some(&restore.id)),
             Self::Features => ("features", None),
             Self::Spec(_) => ("spec", None),
             Self::Plan(_) => ("plan", None),
@@ -428,6 +436,12 @@ mod tests {
             "corten pause --reclaim id",
             "corten pause --reclaim=50% id",
             "corten resume id",
+            "corten checkpoint --image-path /i --work-path /w --leave-running --file-locks id",
+            "corten checkpoint --empty-ns network --tcp-established --ext-unix-sk --shell-job id",
+            "corten checkpoint --pre-dump --parent-path ../p --status-fd -1 --page-server [::1]:9 id",
+            "corten checkpoint --network-lock skip --manage-cgroups-mode ignore --tcp-close id",
+            "corten restore --image-path /i --detach --pid-file /f --no-subreaper --bundle /b id",
+            "corten restore --lsm-profile apparmor:x --lsm-mount-context c --no-pivot -d -b /b id",
             "corten run -d --keep --no-subreaper --preserve-fds 2 id",
             "corten --root /r exec --process /p --detach --pid-file /f id",
             "corten exec -t -u 1000:1000 -e A=b -e C=d -g 5 -c CAP_KILL --cwd / id sh",

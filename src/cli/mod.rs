@@ -1,5 +1,6 @@
 //! The command line: the grammar, and one small function a verb, from what was typed to what is meant to the container.
 
+mod checkpoint;
 mod diagnose;
 mod exec;
 mod features;
@@ -26,12 +27,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 const ENTERING: [&str; 3] = ["create", "run", "exec"];
 
 /// Runs the command line; the exit code of the process.
-pub fn main(typed: Vec<OsString>) -> u8 {
+pub fn main(mut typed: Vec<OsString>) -> u8 {
     // Before anything else, which would all have to be done again.
     if let Err(error) = protect(&typed) {
         let _nobody_may_listen = writeln!(std::io::stderr(), "{error}");
         return 1;
     }
+    spell_out(&mut typed);
     let arguments = match Arguments::try_parse_from(&typed) {
         Ok(arguments) => arguments,
         Err(error) => return misunderstood(&error, &typed),
@@ -51,6 +53,14 @@ pub fn main(typed: Vec<OsString>) -> u8 {
     match act(&arguments, &log) {
         Ok(code) => code,
         Err(error) => report(&arguments.verb, &error, &log),
+    }
+}
+
+/// containerd gives one flag of `restore` with one dash, which Go's parsers take for two.
+fn spell_out(typed: &mut [OsString]) {
+    let flags = typed.iter_mut().skip_while(|word| *word != "restore");
+    for word in flags.filter(|word| *word == "-no-subreaper") {
+        *word = "--no-subreaper".into();
     }
 }
 
@@ -76,6 +86,10 @@ fn misunderstood(error: &clap::Error, typed: &[OsString]) -> u8 {
     let log = Log { destination, format, ..Log::default() };
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    if line.starts_with("a value is required") {
+        // By these words podman knows that there is such a flag.
+        let _nobody_may_listen = writeln!(std::io::stderr(), "flag needs an argument");
+    }
     let _stderr_has_it = log.error(line);
     1
 }
@@ -106,6 +120,8 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::Spec(spec) => inspect::spec(spec),
         Verb::Ps(ps) => inspect::ps(arguments, ps),
         Verb::Update(update) => resources::update(arguments, update, log),
+        Verb::Checkpoint(typed) => checkpoint::checkpoint(arguments, typed, log),
+        Verb::Restore(typed) => checkpoint::restore(arguments, typed, log),
         Verb::Features => features::features(),
         Verb::Events(events) => inspect::events(arguments, events),
         Verb::Pause(pause) => resources::pause(arguments, pause),

@@ -4,7 +4,6 @@
 //! a terminal that nobody reads, here or there, holds back its own direction and nothing else.
 
 use crate::error::{Context, Result};
-use crate::sys::terminal;
 use crate::sys::watch::watch;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -41,12 +40,11 @@ pub struct Console {
 }
 
 impl Console {
-    /// Receives the master, gives it our window's size and makes our terminal raw.
+    /// Takes the master, gives it our window's size and makes our terminal raw.
     ///
     /// # Errors
-    /// A master that did not come; a terminal of ours that cannot be made raw.
-    pub fn attach(socket: &OwnedFd) -> Result<Self> {
-        let master = terminal::receive_descriptor(socket.as_fd()).context(|| "receive the terminal")?;
+    /// A terminal of ours that cannot be made raw.
+    pub fn attach(master: OwnedFd) -> Result<Self> {
         rustix::io::ioctl_fionbio(&master, true).context(|| "the terminal")?;
         let mut console = Self {
             master,

@@ -30,6 +30,7 @@ use crate::spec::linux::NamespaceKind;
 use crate::spec::{self, Spec, State, Status};
 use crate::sys::procfs::Procfs;
 use rustix::fd::AsFd;
+use rustix::process::Pid;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -82,7 +83,7 @@ pub fn create(request: &Request<'_>) -> Result<()> {
             marker: Some(creation.container.directory.lock_marker()?),
         };
         let mut init = creation.launch(&decided, sockets)?;
-        creation.put_on_record(&init, request, Stage::Created)?;
+        creation.put_on_record(init.pid, request, Stage::Created)?;
         receivers.send(init.pidfd.as_fd())?;
         init.go()?;
         init.release();
@@ -120,7 +121,7 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
     if let (Some(foreground), Some(master)) = (foreground.as_mut(), &master) {
         foreground.attach(master)?;
     }
-    creation.put_on_record(&init, request, Stage::Running)?;
+    creation.put_on_record(init.pid, request, Stage::Running)?;
     receivers.send(init.pidfd.as_fd())?;
     creation.interrupts.check()?;
     let supervisor = mode.supervisor.filter(|_| decided.plan.notify);
@@ -145,7 +146,7 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
         let pid = init.pid.as_raw_nonzero().get();
         return relay.map_or(Ok(()), |relay| relay.await_ready(pid, init.pidfd.as_fd())).map(|()| 0);
     };
-    let code = foreground.attend(&init, relay);
+    let code = foreground.attend((init.pid, init.pidfd.as_fd()), relay);
     // Whom nobody attends must not live on.
     if !mode.keep || code.is_err() {
         delete::remove(&mut creation.container, true, request.log)?;
@@ -154,17 +155,17 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
 }
 
 /// All that is known before anything is done.
-struct Decided {
-    spec: Spec,
-    plan: Plan,
+pub(super) struct Decided {
+    pub(super) spec: Spec,
+    pub(super) plan: Plan,
     host: Host,
-    procfs: Procfs,
-    rootfs: String,
+    pub(super) procfs: Procfs,
+    pub(super) rootfs: String,
     no_new_keyring: bool,
 }
 
 impl Decided {
-    fn new(request: &Request<'_>) -> Result<Self> {
+    pub(super) fn new(request: &Request<'_>) -> Result<Self> {
         spec::validate::valid_id(request.options.id)?;
         let loaded = match request.config {
             Some(file) => spec::load_file(file)?,
@@ -189,13 +190,13 @@ impl Decided {
 }
 
 /// A container in the making. Dropped, it undoes what it did, in reverse, unless it was committed.
-struct Creation<'a> {
-    container: Container,
-    cgroup: Option<Guard>,
+pub(super) struct Creation<'a> {
+    pub(super) container: Container,
+    pub(super) cgroup: Option<Guard>,
     resctrl: Option<Group>,
     log: &'a Log,
     /// Whether init was there, so that its `poststop` hooks are due.
-    poststop: bool,
+    pub(super) poststop: bool,
     committed: bool,
     /// What may end the making.
     interrupts: Interrupts,
@@ -205,7 +206,7 @@ impl<'a> Creation<'a> {
     /// Writes the first record, then makes the cgroup (systemd's is made around init) and the class of service. Only then is the container known: whoever
     /// deletes it may kill what is in a cgroup that was found empty, and never what was in one that we have not looked at
     /// yet.
-    fn begin(decided: &Decided, request: &Request<'a>, directory: Directory) -> Result<Self> {
+    pub(super) fn begin(decided: &Decided, request: &Request<'a>, directory: Directory) -> Result<Self> {
         let mut creation = Self {
             container: Container { directory, record: first_record(decided, request) },
             cgroup: None,
@@ -249,7 +250,7 @@ impl<'a> Creation<'a> {
         // Init was there, also when a signal ended the wait for its first word.
         self.poststop = born.as_ref().map_or_else(|error| error.code() > 128, |_| true);
         let (init, mut report) = born?;
-        self.write_template(decided)?;
+        self.container.directory.write_template(&self.template(decided))?;
         if !matches!(report, None | Some(Report::Failed(_))) {
             id_maps::check(&plan.namespaces, init.pid, &decided.procfs)
                 .map_err(|error| error.context("config.json"))?;
@@ -291,7 +292,7 @@ impl<'a> Creation<'a> {
     }
 
     /// Runs hooks in the runtime's namespaces.
-    fn run_hooks(&self, hooks: &[Hook], state: &State) -> Result<()> {
+    pub(super) fn run_hooks(&self, hooks: &[Hook], state: &State) -> Result<()> {
         hooks::run(hooks, state, self.interrupts.descriptor()).map_err(|error| self.interrupts.explain(error))
     }
 
@@ -312,26 +313,32 @@ impl<'a> Creation<'a> {
         Birth { plan, cgroup, around, procfs, document, interrupts }.give(&mut prepared, sockets)
     }
 
-    /// Leaves what `exec` will need.
-    fn write_template(&self, decided: &Decided) -> Result<()> {
+    /// What `exec` will need.
+    pub(super) fn template<'b>(&self, decided: &'b Decided) -> Template<'b> {
         let resctrl = self.resctrl.as_ref().map_or_else(Vec::new, Group::directories);
-        let template = Template::new(&decided.spec, &decided.plan, decided.no_new_keyring, resctrl);
-        self.container.directory.write_template(&template)
+        Template::new(&decided.spec, &decided.plan, decided.no_new_keyring, resctrl)
     }
 
     /// Makes the container known.
-    fn put_on_record(&mut self, init: &Init, request: &Request<'_>, stage: Stage) -> Result<()> {
-        self.container.record.process = Some(Process::of(init.pid)?);
+    pub(super) fn put_on_record(&mut self, init: Pid, request: &Request<'_>, stage: Stage) -> Result<()> {
+        self.container.record.process = Some(Process::of(init)?);
         self.container.record.stage = stage;
         self.container.directory.write(&self.container.record)?;
         if let Some(path) = request.pid_file {
-            pid_file::write(path, init.pid.as_raw_nonzero().get())?;
+            pid_file::write(path, init.as_raw_nonzero().get())?;
         }
         Ok(())
     }
 
+    /// Puts a process that is not ours by birth into the cgroup and its class of service.
+    pub(super) fn take_in(&mut self, decided: &Decided, pid: Pid) -> Result<()> {
+        let Some(guard) = &mut self.cgroup else { return Err(Error::new("no cgroup was made")) };
+        guard.take_in(&decided.plan.cgroup, pid)?;
+        self.resctrl.as_ref().map_or(Ok(()), |group| group.attach(pid))
+    }
+
     /// The state as hooks in the runtime's namespaces read it; each hook has its own status.
-    fn state(&self, pid: Option<i32>) -> State {
+    pub(super) fn state(&self, pid: Option<i32>) -> State {
         let record = &self.container.record;
         State::new(&record.id, Status::Creating, pid, &record.bundle, record.annotations.clone())
     }
@@ -346,7 +353,7 @@ impl<'a> Creation<'a> {
     }
 
     /// Keeps the container, and lets others delete it.
-    fn commit(&mut self) -> Result<()> {
+    pub(super) fn commit(&mut self) -> Result<()> {
         self.container.directory.unlock()?;
         self.committed = true;
         if let Some(guard) = self.cgroup.take() {

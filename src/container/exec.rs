@@ -111,7 +111,7 @@ fn enter(container: &Container, init: &Process, request: Request<'_>) -> Result<
     }
     process.release();
     match foreground {
-        Some(foreground) => foreground.attend(&process, None),
+        Some(foreground) => foreground.attend((process.pid, process.pidfd.as_fd()), None),
         None => Ok(0),
     }
 }

@@ -4,10 +4,9 @@ use crate::container::console::Console;
 use crate::container::interrupts::ENDING;
 use crate::container::notify::Relay;
 use crate::error::{Context, Error, Result};
-use crate::launch::spawn::Init;
-use crate::sys::signals;
+use crate::sys::{signals, terminal};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
@@ -47,21 +46,29 @@ impl Foreground {
     /// # Errors
     /// A pty that did not come; a terminal of ours that cannot be made raw.
     pub fn attach(&mut self, socket: &OwnedFd) -> Result<()> {
-        self.console = Some(Console::attach(socket)?);
+        self.attach_master(terminal::receive_descriptor(socket.as_fd()).context(|| "receive the terminal")?)
+    }
+
+    /// Takes a terminal by its master.
+    ///
+    /// # Errors
+    /// A terminal of ours that cannot be made raw.
+    pub fn attach_master(&mut self, master: OwnedFd) -> Result<()> {
+        self.console = Some(Console::attach(master)?);
         Ok(())
     }
 
-    /// Attends the container until it ends, and passes on what it tells its supervisor: its exit code, or 128 and the signal that ended it.
+    /// Attends the container, whose init is our child, until it ends, and passes on what it tells its supervisor: its exit code, or 128 and the signal that ended it.
     ///
     /// # Errors
     /// Those of poll(2), read(2) and wait(2).
-    pub fn attend(mut self, init: &Init, relay: Option<Relay>) -> Result<u8> {
+    pub fn attend(mut self, (pid, pidfd): (Pid, BorrowedFd<'_>), relay: Option<Relay>) -> Result<u8> {
         self.relay = relay;
         loop {
             match self.next_signal()? {
                 None => self.poll()?,
                 Some(libc::SIGCHLD) => {
-                    if let Some(code) = reap(init.pid)? {
+                    if let Some(code) = reap(pid)? {
                         self.relay.iter_mut().for_each(Relay::pass_on);
                         self.show_the_rest()?;
                         return Ok(code);
@@ -74,7 +81,7 @@ impl Foreground {
                 }
                 Some(number) => {
                     // It may have ended this moment: then its SIGCHLD is next.
-                    let _may_be_gone = init.signal(number);
+                    let _may_be_gone = signals::send_to_child(pidfd, pid.as_raw_nonzero().get(), number);
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod birth;
+pub mod checkpoint;
 mod console;
 mod console_socket;
 pub mod create;
@@ -10,6 +11,7 @@ pub mod events;
 pub mod exec;
 mod foreground;
 mod hooks;
+mod images;
 mod interrupts;
 mod network;
 pub mod notify;
@@ -21,7 +23,9 @@ pub mod ps;
 pub mod record;
 mod resctrl;
 pub mod reservation;
+pub mod restore;
 pub mod signal;
+mod stage;
 pub mod start;
 pub mod state;
 pub mod unix_socket;

@@ -72,6 +72,11 @@ impl Root {
         }
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The directory of a container; nothing when it does not exist.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! From the plan to a process: the parent's side of the clone ([`spawn`]), the child's side ([`init`]) and the wire
 //! between them ([`protocol`]).
 
+pub mod binds;
 mod detour;
 pub mod hook;
 pub mod id_maps;
@@ -9,7 +10,7 @@ pub mod net_devices;
 pub mod outside;
 pub mod prepared;
 pub mod protocol;
-mod source_clone;
+pub mod source_clone;
 pub mod spawn;
 mod words;
 

@@ -10,7 +10,7 @@ use crate::plan::listener::Listener;
 use crate::plan::mounts::c_string;
 use crate::plan::namespaces::Namespaces;
 use crate::plan::step::{Action, Cover, Step};
-use crate::plan::{Options, Place, Plan, process};
+use crate::plan::{Options, Place, Plan, checkpoint, process};
 use crate::seccomp::Program;
 use crate::spec::linux::{Linux, NamespaceKind, PersonalityDomain};
 use crate::spec::scheduling::MemoryPolicy;
@@ -26,6 +26,9 @@ pub struct Template<'a> {
     pub process: Option<Cow<'a, Process>>,
     /// The kinds of namespaces that its configuration lists: all others are the runtime's.
     pub namespaces: Vec<NamespaceKind>,
+    /// Those of them that were there before the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined: Vec<NamespaceKind>,
     /// Whether init got its root by chroot(2), which no mount namespace tells of.
     pub chroot: bool,
     /// Whether init kept the session keyring of its creator.
@@ -48,6 +51,7 @@ impl<'a> Template<'a> {
         Self {
             process: spec.process.as_ref().map(Cow::Borrowed),
             namespaces: spec.linux.namespaces.iter().map(|namespace| namespace.kind).collect(),
+            joined: checkpoint::joined(&spec.linux.namespaces),
             chroot: plan.steps.iter().any(|step| matches!(step.action, Action::Chroot)),
             no_new_keyring,
             personality: spec.linux.personality.as_ref().map(|personality| personality.domain),
@@ -271,6 +275,7 @@ mod tests {
         let template = Template {
             process: None,
             namespaces: kinds,
+            joined: Vec::new(),
             chroot,
             no_new_keyring: false,
             personality: None,

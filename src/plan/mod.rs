@@ -6,6 +6,7 @@
 pub mod annotations;
 pub mod cgroup;
 mod cgroup_mounts;
+pub mod checkpoint;
 mod delegation;
 mod describe;
 mod details;

@@ -165,6 +165,14 @@ impl Attributes {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// With mount(8)'s meaning for bind mounts: once an option speaks of attributes, those of the source do not count.
+    pub fn exactly(&self) -> Self {
+        match self.is_empty() {
+            true => *self,
+            false => Self { clear: self.clear | (attribute::REMOUNTED & !self.set), ..*self },
+        }
+    }
 }
 
 /// The options of one mount, understood.

@@ -222,13 +222,17 @@ fn changed_by_sysctl(kind: NamespaceKind, linux: &Linux) -> bool {
 
 impl Join {
     fn of_process(kind: NamespaceKind, pid: i32) -> Self {
-        let file = match kind {
-            NamespaceKind::Network => "net",
-            NamespaceKind::Mount => "mnt",
-            other => other.word(),
-        };
-        let path = CString::new(format!("/proc/{pid}/ns/{file}")).unwrap_or_default();
+        let path = CString::new(format!("/proc/{pid}/ns/{}", file_name(kind))).unwrap_or_default();
         Self { kind, path, not_own: false, place: Place::property("linux.namespaces") }
+    }
+}
+
+/// What the kernel calls a kind below `/proc/PID/ns`.
+pub fn file_name(kind: NamespaceKind) -> &'static str {
+    match kind {
+        NamespaceKind::Network => "net",
+        NamespaceKind::Mount => "mnt",
+        other => other.word(),
     }
 }
 

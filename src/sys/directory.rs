@@ -2,7 +2,7 @@
 
 use super::procfs::Procfs;
 use super::result;
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::fs::{OFlags, RawDir};
 use rustix::io::{Errno, FdFlags};
 use std::mem::MaybeUninit;
@@ -82,6 +82,16 @@ pub fn is_open(number: u64) -> bool {
     let Ok(number) = libc::c_int::try_from(number) else { return false };
     // SAFETY: F_GETFD takes a number and reads no memory; one that is not open is answered with EBADF.
     unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
+}
+
+/// Takes a descriptor that the caller of this program has passed, close-on-exec from now on; nothing when it is not open.
+pub fn take_passed(number: i32) -> Option<OwnedFd> {
+    if number < 3 || !is_open(number as u64) {
+        return None;
+    }
+    // SAFETY: it is open, and the caller's: nothing of ours has this number, since he has named it before we opened any.
+    let taken = unsafe { OwnedFd::from_raw_fd(number) };
+    rustix::io::fcntl_setfd(&taken, FdFlags::CLOEXEC).ok().map(|()| taken)
 }
 
 /// Closes one by one what `close_all_but` closes, on kernels before Linux 5.9.

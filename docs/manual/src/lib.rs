@@ -28,6 +28,8 @@ const TEXTS: &[(&str, &str)] = &[
     ("pause", include_str!("../pages/pause.txt")),
     ("resume", include_str!("../pages/resume.txt")),
     ("update", include_str!("../pages/update.txt")),
+    ("checkpoint", include_str!("../pages/checkpoint.txt")),
+    ("restore", include_str!("../pages/restore.txt")),
     ("features", include_str!("../pages/features.txt")),
     ("spec", include_str!("../pages/spec.txt")),
     ("plan", include_str!("../pages/plan.txt")),

@@ -3,7 +3,7 @@
 //! runtime-spec config.md, "terminal"; pty(7).
 
 use super::Init;
-use super::mounts::clone_tree;
+use crate::launch::binds::clone_tree;
 use crate::launch::protocol::{Fault, Reason};
 use crate::sys::mount::{self, DescriptorPath};
 use crate::sys::rootfs::file_type;

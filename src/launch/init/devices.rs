@@ -1,7 +1,7 @@
 //! Device nodes and symlinks of `/dev`.
 
 use super::Init;
-use super::mounts::clone_tree;
+use crate::launch::binds::clone_tree;
 use crate::launch::protocol::{self, Fault, Reason, Report};
 use crate::plan::step::{Device, Symlink};
 use crate::sys::mount::{self, DescriptorPath};

@@ -2,6 +2,7 @@
 //! inside the root. With the old API it is mount(2) on the path of a descriptor.
 
 use super::Init;
+use crate::launch::binds::{clone_tree, set_attributes};
 use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::mount_options::{Attributes, attribute, old_flags};
 use crate::plan::step::{Bind, Fallback, Filesystem, Kind, Mount};
@@ -10,12 +11,9 @@ use crate::sys::rootfs::{Missing, Rootfs, is_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use std::ffi::CStr;
 use std::io::Write;
-
-/// What a bind mount decides anew when an option speaks of its attributes, beside the access times.
-const EXACT: u64 = attribute::REMOUNTED;
 
 impl Init<'_> {
     /// Makes one mount of the plan.
@@ -219,8 +217,7 @@ impl Init<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let exact = Attributes { clear: wanted.clear | (EXACT & !wanted.set), ..*wanted };
-        match self.apply(mount, target, &exact, false) {
+        match self.apply(mount, target, &wanted.exactly(), false) {
             Err(fault) if fault.errno == Errno::PERM.raw_os_error() => {
                 match self.apply(mount, target, wanted, false) {
                     Err(fault) if fault.errno == Errno::PERM.raw_os_error() && wanted.clear != 0 => {
@@ -247,15 +244,7 @@ impl Init<'_> {
         if !self.prepared.new_mount_api {
             return self.apply_old(target, wanted, recursive);
         }
-        // The access-time field is set as a whole: the kernel wants all of it in `clear`.
-        let times = attribute::ATIME;
-        let speaks_of_times = wanted.atime && (wanted.set | wanted.clear) & times != 0;
-        let attributes = mount::Attributes {
-            set: wanted.set,
-            clear: (wanted.clear & !times) | if speaks_of_times { times } else { 0 },
-            ..mount::Attributes::default()
-        };
-        Ok(mount::set_attributes(mount, &attributes, recursive)?)
+        Ok(set_attributes(mount, wanted, recursive)?)
     }
 
     /// A bind remount, which sets all flags at once: those that the mount has are read first. The plan has refused
@@ -293,14 +282,6 @@ fn with_source(bind: &Bind, open: impl Fn(&CStr) -> Result<OwnedFd, Errno>) -> R
         (answer, _) => answer,
     };
     opened.map_err(|errno| Reason::Source.fault(errno))
-}
-
-/// A detached copy of what `path` names.
-pub(super) fn clone_tree(directory: BorrowedFd<'_>, path: &CStr, recursive: bool) -> Result<OwnedFd, Errno> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-    flags.set(OpenTreeFlags::AT_EMPTY_PATH, path.is_empty());
-    rustix::mount::open_tree(directory, path, flags)
 }
 
 /// The label of a file system that takes it as an extended attribute. Descriptors of paths alone have none: hence the path.

@@ -1,7 +1,7 @@
 //! The root file system: taken, restricted, entered.
 
 use super::Init;
-use super::mounts::clone_tree;
+use crate::launch::binds::clone_tree;
 use crate::launch::protocol::{Fault, Reason};
 use crate::plan::step::Cover;
 use crate::sys::mount::{self, Attributes, DescriptorPath};

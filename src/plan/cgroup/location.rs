@@ -110,6 +110,14 @@ impl Location {
         Ok(self)
     }
 
+    /// The directory that is frozen: that of the v1 freezer, else the unified one.
+    pub fn freezer(&self) -> Option<&str> {
+        match self.index_of("freezer") {
+            Some(index) => Some(&self.directories[index].path),
+            None => self.unified().map(|directory| directory.path.as_str()),
+        }
+    }
+
     /// The cgroup of a process that is in this one or below, by the line of the unified hierarchy in its
     /// `/proc/PID/cgroup`; its paths begin where the mount point does.
     pub fn of_process(mut self, table: &str) -> Self {

@@ -1,0 +1,227 @@
+//! `checkpoint`: CRIU writes a container to files. What is restored from them is in `restore.rs`.
+
+mod support;
+
+use serde_json::{Value, json};
+use std::fs;
+use support::{Bundle, criu, leaks, runtime, skip_on_peer};
+
+/// A container that counts in a file every few milliseconds.
+fn counter() -> Bundle {
+    Bundle::sh("n=0; while :; do n=$((n+1)); echo $n > /n; usleep 2000; done")
+}
+
+/// One whose counter goes over a TCP connection inside.
+fn talker() -> Bundle {
+    let script = "sleep 1000 | nc -l -p 77 > /n & usleep 300000; n=0; \
+                  while :; do n=$((n+1)); echo $n; usleep 2000; done | nc 127.0.0.1 77";
+    let bundle = Bundle::sh(script);
+    std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/nc")).unwrap();
+    bundle
+}
+
+fn count(bundle: &Bundle) -> String {
+    fs::read_to_string(bundle.rootfs().join("n")).unwrap_or_default()
+}
+
+#[track_caller]
+fn await_progress(bundle: &Bundle) {
+    let before = count(bundle);
+    runtime::eventually(|| count(bundle) != before, || format!("progress beyond {before:?}"));
+}
+
+#[test]
+fn checkpoint_writes_images_and_ends_the_container() {
+    let Some(_) = criu::find() else { return };
+    let mut bundle = counter();
+    let path = bundle.host_script("stopped", &format!("cat > {:?}", bundle.dir.join("stopped.json")));
+    bundle.push("/hooks/poststop", json!({ "path": path }));
+    bundle.run_detached();
+    await_progress(&bundle);
+    let outcome = bundle.checkpoint(&[]).ok();
+    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
+    leaks::assert_nothing_left(&bundle);
+    for name in ["inventory.img", "pstree.img", "descriptors.json", "dump.log"] {
+        assert!(fs::exists(bundle.dir.join("images").join(name)).unwrap(), "{name}");
+    }
+    let state: Value = serde_json::from_slice(&fs::read(bundle.dir.join("stopped.json")).unwrap()).unwrap();
+    assert_eq!(state["status"], "stopped", "its poststop hooks have run");
+}
+
+#[test]
+fn container_that_is_left_running_goes_on() {
+    let Some(_) = criu::find() else { return };
+    let bundle = counter();
+    bundle.run_detached();
+    await_progress(&bundle);
+    bundle.checkpoint(&["--leave-running"]).ok();
+    assert_eq!(bundle.status(), "running");
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn failed_checkpoint_quotes_criu_and_the_container_goes_on() {
+    let Some(_) = criu::find() else { return };
+    if skip_on_peer("runc says: criu failed: type DUMP errno 0") {
+        return;
+    }
+    let bundle = talker();
+    bundle.run_detached();
+    await_progress(&bundle);
+    let outcome = bundle.checkpoint(&["--work-path", "work"]);
+    let words = "Connected TCP socket, consider using --tcp-established option.";
+    let outcome = outcome.fails(&format!("checkpoint {}: criu: (criu/sk-inet.c:", bundle.id)).fails(words);
+    let log = bundle.dir.join("work/dump.log");
+    assert!(outcome.stderr.contains(&format!("  hint: the log of criu is {}\n", log.display())));
+    assert!(fs::read_to_string(log).unwrap().contains(words));
+    assert_eq!(bundle.status(), "running");
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn settings_of_criu_come_from_the_file_that_the_annotation_names() {
+    let Some(_) = criu::find() else { return };
+    let mut bundle = talker();
+    let file = bundle.dir.join("criu.conf");
+    fs::write(&file, "tcp-established\n").unwrap();
+    bundle.set("/annotations", json!({ "org.criu.config": file }));
+    bundle.run_detached();
+    await_progress(&bundle);
+    bundle.checkpoint(&["--leave-running"]).ok();
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn paused_container_is_dumped_as_well() {
+    let Some(_) = criu::find() else { return };
+    let bundle = counter();
+    bundle.run_detached();
+    await_progress(&bundle);
+    bundle.call(&["pause", &bundle.id]).ok();
+    bundle.checkpoint(&["--leave-running"]).ok();
+    assert_eq!(bundle.status(), "paused");
+    bundle.checkpoint(&[]).ok();
+    leaks::assert_nothing_left(&bundle);
+    bundle.restore(&["--detach"]).ok();
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn checkpoint_says_what_state_forbids_it() {
+    if skip_on_peer("runc's words begin with a capital") || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let bundle = Bundle::sleeper();
+    bundle.checkpoint(&[]).fails("container does not exist");
+    bundle.create().ok();
+    bundle.checkpoint(&[]).fails("container cannot be checkpointed in created state");
+    bundle.start().ok();
+    bundle.kill("KILL").ok();
+    bundle.await_death(bundle.pid());
+    bundle.checkpoint(&[]).fails("container cannot be checkpointed in stopped state");
+    assert!(!fs::exists(bundle.dir.join("images")).unwrap(), "nothing was made for nothing");
+    bundle.delete().ok();
+}
+
+#[test]
+fn a_criu_that_cannot_be_used_is_told_of() {
+    if skip_on_peer("runc ignores --criu") || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let bundle = Bundle::sleeper();
+    bundle.run_detached();
+    let old = bundle.host_script("old", "exit 1");
+    for (program, words) in [
+        ("no-such-criu", "no-such-criu: executable file not found in $PATH"),
+        ("/nowhere/criu", "/nowhere/criu: missing"),
+        (old.as_str(), "criu ended without an answer"),
+    ] {
+        bundle.checkpoint(&["--criu", program]).fails(words);
+        assert!(!fs::exists(bundle.dir.join("images")).unwrap(), "what was made is removed");
+    }
+    assert_eq!(bundle.status(), "running");
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn flags_are_checked_before_anything_is_done() {
+    if skip_on_peer("other words") {
+        return;
+    }
+    let bundle = Bundle::sleeper();
+    bundle.run_detached();
+    for (flags, words) in [
+        (&["--page-server", "localhost"][..], "write ADDRESS:PORT"),
+        (&["--empty-ns", "user"][..], "invalid value 'user'"),
+        (&["--manage-cgroups-mode", "hard"][..], "invalid value 'hard'"),
+        (&["--network-lock", "no"][..], "invalid value 'no'"),
+        (&["--status-fd", "99"][..], "--status-fd: descriptor 99 is not open"),
+        (&["--parent-path", "/images"][..], "--parent-path must be relative"),
+    ] {
+        bundle.checkpoint(flags).fails(words);
+    }
+    if rustix::process::geteuid().is_root() {
+        bundle.checkpoint(&["--parent-path", "../no"]).fails("--parent-path ../no");
+    }
+    assert!(!fs::exists(bundle.dir.join("images")).unwrap());
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn pre_dumps_build_on_one_another_where_the_kernel_tracks_memory() {
+    let Some(_) = criu::find() else { return };
+    if skip_on_peer("other words") {
+        return;
+    }
+    let bundle = counter();
+    bundle.run_detached();
+    await_progress(&bundle);
+    let outcome = bundle.checkpoint(&["--pre-dump"]);
+    if !criu::has("mem_dirty_track") {
+        outcome.fails("--pre-dump: criu cannot track changes of memory here");
+        assert!(!fs::exists(bundle.dir.join("images")).unwrap(), "what was made is removed");
+        bundle.kill_and_delete();
+        return;
+    }
+    outcome.ok();
+    fs::rename(bundle.dir.join("images"), bundle.dir.join("first")).unwrap();
+    assert!(fs::exists(bundle.dir.join("first/pages-1.img")).unwrap());
+    assert_eq!(bundle.status(), "running");
+    bundle.checkpoint(&["--parent-path", "../first"]).ok();
+    assert!(bundle.dir.join("images/parent").is_symlink());
+    bundle.restore(&["--detach"]).ok();
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn memory_goes_to_a_page_server() {
+    let Some(program) = criu::find() else { return };
+    let bundle = counter();
+    bundle.run_detached();
+    await_progress(&bundle);
+    let pages = bundle.dir.join("pages");
+    fs::create_dir(&pages).unwrap();
+    let mut server = std::process::Command::new(program);
+    let port = 20_000 + std::process::id() % 20_000;
+    server.args(["page-server", "--address", "127.0.0.1", "--port", &port.to_string(), "-D"]).arg(&pages);
+    let server = bundle.begin(server.args(["-v4", "-o", "log"]));
+    let listening = format!(":{port:04X} 00000000:0000 0A");
+    let is_open = || fs::read_to_string("/proc/net/tcp").unwrap().contains(&listening);
+    runtime::eventually(is_open, || "the port is open".into());
+    bundle.checkpoint(&["--leave-running", "--page-server", &format!("127.0.0.1:{port}")]).ok();
+    server.finish().ok();
+    let names = |directory| -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let sent = names(&pages);
+    assert!(sent.iter().any(|name| name.starts_with("pages-")), "{sent:?}");
+    assert!(!fs::exists(bundle.dir.join("images/pages-1.img")).unwrap());
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
