@@ -107,6 +107,8 @@ pub enum Verb {
     Checkpoint(Box<Deferred<Checkpoint>>),
     /// Make a container from the files of a checkpoint.
     Restore(Box<Deferred<Restore>>),
+    /// Add mounts to a container that runs, or remove them.
+    Mounts(Deferred<Mounts>),
     /// Print what the runtime knows, as JSON.
     Features,
     /// Write a config.json to begin with.
@@ -152,6 +154,7 @@ impl Verb {
             Self::Update(update) => ("update", Some(&update.id)),
             Self::Checkpoint(checkpoint) => ("checkpoint", Some(&checkpoint.id)),
             Self::Restore(restore) => ("restore", Some(&restore.id)),
+            Self::Mounts(mounts) => ("mounts", Some(&mounts.id)),
             Self::Features => ("features", None),
             Self::Spec(_) => ("spec", None),
             Self::Plan(_) => ("plan", None),
@@ -379,6 +382,27 @@ pub struct Pause {
 pub struct Resume {
     /// The container.
     pub id: String,
+}
+
+/// `mounts`.
+#[derive(Debug, Args)]
+pub struct Mounts {
+    /// What to do.
+    #[arg(value_enum, value_name = "add|remove")]
+    pub change: MountsChange,
+    /// The container.
+    pub id: String,
+    /// The mounts, as in config.json; - for standard input. To remove them, destinations are enough.
+    pub file: String,
+}
+
+/// Whether mounts come or go.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum MountsChange {
+    /// They come.
+    Add,
+    /// They go.
+    Remove,
 }
 
 /// `spec`.

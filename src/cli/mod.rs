@@ -122,6 +122,7 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::Update(update) => resources::update(arguments, update, log),
         Verb::Checkpoint(typed) => checkpoint::checkpoint(arguments, typed, log),
         Verb::Restore(typed) => checkpoint::restore(arguments, typed, log),
+        Verb::Mounts(typed) => resources::mounts(arguments, typed, log),
         Verb::Features => features::features(),
         Verb::Events(events) => inspect::events(arguments, events),
         Verb::Pause(pause) => resources::pause(arguments, pause),

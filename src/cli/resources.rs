@@ -1,8 +1,8 @@
 //! update, pause, resume: what a container may use of the machine, now.
 
-use super::grammar::{Arguments, Pause, Resume, Update};
+use super::grammar::{Arguments, Mounts, MountsChange, Pause, Resume, Update};
 use super::open;
-use crate::container::{pause, update};
+use crate::container::{mounts, pause, update};
 use crate::error::{Context, Error, Result};
 use crate::log::Log;
 use crate::spec::resources::{BlockIo, Cpu, Memory, Pids, Resources};
@@ -38,15 +38,32 @@ pub fn update(arguments: &Arguments, typed: &Update, log: &Log) -> Result<u8> {
     Ok(0)
 }
 
+/// Adds mounts to a container, or removes them.
+pub fn mounts(arguments: &Arguments, typed: &Mounts, log: &Log) -> Result<u8> {
+    let container = open(arguments, &typed.id)?;
+    let bytes = read_file(&typed.file).context(|| typed.file.clone())?;
+    let adds = matches!(typed.change, MountsChange::Add);
+    let (mounts, warnings) = spec::load::mounts_from(&bytes, &typed.file)?;
+    for warning in &warnings {
+        log.warning(warning)?;
+    }
+    let change = if adds { mounts::add } else { mounts::remove };
+    change(&container, &mounts).map_err(|error| error.context(typed.file.clone()))?;
+    Ok(0)
+}
+
 /// Reads the document of `--resources`.
 fn read(file: &str) -> Result<LoadedResources> {
-    let mut bytes = Vec::new();
-    if file == "-" {
-        std::io::stdin().read_to_end(&mut bytes).context(|| "--resources: standard input")?;
-    } else {
-        bytes = std::fs::read(file).context(|| format!("--resources {file}"))?;
-    }
+    let bytes = read_file(file).context(|| format!("--resources {file}"))?;
     spec::load::resources_from(&bytes, "--resources")
+}
+
+fn read_file(file: &str) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match file {
+        "-" => std::io::stdin().read_to_end(&mut bytes).map(|_| bytes),
+        file => std::fs::read(file),
+    }
 }
 
 /// The resources that the options stand for; those that are not given stay as they are.

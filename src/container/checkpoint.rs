@@ -49,6 +49,13 @@ pub struct Request<'a> {
 pub fn checkpoint(container: &mut Container, mut request: Request<'_>) -> Result<()> {
     check(container)?;
     let lock = container.directory.lock()?;
+    if let Some(added) = container.record.mounts.iter().find(|added| added.bind) {
+        return Err(Error::new(format!(
+            "{:?} was added on {:?}, where no restore would find it",
+            added.source, added.destination
+        ))
+        .hint("take it away with mounts remove"));
+    }
     let images = Images::open(request.images, request.work, true)?;
     if let Err(error) = dump(container, &mut request, &images) {
         images.remove_empty();

@@ -420,6 +420,7 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
         annotations: spec.annotations.clone(),
         poststart: spec.hooks.poststart.clone(),
         poststop: spec.hooks.poststop.clone(),
+        mounts: Vec::new(),
         start: Start {
             program: spec.process.as_ref().and_then(|process| process.args.first().cloned()),
             first,

@@ -208,7 +208,7 @@ impl Decided {
 }
 
 /// Whether we are in the user namespace of init.
-fn shares_user_namespace(init: i32) -> Result<bool> {
+pub(super) fn shares_user_namespace(init: i32) -> Result<bool> {
     let inode = |of: &str| {
         let path = format!("/proc/{of}/ns/user");
         rustix::fs::stat(path.as_str()).map(|stat| stat.st_ino).context(|| path)

@@ -13,6 +13,7 @@ mod foreground;
 mod hooks;
 mod images;
 mod interrupts;
+pub mod mounts;
 mod network;
 pub mod notify;
 pub mod pause;

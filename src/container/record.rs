@@ -53,9 +53,23 @@ pub struct Record {
     /// `hooks.poststop`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub poststop: Vec<Hook>,
+    /// What `mounts add` has mounted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<Added>,
     /// What `start` needs to explain a failure of init.
     #[serde(default)]
     pub start: Start,
+}
+
+/// A mount that was added to a container that runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Added {
+    /// Where it is in the container.
+    pub destination: String,
+    /// What it shows.
+    pub source: String,
+    /// Whether that is a part of the host's tree.
+    pub bind: bool,
 }
 
 /// The steps of init after the start, in words, the program, and the agent that must hear of it.

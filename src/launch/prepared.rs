@@ -5,6 +5,7 @@ use crate::plan::step::{Action, Hook, HookEnvironment};
 use crate::plan::strings::StringList;
 use crate::sys::exec::StringArray;
 use crate::sys::filter::Instruction;
+use rustix::fd::OwnedFd;
 use std::ffi::CStr;
 
 /// The longest `HOME=` entry that is looked up in a container, with its NUL.
@@ -27,6 +28,8 @@ pub struct Prepared {
     pub ignored_signals: u64,
     /// Whether the machine has the new mount API.
     pub new_mount_api: bool,
+    /// Room for what the steps have mounted or unmounted, with their numbers, where that may have to be put back.
+    pub changed: Vec<(OwnedFd, u16)>,
 }
 
 /// A hook as execve(2) wants it.
@@ -65,6 +68,7 @@ impl Prepared {
             filter: plan.seccomp.as_ref().map(|program| (instructions(program), program.flags)),
             ignored_signals,
             new_mount_api,
+            changed: Vec::with_capacity(if plan.all_or_none { plan.steps.len() } else { 0 }),
         }
     }
 

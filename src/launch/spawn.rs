@@ -113,6 +113,12 @@ impl Init {
         signals::send_to_child(self.pidfd.as_fd(), self.pid.as_raw_nonzero().get(), number)
     }
 
+    /// Lets init see the end of its socket, and waits until it has put back what it must.
+    pub fn abandon(&self) {
+        let _may_be_gone = rustix::net::shutdown(&self.channel, rustix::net::Shutdown::Both);
+        self.wait();
+    }
+
     /// Leaves init alone from now on: it is on record.
     pub fn release(&mut self) {
         self.released = true;

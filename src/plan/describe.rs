@@ -71,6 +71,7 @@ impl Action {
             Self::MountAttributes { target, set } => {
                 write!(out, "make {} {}", inside(target), names(*set))
             }
+            Self::Unmount(target) => write!(out, "unmount {}", inside(target)),
             Self::Device(device) => device.fmt(out),
             Self::Symlink(link) => {
                 write!(out, "link {} to {}", below(&link.parent, &link.name), path(&link.target))

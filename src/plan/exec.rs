@@ -29,6 +29,9 @@ pub struct Template<'a> {
     /// Those of them that were there before the container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined: Vec<NamespaceKind>,
+    /// `linux.mountLabel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_label: Option<String>,
     /// Whether init got its root by chroot(2), which no mount namespace tells of.
     pub chroot: bool,
     /// Whether init kept the session keyring of its creator.
@@ -52,6 +55,7 @@ impl<'a> Template<'a> {
             process: spec.process.as_ref().map(Cow::Borrowed),
             namespaces: spec.linux.namespaces.iter().map(|namespace| namespace.kind).collect(),
             joined: checkpoint::joined(&spec.linux.namespaces),
+            mount_label: spec.linux.mount_label.clone(),
             chroot: plan.steps.iter().any(|step| matches!(step.action, Action::Chroot)),
             no_new_keyring,
             personality: spec.linux.personality.as_ref().map(|personality| personality.domain),
@@ -198,6 +202,7 @@ impl Plan {
             listener: template.listener.map(Cow::into_owned),
             terminal: process.terminal,
             notify: false,
+            all_or_none: false,
             warnings: Vec::new(),
         };
         plan.join_cgroup(Some(process), affinity(process), host);
@@ -276,6 +281,7 @@ mod tests {
             process: None,
             namespaces: kinds,
             joined: Vec::new(),
+            mount_label: None,
             chroot,
             no_new_keyring: false,
             personality: None,

@@ -13,6 +13,7 @@ mod details;
 pub mod devices;
 pub mod exec;
 pub mod listener;
+pub mod live_mounts;
 pub mod mount_options;
 pub mod mounts;
 pub mod namespaces;
@@ -106,6 +107,8 @@ pub struct Plan {
     pub terminal: bool,
     /// Whether the program finds a socket in `NOTIFY_SOCKET`.
     pub notify: bool,
+    /// Whether mounts are put back unless all steps work: in a container that runs.
+    pub all_or_none: bool,
     /// What the user should know and what does not stop the container.
     pub warnings: Vec<String>,
 }
@@ -146,6 +149,7 @@ impl Plan {
             seccomp,
             listener,
             terminal: spec.process.as_ref().is_some_and(|process| process.terminal),
+            all_or_none: false,
             warnings: Vec::new(),
         };
         notify::decide(&mut plan, &mut options, spec);

@@ -3,7 +3,7 @@
 
 use super::explain::{explain, push_key};
 use super::keys::{Findings, Lenient};
-use super::{Process, Resources, Spec, validate};
+use super::{Mount, Process, Resources, Spec, validate};
 use crate::error::{Context, Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Deserializer as Json, Value};
@@ -126,6 +126,14 @@ pub fn process_from(bytes: &[u8], name: &str) -> Result<LoadedProcess> {
 pub fn resources_from(bytes: &[u8], name: &str) -> Result<LoadedResources> {
     let (resources, warnings) = judge(bytes, name, |_: &Resources| Ok(Vec::new()))?;
     Ok(LoadedResources { resources, warnings })
+}
+
+/// Judges the bytes of a document of the verb `mounts`: a list of mounts.
+///
+/// # Errors
+/// The first thing that is wrong; places begin at the list: `[0].destination: …`.
+pub fn mounts_from(bytes: &[u8], name: &str) -> Result<(Vec<Mount>, Vec<String>)> {
+    judge(bytes, name, |mounts: &Vec<Mount>| validate::mounts_alone(mounts))
 }
 
 /// Reads a document of the runtime's own state that holds parts of a `config.json`: by the very code that reads those, so

@@ -79,6 +79,11 @@ impl DescriptorPath {
         Self { bytes }
     }
 
+    /// The path below a `/proc` that the caller is in.
+    pub fn below_proc(&self) -> &CStr {
+        CStr::from_bytes_until_nul(self.bytes.get(6..).unwrap_or_default()).unwrap_or(c"")
+    }
+
     /// The path as a C string.
     pub fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")

@@ -78,9 +78,20 @@ impl Rootfs {
     /// # Errors
     /// `ELOOP`: one does; otherwise as [`Rootfs::resolve`], and `EAGAIN` after a race with a rename.
     pub fn resolve_plain(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+        self.open_plain(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC)
+    }
+
+    /// A file of any kind that no symlink leads to.
+    ///
+    /// # Errors
+    /// As [`Rootfs::resolve_plain`].
+    pub fn resolve_plain_any(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+        self.open_plain(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC)
+    }
+
+    fn open_plain(&self, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.is_empty() { c"." } else { path };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
             Err(Errno::NOSYS) => walker::open(self.root.as_fd(), path, flags, None, 0),
             answer => answer,

@@ -30,6 +30,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("update", include_str!("../pages/update.txt")),
     ("checkpoint", include_str!("../pages/checkpoint.txt")),
     ("restore", include_str!("../pages/restore.txt")),
+    ("mounts", include_str!("../pages/mounts.txt")),
     ("features", include_str!("../pages/features.txt")),
     ("spec", include_str!("../pages/spec.txt")),
     ("plan", include_str!("../pages/plan.txt")),

@@ -7,6 +7,7 @@ mod devices;
 mod handover;
 mod hooks;
 mod identity;
+mod live;
 mod mounts;
 mod namespaces;
 mod rootfs;
@@ -116,6 +117,7 @@ impl<'a> Init<'a> {
             self.step = index as u16;
             if let Err(fault) = self.act(&step.action) {
                 let failure = Failure { step: self.step, fault };
+                self.put_back();
                 protocol::send(self.channel.as_fd(), &Report::Failed(failure));
                 return;
             }
@@ -178,6 +180,7 @@ impl<'a> Init<'a> {
             Action::PrivateParent(path) => self.make_parent_private(path),
             Action::Rootfs { path, attach } => self.take_rootfs(path, *attach),
             Action::Mount(mount) => self.mount(mount),
+            Action::Unmount(target) => self.unmount(target),
             Action::MountAttributes { target, set } => self.set_mount_attributes(target, *set),
             Action::Device(device) => self.make_device(device),
             Action::Symlink(link) => self.make_link(link),
@@ -208,6 +211,7 @@ impl<'a> Init<'a> {
             _ => {}
         }
         if !protocol::await_go(self.channel.as_fd()) {
+            self.put_back();
             clone::exit(1);
         }
         Ok(())

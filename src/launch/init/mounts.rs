@@ -36,6 +36,8 @@ impl Init<'_> {
             // Mounted on the root itself: from now on that is the root.
             self.rootfs = Some(Rootfs::new(attached));
             self.directory = None;
+        } else {
+            self.remember(attached);
         }
         Ok(())
     }

@@ -90,6 +90,8 @@ pub enum Action {
     },
     /// A mount of `config.json`, or one that the runtime makes for it.
     Mount(Box<Mount>),
+    /// Takes away what is mounted at a place below the root file system.
+    Unmount(CString),
     /// Changes attributes of what is mounted at a place: `MOUNT_ATTR_*` to set.
     MountAttributes {
         /// The place below the root file system.

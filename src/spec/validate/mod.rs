@@ -12,6 +12,8 @@ mod process;
 mod scheduling;
 mod sysctl;
 
+pub use mounts::mounts_alone;
+
 use super::Spec;
 use super::linux::NamespaceKind;
 use crate::error::{Error, Result};

@@ -8,7 +8,20 @@ use crate::spec::mounts::Mount;
 
 pub(super) fn mounts(spec: &Spec, warnings: &mut Vec<String>) -> Result<()> {
     let has_user_namespace = spec.linux.namespace(NamespaceKind::User).is_some();
-    for (index, mount) in spec.mounts.iter().enumerate() {
+    list(&spec.mounts, has_user_namespace, warnings)
+}
+
+/// Mounts without a configuration around them.
+///
+/// # Errors
+/// As those of a configuration.
+pub fn mounts_alone(mounts: &[Mount]) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    list(mounts, false, &mut warnings).map(|()| warnings)
+}
+
+fn list(mounts: &[Mount], has_user_namespace: bool, warnings: &mut Vec<String>) -> Result<()> {
+    for (index, mount) in mounts.iter().enumerate() {
         let destination = &mount.destination;
         if destination.is_empty() {
             return Err(wrong(format_args!("mounts[{index}].destination"), "missing"));
