@@ -6,7 +6,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use support::holder::Holder;
-use support::{Bundle, probe, runtime, skip_on_peer};
+use support::{Bundle, leaks, probe, runtime, skip_on_peer};
 
 /// Name in `/proc/PID/ns`, name in config.json, option of unshare(1).
 const KINDS: [(&str, &str, &str); 8] = [
@@ -259,6 +259,22 @@ fn time_offsets_shift_the_clocks_of_a_new_time_namespace() {
     let words: Vec<&str> = output.split_whitespace().collect();
     assert_eq!(words[..6], ["monotonic", "-5", "7", "boottime", "1000000", "0"]);
     assert!(words[6].parse::<f64>().unwrap() > 1_000_000.0, "{output}");
+}
+
+#[test]
+fn time_offsets_are_set_where_a_user_namespace_is_joined() {
+    if skip_on_peer("runc 1.1 has no time namespaces") {
+        return;
+    }
+    let holder = Holder::of("user", "--user");
+    let mut bundle = Bundle::new();
+    bundle.namespace("user", Some(&holder.path("user"))).namespace("time", None);
+    bundle.set("/linux/timeOffsets", json!({ "boottime": { "secs": 1_000_000 } }));
+    let output = bundle.payload("cat /proc/self/timens_offsets");
+    assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["monotonic", "0", "0", "boottime", "1000000", "0"]);
+    bundle.set("/linux/timeOffsets", json!({ "boottime": { "secs": -1_000_000_000 } }));
+    bundle.create().fails("linux.timeOffsets");
+    leaks::assert_nothing_left(&bundle);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::error::{Context, Error, Result};
 use crate::launch::detour::Detour;
 use crate::launch::init::{self, Descriptors};
 use crate::launch::prepared::Prepared;
-use crate::launch::protocol::{self, Failure, Fault, Report};
+use crate::launch::protocol::{self, Detail, Failure, Fault, Report};
 use crate::launch::source_clone;
 use crate::plan::Plan;
 use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
@@ -317,8 +317,20 @@ fn join_between(
     }
     let kinds = plan.namespaces.join.iter().map(|join| clone_flag(join.kind));
     init::join_all(kinds, &descriptors.joins, 0)?;
+    set_time_offsets(plan, descriptors.procfs.as_ref())?;
     let flags = plan.namespaces.create | libc::CLONE_PARENT as u64;
     Ok(clone::clone3(&Request { flags, cgroup })?)
+}
+
+/// A time namespace takes its offsets before a process is inside: the one in between makes it, for its child, with the rights
+/// that it has in the namespaces that it joined.
+fn set_time_offsets(plan: &Plan, procfs: Option<&Procfs>) -> std::result::Result<(), Fault> {
+    let (Some(offsets), Some(procfs)) = (&plan.namespaces.time_offsets, procfs) else { return Ok(()) };
+    let set = || {
+        namespace::unshare(libc::CLONE_NEWTIME as u32)?;
+        procfs.write(c"self/timens_offsets", offsets.as_bytes())
+    };
+    set().map_err(|errno| Fault { detail: Detail::new(b"linux.timeOffsets"), ..errno.into() })
 }
 
 /// Takes init over from the process in between, which is reaped.
