@@ -388,3 +388,52 @@ fn children_that_outlive_init_do_not_outlive_delete() {
     outcome.ok();
     leaks::assert_nothing_left(&bundle);
 }
+
+/// `run` with a `--cgroup-manager`.
+fn run_by(bundle: &Bundle, manager: &[&str]) -> support::Outcome {
+    bundle.write_config();
+    bundle.finish(&mut bundle.command(&[manager, &["run", "--bundle", "bundle", &bundle.id]].concat()))
+}
+
+#[test]
+fn disabled_cgroup_manager_leaves_the_container_in_its_callers_cgroup() {
+    if skip_on_peer("crun's option") {
+        return;
+    }
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let mut bundle = Bundle::sh("cat /proc/self/cgroup");
+    bundle.unset("/linux/resources");
+    let outcome = run_by(&bundle, &["--cgroup-manager", "disabled"]).ok();
+    assert_eq!(outcome.stdout, own);
+    // Of two options the last one counts.
+    let words = ["--cgroup-manager=disabled", "--cgroup-manager=cgroupfs"];
+    assert!(run_by(&bundle, &words).ok().stdout.contains(&bundle.id));
+
+    bundle.set("/linux/resources/memory", json!({ "limit": 67_108_864 }));
+    run_by(&bundle, &["--cgroup-manager", "disabled"]).fails("linux.resources.memory.limit");
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn container_without_a_cgroup_lives_its_whole_life() {
+    if skip_on_peer("crun's option") {
+        return;
+    }
+    let mut bundle = Bundle::sleeper();
+    bundle.unset("/linux/resources").write_config();
+    let words = [
+        "--cgroup-manager",
+        "disabled",
+        "run",
+        "--detach",
+        "--pid-file",
+        "pid",
+        "--bundle",
+        "bundle",
+        &bundle.id,
+    ];
+    bundle.finish(&mut bundle.command(&words)).ok();
+    assert_eq!(bundle.status(), "running");
+    assert_eq!(bundle.exec_sh(&[], "echo inside"), "inside\n");
+    bundle.kill_and_delete();
+}

@@ -271,7 +271,10 @@ fn time_offsets_are_set_where_a_user_namespace_is_joined() {
     bundle.namespace("user", Some(&holder.path("user"))).namespace("time", None);
     bundle.set("/linux/timeOffsets", json!({ "boottime": { "secs": 1_000_000 } }));
     let output = bundle.payload("cat /proc/self/timens_offsets");
-    assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["monotonic", "0", "0", "boottime", "1000000", "0"]);
+    assert_eq!(
+        output.split_whitespace().collect::<Vec<_>>(),
+        ["monotonic", "0", "0", "boottime", "1000000", "0"]
+    );
     bundle.set("/linux/timeOffsets", json!({ "boottime": { "secs": -1_000_000_000 } }));
     bundle.create().fails("linux.timeOffsets");
     leaks::assert_nothing_left(&bundle);

@@ -10,7 +10,7 @@
 use corten::host::Host;
 use corten::host::cgroup::{Cgroups, Hierarchy, Mode};
 use corten::host::systemd::Manager;
-use corten::plan::{Options, Plan, text};
+use corten::plan::{CgroupManager, Options, Plan, text};
 use corten::spec::{Spec, default, load};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -35,9 +35,9 @@ const CASES: &[Case] = &[
     ("docker", "plan.txt", v1, as_typed),
     ("docker", "plan-v2.txt", v2, as_typed),
     ("systemd-path", "plan.txt", v2, as_typed),
-    ("systemd-path", "plan-systemd.txt", systemd, |options| options.systemd_cgroup = true),
+    ("systemd-path", "plan-systemd.txt", systemd, |options| options.cgroup_manager = CgroupManager::Systemd),
     ("systemd-path", "plan-systemd-user.txt", users_systemd, |options| {
-        options.systemd_cgroup = true;
+        options.cgroup_manager = CgroupManager::Systemd;
         options.rootless = true;
     }),
     ("joined", "plan.txt", v2, as_typed),
@@ -254,7 +254,7 @@ fn decide(spec: &Spec, host: &Host, change: fn(&mut Options<'_>)) -> corten::err
         extra_descriptors: 0,
         extra_environment: Vec::new(),
         notify: None,
-        systemd_cgroup: false,
+        cgroup_manager: CgroupManager::Cgroupfs,
         rootless: false,
         has_seccomp: false,
     };

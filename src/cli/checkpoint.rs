@@ -84,7 +84,7 @@ pub fn restore(arguments: &Arguments, typed: &Restore, log: &Log) -> Result<u8> 
                 extra_descriptors: 0,
                 extra_environment: Vec::new(),
                 notify: None,
-                systemd_cgroup: arguments.systemd_cgroup,
+                cgroup_manager: arguments.cgroup_manager(),
                 rootless: rootless(arguments.rootless),
                 has_seccomp: false,
             },

@@ -6,7 +6,7 @@ use super::print;
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::log::Log;
-use crate::plan::{Options, Plan, text};
+use crate::plan::{CgroupManager, Options, Plan, text};
 use crate::spec;
 use crate::sys::procfs::Procfs;
 
@@ -17,7 +17,7 @@ pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
         std::path::absolute(&typed.bundle).context(|| format!("--bundle {}", typed.bundle.display()))?;
     let loaded = spec::load(&bundle)?;
     let mut host = Host::probe(&Procfs::open().context(|| "/proc")?)?;
-    if arguments.systemd_cgroup {
+    if arguments.cgroup_manager() == CgroupManager::Systemd {
         host.ask_for_systemd();
     }
     let options = Options {
@@ -29,7 +29,7 @@ pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
         extra_descriptors: 0,
         extra_environment: Vec::new(),
         notify: None,
-        systemd_cgroup: arguments.systemd_cgroup,
+        cgroup_manager: arguments.cgroup_manager(),
         rootless: rootless(arguments.rootless),
         has_seccomp: false,
     };

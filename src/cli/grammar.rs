@@ -9,6 +9,7 @@ pub use update::Update;
 
 use super::quantity;
 use crate::cgroup::Reclaim;
+use crate::plan::CgroupManager;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deferred::Deferred;
 use std::ffi::OsString;
@@ -39,9 +40,19 @@ pub struct Arguments {
     /// Write warnings to the log, too.
     #[arg(long, global = true)]
     pub debug: bool,
-    /// Let systemd make the cgroup.
-    #[arg(long, global = true)]
-    pub systemd_cgroup: bool,
+    /// Let systemd make the cgroup: --cgroup-manager systemd.
+    #[arg(long, global = true, overrides_with = "manager")]
+    systemd_cgroup: bool,
+    /// Who makes the cgroup [default: cgroupfs].
+    #[arg(
+        id = "manager",
+        long = "cgroup-manager",
+        global = true,
+        value_enum,
+        value_name = "MANAGER",
+        overrides_with_all = ["systemd_cgroup", "manager"]
+    )]
+    manager: Option<Manager>,
     /// Go on without cgroup permissions: true, false or auto.
     #[arg(id = "tolerate", long = "rootless", value_enum, default_value = "auto", value_name = "WHEN")]
     pub rootless: Rootless,
@@ -51,6 +62,29 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
+}
+
+impl Arguments {
+    /// Who makes the cgroup: of two options the last one says it.
+    pub fn cgroup_manager(&self) -> CgroupManager {
+        match self.manager {
+            None if self.systemd_cgroup => CgroupManager::Systemd,
+            None | Some(Manager::Cgroupfs) => CgroupManager::Cgroupfs,
+            Some(Manager::Systemd) => CgroupManager::Systemd,
+            Some(Manager::Disabled) => CgroupManager::Disabled,
+        }
+    }
+}
+
+/// `--cgroup-manager`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Manager {
+    /// The runtime, through the file system.
+    Cgroupfs,
+    /// systemd.
+    Systemd,
+    /// Nobody: the container stays in its caller's cgroup, and nothing is limited.
+    Disabled,
 }
 
 /// `--log-format`.

@@ -149,7 +149,7 @@ impl Meant {
                 extra_descriptors,
                 extra_environment: self.supervision.sockets_environment(),
                 notify: supervisor.map(|_| self.root.notify_directory(&typed.id)),
-                systemd_cgroup: arguments.systemd_cgroup,
+                cgroup_manager: arguments.cgroup_manager(),
                 rootless: rootless(arguments.rootless),
                 has_seccomp: false,
             },

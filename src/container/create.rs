@@ -25,7 +25,7 @@ use crate::log::Log;
 use crate::plan::exec::Template;
 use crate::plan::step::Action;
 use crate::plan::step::Hook;
-use crate::plan::{Options, Plan};
+use crate::plan::{CgroupManager, Options, Plan};
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{self, Spec, State, Status};
 use crate::sys::procfs::Procfs;
@@ -173,7 +173,7 @@ impl Decided {
         };
         let procfs = Procfs::open().context(|| "/proc")?;
         let mut host = Host::probe(&procfs)?;
-        if request.options.systemd_cgroup {
+        if request.options.cgroup_manager == CgroupManager::Systemd {
             host.ask_for_systemd();
         }
         let plan = Plan::new(&loaded.spec, &host, &request.options)

@@ -57,6 +57,11 @@ pub struct Cgroups {
 }
 
 impl Cgroups {
+    /// A machine without any.
+    pub fn none() -> Self {
+        Self { mode: Mode::None, hierarchies: Vec::new() }
+    }
+
     /// Asks the machine.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ pub mod systemd;
 
 use crate::error::{Context, Result};
 use crate::sys::procfs::Procfs;
-use cgroup::{Cgroups, Mode};
+use cgroup::Cgroups;
 use rustix::fs::OFlags;
 
 /// The inode of the initial user namespace (`PROC_USER_INIT_INO` of linux/proc_ns.h).
@@ -67,7 +67,7 @@ impl Host {
             groups_denied: in_user_namespace && groups_denied(procfs),
             new_mount_api: crate::sys::mount::new_api_available(),
             has_kcore: false,
-            cgroups: Cgroups { mode: Mode::None, hierarchies: Vec::new() },
+            cgroups: Cgroups::none(),
             systemd: None,
         })
     }

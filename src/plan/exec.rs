@@ -10,7 +10,7 @@ use crate::plan::listener::Listener;
 use crate::plan::mounts::c_string;
 use crate::plan::namespaces::Namespaces;
 use crate::plan::step::{Action, Cover, Step};
-use crate::plan::{Options, Place, Plan, checkpoint, process};
+use crate::plan::{CgroupManager, Options, Place, Plan, checkpoint, process};
 use crate::seccomp::Program;
 use crate::spec::linux::{Linux, NamespaceKind, PersonalityDomain};
 use crate::spec::scheduling::MemoryPolicy;
@@ -178,7 +178,7 @@ impl Plan {
             extra_descriptors: entry.extra_descriptors,
             extra_environment: Vec::new(),
             notify: None,
-            systemd_cgroup: false,
+            cgroup_manager: CgroupManager::Cgroupfs,
             rootless: false,
             has_seccomp: template.seccomp.is_some(),
         };

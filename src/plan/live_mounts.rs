@@ -11,7 +11,7 @@ use crate::plan::exec::Template;
 use crate::plan::mounts::{Context, c_string, target_of};
 use crate::plan::namespaces::Namespaces;
 use crate::plan::step::{Action, Cover, Ids, Kind, Mount, SourceClone, Step};
-use crate::plan::{Options, Place, Plan};
+use crate::plan::{CgroupManager, Options, Place, Plan};
 use crate::spec;
 use crate::spec::linux::{Linux, NamespaceKind};
 use std::path::Path;
@@ -173,7 +173,7 @@ fn options(live: Live<'_>) -> Options<'_> {
         extra_descriptors: 0,
         extra_environment: Vec::new(),
         notify: None,
-        systemd_cgroup: false,
+        cgroup_manager: CgroupManager::Cgroupfs,
         rootless: false,
         has_seccomp: false,
     }

@@ -33,6 +33,7 @@ pub use place::Place;
 
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::host::cgroup::Cgroups;
 use crate::seccomp;
 use crate::spec::linux::{NamespaceKind, PersonalityDomain};
 use crate::spec::scheduling::MemoryPolicy;
@@ -64,12 +65,24 @@ pub struct Options<'a> {
     pub extra_environment: Vec<String>,
     /// The host's directory of the socket that the program finds in `NOTIFY_SOCKET`.
     pub notify: Option<PathBuf>,
-    /// `--systemd-cgroup`.
-    pub systemd_cgroup: bool,
+    /// `--cgroup-manager`, or `--systemd-cgroup`.
+    pub cgroup_manager: CgroupManager,
     /// Whether missing cgroup permissions are tolerated: `--rootless`, or an ordinary user.
     pub rootless: bool,
     /// Whether a seccomp program will be loaded; [`Plan::new`] fills it in.
     pub has_seccomp: bool,
+}
+
+/// Who makes the container's cgroup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CgroupManager {
+    /// The runtime, through the file system.
+    #[default]
+    Cgroupfs,
+    /// systemd.
+    Systemd,
+    /// Nobody: the container stays in the cgroup of its caller.
+    Disabled,
 }
 
 /// Every decision, in order.
@@ -332,21 +345,31 @@ impl Plan {
 fn decide_cgroup(spec: &Spec, host: &Host, options: &Options<'_>) -> Result<cgroup::CgroupPlan> {
     let none = crate::spec::Resources::default();
     // Never by ourselves what systemd was to do.
-    let systemd = match (options.systemd_cgroup, &host.systemd) {
-        (false, _) => None,
-        (true, Some(manager)) => Some(manager),
-        (true, None) => return Err(Error::new("--systemd-cgroup: nobody has asked for systemd")),
+    let systemd = match (options.cgroup_manager, &host.systemd) {
+        (CgroupManager::Cgroupfs | CgroupManager::Disabled, _) => None,
+        (CgroupManager::Systemd, Some(manager)) => Some(manager),
+        (CgroupManager::Systemd, None) => {
+            return Err(Error::new("--systemd-cgroup: nobody has asked for systemd"));
+        }
     };
+    let disabled = options.cgroup_manager == CgroupManager::Disabled;
     let request = cgroup::Request {
         resources: spec.linux.resources.as_ref().unwrap_or(&none),
         cgroups_path: spec.linux.cgroups_path.as_deref(),
         id: options.id,
         systemd,
         annotations: &spec.annotations,
-        rootless: options.rootless,
+        // Without a cgroup no device can be filtered.
+        rootless: options.rootless || disabled,
         default_devices: annotations::default_device_rules(spec)?,
         owner: delegation::owner(spec),
     };
+    if disabled {
+        let hint = |error: Error| {
+            error.hint("--cgroup-manager disabled: no cgroup is made, so nothing can be limited")
+        };
+        return cgroup::decide(&request, &Cgroups::none()).map_err(hint);
+    }
     cgroup::decide(&request, &host.cgroups)
 }
 
