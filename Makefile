@@ -56,7 +56,8 @@ setup:
 build:
 	@integration/setup.sh build
 	@$(SAY) "building $(PROGRAMS) for $(TARGET)"
-	@cargo build --quiet --release $(addprefix -p ,$(PROGRAMS)) --bins --locked --target $(TARGET)
+	@# One by one: what ocictl asks of a shared crate must not get into corten.
+	@for program in $(PROGRAMS); do cargo build --quiet --release --package $$program --bins --locked --target $(TARGET); done
 	@mkdir -p bin
 	@for program in $(PROGRAMS); do \
 	    ln -sfn ../$(RELEASE)/$$program bin/$$program; \

@@ -99,7 +99,8 @@ fn hidden(directory: &Path) -> Vec<String> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().is_dir() {
             found.extend(hidden(&entry.path()));
-        } else if name.starts_with('.') {
+        // The containers' lock stays where it is.
+        } else if name.starts_with('.') && name != ".lock" {
             found.push(name);
         }
     }

@@ -1,6 +1,6 @@
 //! What hooks write of themselves: one script for all, and how its log is read.
 
-use super::sight::Sight;
+use super::sight::{Sight, member_text};
 use super::support::Bundle;
 use serde_json::{Value, json};
 
@@ -57,7 +57,7 @@ pub fn read(log: &str, sight: &mut Sight) {
 
 fn note_state(kind: &str, state: &Value, sight: &mut Sight) {
     for member in ["id", "status", "bundle", "annotations"] {
-        sight.put(format!("hook {kind}: {member}"), state[member].to_string());
+        sight.put(format!("hook {kind}: {member}"), member_text(&state[member]));
     }
     let pid = match state["pid"].as_i64() {
         None => "none",
@@ -66,6 +66,8 @@ fn note_state(kind: &str, state: &Value, sight: &mut Sight) {
         Some(_) => "the host's",
     };
     sight.put(format!("hook {kind}: pid"), pid);
-    let members: Vec<&str> = state.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    let mut members: Vec<&str> =
+        state.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    members.sort_unstable();
     sight.put(format!("hook {kind}: members"), members.join(" "));
 }

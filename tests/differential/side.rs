@@ -1,7 +1,7 @@
 //! One side of a comparison: a case under one runtime, from `create` to `delete`, and what is seen meanwhile.
 
 use super::case::{Case, View, Way};
-use super::sight::Sight;
+use super::sight::{Sight, member_text};
 use super::support::holder::Holder;
 use super::support::runtime::{DEADLINE, dies_within};
 use super::support::{Bundle, Outcome, leaks, probe, terminal};
@@ -195,7 +195,7 @@ impl Caller<'_> {
         };
         sight.put(format!("{when}: pid"), pid);
         for member in ["id", "status", "bundle", "rootfs", "annotations", "owner"] {
-            sight.put(format!("{when}: {member}"), state[member].to_string());
+            sight.put(format!("{when}: {member}"), member_text(&state[member]));
         }
     }
 }

@@ -2,6 +2,7 @@
 //! numbers, temporary paths.
 
 use super::support::{Bundle, cgroups, probe};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -243,5 +244,13 @@ fn list(dir: &Path, shown: &Path, found: &mut Vec<(String, String)>) {
         if meta.is_dir() && path != Path::new("/bin") {
             list(&entry.path(), &path, found);
         }
+    }
+}
+
+/// A member of a document as text that does not depend on the order of its keys.
+pub fn member_text(value: &Value) -> String {
+    match value.as_object() {
+        Some(object) => serde_json::to_string(&object.iter().collect::<BTreeMap<_, _>>()).unwrap(),
+        None => value.to_string(),
     }
 }
