@@ -127,11 +127,12 @@ fn container_looks_the_same_without_newer_calls() {
         assert!(!expected.contains(&format!("\n{path} is written to\n")), "{path}: {expected}");
     }
     assert!(expected.contains("\n/etc/secret character special file 1:3\n"), "{expected}");
-    let oldest = [NEW_MOUNT_API, &["openat2", "close_range", "statx"]].concat();
+    let oldest = [NEW_MOUNT_API, &["openat2", "clone3", "close_range", "statx"]].concat();
     for calls in [
         &["openat2"][..],
         NEW_MOUNT_API,
         &["mount_setattr"], // Linux 5.2 to 5.11
+        &["clone3"],
         &["close_range"],
         &["faccessat2"],
         &oldest,
@@ -248,14 +249,16 @@ fn descriptors(pid: i32) -> Vec<String> {
 }
 
 #[test]
-fn missing_clone3_is_told_with_the_kernel_that_has_it() {
+fn new_time_namespace_without_clone3_is_refused_by_name() {
     if skip_on_peer("makes its processes in another way") {
         return;
     }
-    let bundle = Bundle::new();
+    let mut bundle = Bundle::new();
+    bundle.namespace("time", None);
     let outcome = run_without(&bundle, &["clone3"]);
     let expected = format!(
-        "run {}: config.json: clone3(2) is missing\n  hint: it needs Linux 5.3, and no seccomp filter above us that denies it\n",
+        "run {}: config.json: linux.namespaces: a new time namespace needs clone3(2), which is missing\n  hint: it needs Linux \
+         5.6, and no seccomp filter above us that denies it\n",
         bundle.id
     );
     assert_eq!((outcome.code, outcome.stderr), (Some(1), expected));

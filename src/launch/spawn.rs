@@ -432,9 +432,8 @@ fn explain_clone(plan: &Plan, errno: Errno) -> Error {
         Errno::PERM if user => error.hint("new user namespaces may be forbidden: see user.max_user_namespaces, \
                                            kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"),
         Errno::PERM => error.hint("without root, linux.namespaces needs a user namespace"),
-        Errno::NOSYS => {
-            Error::new("clone3(2) is missing").hint("it needs Linux 5.3, and no seccomp filter above us that denies it")
-        }
+        Errno::NOSYS => Error::new("linux.namespaces: a new time namespace needs clone3(2), which is missing")
+            .hint("it needs Linux 5.6, and no seccomp filter above us that denies it"),
         _ => error,
     }
 }

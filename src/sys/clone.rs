@@ -1,4 +1,4 @@
-//! clone3(2): the one way in which the runtime makes a process.
+//! clone3(2): the one way in which the runtime makes a process, and clone(2) where a filter above us denies it.
 
 use super::result;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -34,7 +34,8 @@ pub enum Side {
 /// runtime never starts a thread, and `launch` asserts it.
 ///
 /// # Errors
-/// `EPERM`: a namespace needs privileges; `ENOSPC`: a limit in `user.max_*_namespaces`; `ENOSYS`: Linux before 5.3.
+/// `EPERM`: a namespace needs privileges; `ENOSPC`: a limit in `user.max_*_namespaces`; `E2BIG`: a cgroup to be born in, which
+/// Linux before 5.7 and clone(2) do not know; `ENOSYS`: a new time namespace, for which clone(2) has no flag.
 pub fn clone3(request: &Request<'_>) -> Result<Side, Errno> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: RawFd = -1;
@@ -57,9 +58,13 @@ pub fn clone3(request: &Request<'_>) -> Result<Side, Errno> {
     };
     // SAFETY: `arguments` is a complete clone_args that lives across the call; `pidfd` is a c_int that the kernel
     // writes in the parent before the call returns. Without CLONE_VM the child runs on a copy of this stack.
-    let pid = result(unsafe {
+    let answer = result(unsafe {
         libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
-    })?;
+    });
+    let pid = match answer {
+        Err(Errno::NOSYS) => clone(flags, &mut pidfd)?,
+        answer => answer?,
+    };
     match Pid::from_raw(pid as i32) {
         None => Ok(Side::Child),
         Some(pid) => {
@@ -68,6 +73,21 @@ pub fn clone3(request: &Request<'_>) -> Result<Side, Errno> {
             Ok(Side::Parent { pid, pidfd })
         }
     }
+}
+
+/// The same by clone(2), whose flags have 32 bits, with the signal in the lowest eight.
+fn clone(flags: u64, pidfd: &mut RawFd) -> Result<libc::c_long, Errno> {
+    let Ok(flags) = u32::try_from(flags) else { return Err(Errno::TOOBIG) };
+    if flags & 0xff != 0 {
+        return Err(Errno::NOSYS);
+    }
+    let flags = libc::c_ulong::from(flags | libc::SIGCHLD as u32);
+    let same_stack: libc::c_ulong = 0;
+    // s390x has the first two the other way round (CONFIG_CLONE_BACKWARDS2).
+    let [first, second] = if cfg!(target_arch = "s390x") { [same_stack, flags] } else { [flags, same_stack] };
+    // SAFETY: without CLONE_VM the child runs on a copy of this stack; `pidfd` is a c_int that the kernel writes in the parent
+    // before the call returns (CLONE_PIDFD); none of the flags asks for the arguments behind it.
+    result(unsafe { libc::syscall(libc::SYS_clone, first, second, &raw mut *pidfd, 0, 0) })
 }
 
 /// Ends the process at once, without destructors or buffers: the only way in which a child of [`clone3`] may end.
