@@ -86,6 +86,8 @@ test: build
 	    cargo test --quiet --workspace --locked --no-fail-fast; \
 	fi
 	@$(MAKE) --no-print-directory package-test
+
+	@$(MAKE) --no-print-directory fallbacks
 .PHONY: test
 
 ## conformance: a test for each clause of the specification (RUNTIME=..., COMPARE=1: runc and crun beside it, CASES="WORD...")
@@ -104,6 +106,12 @@ conformance-runtime-tools: build
 	@test -n "$(RUNTIME_TOOLS)" || { echo "RUNTIME_TOOLS=CHECKOUT names a checkout of opencontainers/runtime-tools" >&2; exit 2; }
 	@conformance/runtime_tools.py $(RUNTIME_TOOLS) $(BESIDE) $(addprefix --only ,$(CASES))
 .PHONY: conformance-runtime-tools
+
+## fallbacks: runs the tests of mounts, namespaces and filters without openat2, the new mount API, clone3 and others
+fallbacks: build
+	@$(SAY) "integration/fallbacks.py"
+	@integration/fallbacks.py
+.PHONY: fallbacks
 
 ## checklist: every row of the specification with its tests and their results on this machine (docs/spec-conformance.md)
 checklist: build

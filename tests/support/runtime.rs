@@ -3,6 +3,8 @@
 //! Outputs go to files, not pipes: a created container keeps them open, and nobody must wait for it.
 
 use super::Bundle;
+#[cfg(test)]
+use super::without::spawn;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
@@ -87,6 +89,12 @@ impl Outcome {
     }
 }
 
+/// Starts a command.
+#[cfg(not(test))]
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    command.spawn()
+}
+
 fn read_lossy(path: &PathBuf) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
 }
@@ -115,11 +123,8 @@ impl Bundle {
     /// Starts a command whose outputs are kept.
     pub fn begin(&self, command: &mut Command) -> Running {
         let files = self.output_files();
-        let child = command
-            .stdout(File::create(&files.0).unwrap())
-            .stderr(File::create(&files.1).unwrap())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        command.stdout(File::create(&files.0).unwrap()).stderr(File::create(&files.1).unwrap());
+        let child = spawn(command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Running { child, files, what: format!("{command:?}") }
     }
 
