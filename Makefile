@@ -86,7 +86,6 @@ test: build
 	    cargo test --quiet --workspace --locked --no-fail-fast; \
 	fi
 	@$(MAKE) --no-print-directory package-test
-
 	@$(MAKE) --no-print-directory fallbacks
 .PHONY: test
 

@@ -34,7 +34,7 @@ pub fn main(mut typed: Vec<OsString>) -> u8 {
         return 1;
     }
     spell_out(&mut typed);
-    let arguments = match Arguments::try_parse_from(&typed) {
+    let arguments = match understand(&typed) {
         Ok(arguments) => arguments,
         Err(error) => return misunderstood(&error, &typed),
     };
@@ -61,6 +61,30 @@ fn spell_out(typed: &mut [OsString]) {
     let flags = typed.iter_mut().skip_while(|word| *word != "restore");
     for word in flags.filter(|word| *word == "-no-subreaper") {
         *word = "--no-subreaper".into();
+    }
+}
+
+/// Reads a command line. A switch may be given as `--force=true` and `--force=false`, as Go's programs have it: only when clap
+/// refuses such a word is it looked at.
+fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let mut typed = std::borrow::Cow::Borrowed(typed);
+    loop {
+        let error = match Arguments::try_parse_from(typed.iter()) {
+            Err(error) if error.kind() == ErrorKind::TooManyValues => error,
+            answer => return answer,
+        };
+        let (Some(ContextValue::String(switch)), Some(ContextValue::String(value))) =
+            (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
+        else {
+            return Err(error);
+        };
+        let word = OsString::from(format!("{switch}={value}"));
+        match (typed.iter().position(|typed| *typed == word), value.as_str()) {
+            (Some(place), "true") => typed.to_mut()[place] = switch.into(),
+            (Some(place), "false") => drop(typed.to_mut().remove(place)),
+            _ => return Err(error),
+        }
     }
 }
 
