@@ -86,7 +86,6 @@ test: build
 	    cargo test --quiet --workspace --locked --no-fail-fast; \
 	fi
 	@$(MAKE) --no-print-directory package-test
-	@$(MAKE) --no-print-directory fallbacks
 .PHONY: test
 
 ## conformance: a test for each clause of the specification (RUNTIME=..., COMPARE=1: runc and crun beside it, CASES="WORD...")
