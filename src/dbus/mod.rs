@@ -273,17 +273,18 @@ fn silent() -> Error {
 mod tests {
     use super::*;
     use std::io::{Read, Write};
-    use std::os::unix::net::UnixListener;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_millis(200)
     }
 
     fn listener(name: &str) -> (UnixListener, Address) {
-        let path = std::env::temp_dir().join(format!("corten-dbus-{name}-{}", std::process::id()));
-        let _old = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).expect("bind");
-        (listener, Address::Path(path.to_string_lossy().into_owned()))
+        // No file that a test could leave behind.
+        let name = format!("corten-dbus-{name}-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        (UnixListener::bind_addr(&address).expect("bind"), Address::Abstract(name))
     }
 
     #[test]
