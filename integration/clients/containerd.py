@@ -10,7 +10,7 @@ import pathlib
 import re
 import time
 
-from stage import Terminal, await_that, expect, expect_match, image_archive, play, processes, step
+from stage import Terminal, await_that, expect, expect_match, image_archive, limits_of, play, processes, step
 
 IMAGE = "docker.io/library/busybox:1"
 SOCKET = "/run/containerd/containerd.sock"
@@ -98,22 +98,9 @@ def run_options(s):
 @step("run: limits are in force")
 def run_limits(s):
     detached(s, "web3", options=["--memory-limit", str(64 << 20), "--cpus", "0.5"])
-    found = cgroup_files(pid(s, "web3"), memory=("memory.limit_in_bytes", "memory.max"), cpu=("cpu.cfs_quota_us", "cpu.max"))
+    found = limits_of(pid(s, "web3"), "memory", "cpu")
     expect(found, {"memory": str(64 << 20), "cpu": "50000"}, "limits")
     end(s, "web3")
-
-
-def cgroup_files(number, **files):
-    """Files of a process' cgroup: of v1's controller by the first name, of v2 by the second."""
-    found = {}
-    for line in pathlib.Path(f"/proc/{number}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        for key, (old, new) in files.items():
-            if key in controllers.split(","):
-                found[key] = pathlib.Path(f"/sys/fs/cgroup/{key}{path}/{old}").read_text().strip()
-            elif not controllers and pathlib.Path(f"/sys/fs/cgroup{path}/{new}").exists():
-                found[key] = pathlib.Path(f"/sys/fs/cgroup{path}/{new}").read_text().split()[0]
-    return found
 
 
 @step("run: what fails names the reason, by the shim's log file")

@@ -21,7 +21,7 @@ import urllib.parse
 
 import grpc
 
-from stage import Failed, await_that, expect, expect_match, image_archive, play, processes, step
+from stage import Failed, await_that, expect, expect_match, image_archive, limits_of, play, processes, step
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOCKET = "/run/containerd/containerd.sock"
@@ -315,26 +315,14 @@ def streams(s):
 def resources(s):
     made = s.cri.container(s.pod, "sleep", "1000", resources={"memory_limit_in_bytes": 64 * MIB, "cpu_period": 100000,
                            "cpu_quota": 50000, "cpu_shares": 512})
-    expect(limits_of(s.cri.pid(made)), {"memory": str(64 * MIB), "cpu": "50000"}, "limits")
+    expect(limits_of(s.cri.pid(made), "memory", "cpu"), {"memory": str(64 * MIB), "cpu": "50000"}, "limits")
     s.cri.call("UpdateContainerResources", s.cri.UpdateRequest(container_id=made, linux={"memory_limit_in_bytes": 96 * MIB,
                "cpu_period": 100000, "cpu_quota": 25000}))
-    expect(limits_of(s.cri.pid(made)), {"memory": str(96 * MIB), "cpu": "25000"}, "limits after the update")
+    expect(limits_of(s.cri.pid(made), "memory", "cpu"), {"memory": str(96 * MIB), "cpu": "25000"}, "limits after the update")
     found = s.cri.call("ContainerStats", s.cri.ContainerId(container_id=made)).stats
     expect(found.cpu.usage_core_nano_seconds.value > 0 and found.memory.working_set_bytes.value > 0, True, "statistics")
     s.cri.call("StopContainer", s.cri.StopContainerRequest(container_id=made, timeout=0))
     expect(s.cri.status(made).exit_code, 137, "exit code")
-
-
-def limits_of(pid):
-    found = {}
-    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        for key, (old, new) in {"memory": ("memory.limit_in_bytes", "memory.max"), "cpu": ("cpu.cfs_quota_us", "cpu.max")}.items():
-            if key in controllers.split(","):
-                found[key] = pathlib.Path(f"/sys/fs/cgroup/{key}{path}/{old}").read_text().strip()
-            elif not controllers and pathlib.Path(f"/sys/fs/cgroup{path}/{new}").exists():
-                found[key] = pathlib.Path(f"/sys/fs/cgroup{path}/{new}").read_text().split()[0]
-    return found
 
 
 @step("out of memory: the reason is OOMKilled")

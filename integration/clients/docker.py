@@ -12,7 +12,7 @@ import pathlib
 import re
 import time
 
-from stage import Skipped, Terminal, await_that, expect, expect_match, image_archive, play, processes, step
+from stage import Skipped, Terminal, await_that, expect, expect_match, image_archive, limits_of, play, processes, step
 
 IMAGE = "busybox:1"
 MIB = 1 << 20
@@ -89,25 +89,14 @@ def run_options(s):
 @step("run: memory, cpu and pids limits are in force; update changes them")
 def run_limits(s):
     sleeper(s, "web1", "--memory=64m", "--cpus=0.5", "--pids-limit=50")
-    expect(limits_of(s, "web1"), {"memory": str(64 * MIB), "pids": "50", "cpu": "50000"}, "the limits in the cgroup")
+    expect(limits(s, "web1"), {"memory": str(64 * MIB), "pids": "50", "cpu": "50000"}, "the limits in the cgroup")
     docker(s, "update", "--memory=96m", "--memory-swap=192m", "--cpus=0.25", "--pids-limit=60", "web1")
-    expect(limits_of(s, "web1"), {"memory": str(96 * MIB), "pids": "60", "cpu": "25000"}, "the limits after an update")
+    expect(limits(s, "web1"), {"memory": str(96 * MIB), "pids": "60", "cpu": "25000"}, "the limits after an update")
     clean_up(s)
 
 
-def limits_of(s, name):
-    """Limits of a container as its cgroup has them."""
-    files = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max", "pids.max"),
-             "cpu": ("cpu.cfs_quota_us", "cpu.max")}
-    found = {}
-    for line in pathlib.Path(f"/proc/{inspect(s, name, '{{.State.Pid}}')}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        for key, (old, new) in files.items():
-            if key in controllers.split(","):
-                found[key] = pathlib.Path(f"/sys/fs/cgroup/{key}{path}/{old}").read_text().strip()
-            elif not controllers and pathlib.Path(f"/sys/fs/cgroup{path}/{new}").exists():
-                found[key] = pathlib.Path(f"/sys/fs/cgroup{path}/{new}").read_text().split()[0]
-    return found
+def limits(s, name):
+    return limits_of(inspect(s, name, "{{.State.Pid}}"), "memory", "pids", "cpu")
 
 
 @step("run: exit codes 126 and 127, and the reason")
@@ -129,20 +118,15 @@ def run_errors(s):
 def terminal(s):
     t = Terminal("docker", "run", "--rm", "-it", "--runtime", registered(s), IMAGE, "sh", rows=30, columns=90)
     t.expect(r"/ # ")
-    await_that("the size arrives", lambda: "30 90" in asked(t, "stty size"))
+    await_that("the size arrives", lambda: "30 90" in t.size())
     t.resize(40, 120)
-    await_that("the resize arrives", lambda: "40 120" in asked(t, "stty size"))
+    await_that("the resize arrives", lambda: "40 120" in t.size())
     t.send("sleep 1000\n")
     time.sleep(0.5)
     t.send("\x03")
     t.expect(r"/ # ")
     t.send("exit 5\n")
     t.end(5)
-
-
-def asked(t, line):
-    t.send(line + "\n")
-    return t.expect(r"(\d+ \d+)\r?\n")[1]
 
 
 @step("exec: output, exit code, input, user, environment, directory, terminal, detached; errors")

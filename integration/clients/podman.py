@@ -12,7 +12,7 @@ import pathlib
 import re
 import time
 
-from stage import (Failed, Skipped, Terminal, await_that, expect, expect_match, image_archive, play, processes, sh, step)
+from stage import (Failed, Skipped, Terminal, await_that, expect, expect_match, image_archive, limits_of, play, processes, sh, step)
 
 IMAGE = "localhost/busybox:1"
 USER = "corten-podman"
@@ -81,24 +81,12 @@ def run_options(s):
 @step("run: memory, cpu and pids limits are in force")
 def run_limits(s):
     sleeper(s, "web1", "--memory=64m", "--cpus=0.5", "--pids-limit=50")
-    expect(limits_of(s, "web1"), {"memory": str(64 * MIB), "pids": "50", "cpu": "50000"}, "the limits in the cgroup")
+    expect(limits(s, "web1"), {"memory": str(64 * MIB), "pids": "50", "cpu": "50000"}, "the limits in the cgroup")
     podman(s, "rm", "-f", "-t0", "web1")
 
 
-def limits_of(s, name):
-    """Limits of a container as its cgroup has them."""
-    pid = inspect(s, name, "{{.State.Pid}}")
-    files = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max", "pids.max"),
-             "cpu": ("cpu.cfs_quota_us", "cpu.max")}
-    found = {}
-    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        _, controllers, path = line.split(":", 2)
-        for key, (old, new) in files.items():
-            if key in controllers.split(","):
-                found[key] = pathlib.Path(f"/sys/fs/cgroup/{key}{path}/{old}").read_text().strip()
-            elif not controllers and pathlib.Path(f"/sys/fs/cgroup{path}/{new}").exists():
-                found[key] = pathlib.Path(f"/sys/fs/cgroup{path}/{new}").read_text().split()[0]
-    return found
+def limits(s, name):
+    return limits_of(inspect(s, name, "{{.State.Pid}}"), "memory", "pids", "cpu")
 
 
 @step("run: exit codes 125, 126 and 127 with the reason")
@@ -122,18 +110,13 @@ def terminal(s):
     t.send("tty; stty size\n")
     t.expect(r"/dev/pts/0\r?\n30 90")
     t.resize(40, 120)
-    await_that("the resize arrives", lambda: "40 120" in asked(t, "stty size"))
+    await_that("the resize arrives", lambda: "40 120" in t.size())
     t.send("sleep 1000\n")
     time.sleep(0.5)
     t.send("\x03")
     t.expect(r"/ # ")
     t.send("exit 5\n")
     t.end(5)
-
-
-def asked(t, line):
-    t.send(line + "\n")
-    return t.expect(r"(\d+ \d+)\r?\n")[1]
 
 
 @step("exec: output, exit code, input, user, environment, directory, terminal, detached")
@@ -292,7 +275,7 @@ spec:
     pathlib.Path("/etc/containers/containers.conf.d/infra.conf").write_text('[engine]\ninfra_image = "localhost/pause:1"\n')
     podman(s, "play", "kube", "--network=none", "/srv/pod.yaml")
     await_that("the container speaks", lambda: podman(s, "logs", "pod2-main").out == "from kube you")
-    expect(limits_of(s, "pod2-main")["memory"], str(64 * MIB), "its memory limit")
+    expect(limits(s, "pod2-main")["memory"], str(64 * MIB), "its memory limit")
     expect(podman(s, "exec", "pod2-main", "id", "-u").out, "1000", "its user")
     podman(s, "play", "kube", "--down", "/srv/pod.yaml")
     expect(podman(s, "ps", "-aq").out, "", "after down")
@@ -304,7 +287,7 @@ def update(s):
         raise Skipped(f"{podman(s, '--version').out} has no update")
     sleeper(s, "web15", "--memory=64m")
     podman(s, "update", "--memory=96m", "web15")
-    expect(limits_of(s, "web15")["memory"], str(96 * MIB), "memory")
+    expect(limits(s, "web15")["memory"], str(96 * MIB), "memory")
     podman(s, "rm", "-f", "-t0", "web15")
 
 

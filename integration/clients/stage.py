@@ -453,6 +453,11 @@ class Terminal:
                 raise Failed(f"{' '.join(map(str, self.words))}: waited in vain for {pattern!r}; on the terminal: {self.seen!r}")
             self.seen += data.decode(errors="replace")
 
+    def size(self):
+        """What the shell on it takes for its rows and columns."""
+        self.send("stty size\n")
+        return self.expect(r"(\d+ \d+)\r?\n")[1]
+
     def end(self, code=0, timeout=30):
         """Waits for the command's end; its code must be this one."""
         end = time.monotonic() + timeout
@@ -502,6 +507,24 @@ def processes(pattern):
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if line and re.search(pattern, line):
                 found.append(int(entry.name))
+    return found
+
+
+LIMITS = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max", "pids.max"),
+          "cpu": ("cpu.cfs_quota_us", "cpu.max")}
+
+
+def limits_of(pid, *controllers):
+    """Limits of a process as its cgroup has them: of v1's controllers in files of the first name, of v2 in those of the second."""
+    found = {}
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, mounted, path = line.split(":", 2)
+        for key in controllers:
+            old, new = LIMITS[key]
+            if key in mounted.split(","):
+                found[key] = pathlib.Path(f"/sys/fs/cgroup/{key}{path}/{old}").read_text().strip()
+            elif not mounted and pathlib.Path(f"/sys/fs/cgroup{path}/{new}").exists():
+                found[key] = pathlib.Path(f"/sys/fs/cgroup{path}/{new}").read_text().split()[0]
     return found
 
 
