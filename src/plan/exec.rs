@@ -163,6 +163,25 @@ pub struct Entry<'a> {
     pub process: &'a Process,
 }
 
+impl<'a> Options<'a> {
+    /// Those of a process that goes into a container that runs: no bundle is read, and nothing is made.
+    pub(super) fn into_running(id: &'a str) -> Self {
+        Self {
+            id,
+            bundle: Path::new("/"),
+            await_start: false,
+            no_pivot: false,
+            no_new_keyring: true,
+            extra_descriptors: 0,
+            extra_environment: Vec::new(),
+            notify: None,
+            cgroup_manager: CgroupManager::Cgroupfs,
+            rootless: false,
+            has_seccomp: false,
+        }
+    }
+}
+
 impl Plan {
     /// Decides how a process gets into a container that runs.
     ///
@@ -170,40 +189,19 @@ impl Plan {
     /// A NUL byte in a string; a terminal for a container that has no file systems of its own.
     pub fn exec(entry: Entry<'_>, template: Template<'_>, host: &Host) -> Result<Self> {
         let options = Options {
-            id: entry.id,
-            bundle: Path::new("/"),
-            await_start: false,
-            no_pivot: false,
             no_new_keyring: template.no_new_keyring,
             extra_descriptors: entry.extra_descriptors,
-            extra_environment: Vec::new(),
-            notify: None,
-            cgroup_manager: CgroupManager::Cgroupfs,
-            rootless: false,
             has_seccomp: template.seccomp.is_some(),
+            ..Options::into_running(entry.id)
         };
         let mut kinds = template.namespaces;
         kinds.retain(|kind| *kind != NamespaceKind::User || !entry.in_user_namespace);
         let process = entry.process;
         let mut plan = Self {
-            id: entry.id.to_owned(),
-            namespaces: Namespaces::of_process(&kinds, entry.pid, host),
-            cgroup: CgroupPlan::existing(entry.cgroup),
-            resctrl: None,
-            source_clones: Vec::new(),
-            cover: Cover::new(None)?,
-            net_devices: Vec::new(),
-            steps: Vec::new(),
-            outside: Vec::new(),
-            runtime_hooks: Vec::new(),
-            poststart: Vec::new(),
-            execution: None,
             seccomp: template.seccomp.map(Cow::into_owned),
             listener: template.listener.map(Cow::into_owned),
             terminal: process.terminal,
-            notify: false,
-            all_or_none: false,
-            warnings: Vec::new(),
+            ..Self::into_running(entry.id, &kinds, entry.pid, entry.cgroup, host)?
         };
         plan.join_cgroup(Some(process), affinity(process), host);
         plan.steps.extend(plan.namespaces.steps(&Linux::default(), host.groups_denied));
@@ -215,6 +213,36 @@ impl Plan {
         plan.report_ready(&options);
         plan.execute(process, late);
         Ok(plan)
+    }
+
+    /// The plan of a process that goes into a container that runs, before anything of its own is in it.
+    pub(super) fn into_running(
+        id: &str,
+        kinds: &[NamespaceKind],
+        pid: i32,
+        cgroup: Location,
+        host: &Host,
+    ) -> Result<Self> {
+        Ok(Self {
+            id: id.to_owned(),
+            namespaces: Namespaces::of_process(kinds, pid, host),
+            cgroup: CgroupPlan::existing(cgroup),
+            resctrl: None,
+            source_clones: Vec::new(),
+            cover: Cover::new(None)?,
+            net_devices: Vec::new(),
+            steps: Vec::new(),
+            outside: Vec::new(),
+            runtime_hooks: Vec::new(),
+            poststart: Vec::new(),
+            execution: None,
+            seccomp: None,
+            listener: None,
+            terminal: false,
+            notify: false,
+            all_or_none: false,
+            warnings: Vec::new(),
+        })
     }
 
     /// Where the mount namespace does not do it, changes the root as init did; and opens the terminal on the way.

@@ -6,12 +6,11 @@
 
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::plan::cgroup::{CgroupPlan, Location};
+use crate::plan::cgroup::Location;
 use crate::plan::exec::Template;
 use crate::plan::mounts::{Context, c_string, target_of};
-use crate::plan::namespaces::Namespaces;
-use crate::plan::step::{Action, Cover, Ids, Kind, Mount, SourceClone, Step};
-use crate::plan::{CgroupManager, Options, Place, Plan};
+use crate::plan::step::{Action, Ids, Kind, Mount, SourceClone, Step};
+use crate::plan::{Options, Place, Plan};
 use crate::spec;
 use crate::spec::linux::{Linux, NamespaceKind};
 use std::path::Path;
@@ -111,26 +110,8 @@ impl Plan {
             return Err(Error::new("this kernel lacks mount_setattr(2), which came with Linux 5.12"));
         }
         kinds.retain(|kind| *kind != NamespaceKind::User || !live.in_user_namespace);
-        let mut plan = Self {
-            id: live.id.to_owned(),
-            namespaces: Namespaces::of_process(&kinds, live.pid, host),
-            cgroup: CgroupPlan::existing(nowhere()),
-            resctrl: None,
-            source_clones: Vec::new(),
-            cover: Cover::new(None)?,
-            net_devices: Vec::new(),
-            steps: Vec::new(),
-            outside: Vec::new(),
-            runtime_hooks: Vec::new(),
-            poststart: Vec::new(),
-            execution: None,
-            seccomp: None,
-            listener: None,
-            terminal: false,
-            notify: false,
-            all_or_none: true,
-            warnings: Vec::new(),
-        };
+        let entered = Self::into_running(live.id, &kinds, live.pid, nowhere(), host)?;
+        let mut plan = Self { all_or_none: true, ..entered };
         plan.steps = plan.namespaces.steps(&Linux::default(), host.groups_denied);
         plan.steps.push(Step::own(Action::Rootfs { path: c"/".to_owned(), attach: false }));
         Ok(plan)
@@ -164,17 +145,5 @@ fn nowhere() -> Location {
 }
 
 fn options(live: Live<'_>) -> Options<'_> {
-    Options {
-        id: live.id,
-        bundle: live.bundle,
-        await_start: false,
-        no_pivot: false,
-        no_new_keyring: true,
-        extra_descriptors: 0,
-        extra_environment: Vec::new(),
-        notify: None,
-        cgroup_manager: CgroupManager::Cgroupfs,
-        rootless: false,
-        has_seccomp: false,
-    }
+    Options { bundle: live.bundle, ..Options::into_running(live.id) }
 }
