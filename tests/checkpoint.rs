@@ -4,12 +4,8 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs;
+use support::counter::{self, await_progress};
 use support::{Bundle, criu, leaks, runtime, skip_on_peer};
-
-/// A container that counts in a file every few milliseconds.
-fn counter() -> Bundle {
-    Bundle::sh("n=0; while :; do n=$((n+1)); echo $n > /n; usleep 2000; done")
-}
 
 /// One whose counter goes over a TCP connection inside.
 fn talker() -> Bundle {
@@ -20,20 +16,10 @@ fn talker() -> Bundle {
     bundle
 }
 
-fn count(bundle: &Bundle) -> String {
-    fs::read_to_string(bundle.rootfs().join("n")).unwrap_or_default()
-}
-
-#[track_caller]
-fn await_progress(bundle: &Bundle) {
-    let before = count(bundle);
-    runtime::eventually(|| count(bundle) != before, || format!("progress beyond {before:?}"));
-}
-
 #[test]
 fn checkpoint_writes_images_and_ends_the_container() {
     let Some(_) = criu::find() else { return };
-    let mut bundle = counter();
+    let mut bundle = counter::bundle();
     let path = bundle.host_script("stopped", &format!("cat > {:?}", bundle.dir.join("stopped.json")));
     bundle.push("/hooks/poststop", json!({ "path": path }));
     bundle.run_detached();
@@ -51,7 +37,7 @@ fn checkpoint_writes_images_and_ends_the_container() {
 #[test]
 fn container_that_is_left_running_goes_on() {
     let Some(_) = criu::find() else { return };
-    let bundle = counter();
+    let bundle = counter::bundle();
     bundle.run_detached();
     await_progress(&bundle);
     bundle.checkpoint(&["--leave-running"]).ok();
@@ -97,7 +83,7 @@ fn settings_of_criu_come_from_the_file_that_the_annotation_names() {
 #[test]
 fn paused_container_is_dumped_as_well() {
     let Some(_) = criu::find() else { return };
-    let bundle = counter();
+    let bundle = counter::bundle();
     bundle.run_detached();
     await_progress(&bundle);
     bundle.call(&["pause", &bundle.id]).ok();
@@ -177,7 +163,7 @@ fn pre_dumps_build_on_one_another_where_the_kernel_tracks_memory() {
     if skip_on_peer("other words") {
         return;
     }
-    let bundle = counter();
+    let bundle = counter::bundle();
     bundle.run_detached();
     await_progress(&bundle);
     let outcome = bundle.checkpoint(&["--pre-dump"]);
@@ -201,7 +187,7 @@ fn pre_dumps_build_on_one_another_where_the_kernel_tracks_memory() {
 #[test]
 fn memory_goes_to_a_page_server() {
     let Some(program) = criu::find() else { return };
-    let bundle = counter();
+    let bundle = counter::bundle();
     bundle.run_detached();
     await_progress(&bundle);
     let pages = bundle.dir.join("pages");

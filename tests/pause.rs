@@ -3,26 +3,12 @@
 mod support;
 
 use std::fs;
+use support::counter::{self, await_progress, count};
 use support::{Bundle, cgroups, runtime, skip_on_peer};
-
-/// The pids of a container that counts in a file every few milliseconds.
-fn counter() -> Bundle {
-    Bundle::sh("n=0; while :; do n=$((n+1)); echo $n > /n; usleep 2000; done")
-}
-
-fn count(bundle: &Bundle) -> String {
-    fs::read_to_string(bundle.rootfs().join("n")).unwrap_or_default()
-}
-
-#[track_caller]
-fn await_progress(bundle: &Bundle) {
-    let before = count(bundle);
-    runtime::eventually(|| count(bundle) != before, || format!("progress beyond {before:?}"));
-}
 
 #[test]
 fn paused_container_stands_still_and_resumed_one_goes_on() {
-    let bundle = counter();
+    let bundle = counter::bundle();
     bundle.run_with(&["--detach"]).ok();
     await_progress(&bundle);
     let outcome = bundle.call(&["pause", &bundle.id]).ok();

@@ -10,6 +10,7 @@
 pub mod bundle;
 pub mod canary;
 pub mod cgroups;
+pub mod counter;
 pub mod criu;
 pub mod devices;
 pub mod elf;
