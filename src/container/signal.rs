@@ -102,8 +102,12 @@ fn real_time(name: &str) -> Option<i32> {
 /// # Errors
 /// `container not running`.
 pub fn kill(container: &Container, number: i32, all: bool) -> Result<()> {
+    let ended = || Error::new("container not running");
     let status = container.status()?;
-    let running = !matches!(status, Status::Stopped | Status::Creating);
+    // No signal has an effect before the container is created (runtime.md, "Kill"); `delete --force` ends its making.
+    if status == Status::Creating {
+        return Err(ended());
+    }
     if all || (number == libc::SIGKILL && !container.record.own_pids) {
         if number == libc::SIGKILL {
             return kill_all(container);
@@ -111,11 +115,11 @@ pub fn kill(container: &Container, number: i32, all: bool) -> Result<()> {
         return signal_all(container, number);
     }
     let reached = match &container.record.process {
-        Some(process) if running => process.signal(number)?,
+        Some(process) if status != Status::Stopped => process.signal(number)?,
         _ => false,
     };
     if !reached {
-        return Err(Error::new("container not running"));
+        return Err(ended());
     }
     if number == libc::SIGKILL && status == Status::Paused {
         // A frozen process of cgroup v1 dies only when it goes on.
