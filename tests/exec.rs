@@ -284,38 +284,6 @@ fn seccomp_filter_of_the_container_is_on_the_process() {
     }
 }
 
-#[test]
-fn two_hundred_execs_leave_nothing() {
-    let bundle = running();
-    let state = || fs::read_dir(bundle.root().join(&bundle.id)).unwrap().count();
-    let (files, groups) = (state(), cgroups::named(&bundle.id));
-    for number in 0..200 {
-        let code = number % 256;
-        let outcome = bundle.exec(&[], &["sh", "-c", &format!("exit {code}")]);
-        assert_eq!(outcome.code, Some(code), "{outcome:#?}");
-    }
-    let processes = bundle.exec_sh(&[], "ls -d /proc/[0-9]* | wc -l");
-    // init, its sleep, and sh, ls and wc themselves.
-    assert!(processes.trim().parse::<u32>().unwrap() <= 5, "{processes}");
-    assert_eq!((state(), cgroups::named(&bundle.id)), (files, groups));
-    bundle.kill_and_delete();
-}
-
-#[test]
-fn thirty_two_execs_at_once_end_with_their_own_codes() {
-    let bundle = running();
-    let begin = |code: i32| {
-        let script = format!("sleep 0.1; echo {code}; exit {code}");
-        bundle.begin(&mut bundle.exec_command(&[], &["sh", "-c", &script]))
-    };
-    let all: Vec<_> = (1..=32).map(|code| (code, begin(code))).collect();
-    for (code, running) in all {
-        let outcome = running.finish();
-        assert_eq!((outcome.code, outcome.stdout.trim()), (Some(code), code.to_string().as_str()));
-    }
-    bundle.kill_and_delete();
-}
-
 /// Prints every program that it can see a foreign process run, by files that only a tracer may read.
 const SPY: &str = "echo up; while :; do for p in /proc/[0-9]*; do \
     case \"$(readlink $p/exe 2>/dev/null)\" in */busybox|'') ;; *) echo SAW $p; ls $p/fd;; esac; done; done 2>/dev/null";
