@@ -3,10 +3,24 @@
 
 use crate::error::{Context, Error, Result};
 use crate::sys;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::process::Pid;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::ffi::OsString;
+use std::fs::DirBuilder;
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// Below the run directory: a file for each process of ours in the namespace, named by its number, with its start and the namespace's
+/// number. It is read under a lock; nobody keeps the namespace but those who work in it.
+const FOLDER: &str = "namespace";
+/// A container's program may be in a namespace below ours.
+const MAX_NESTED: usize = 4;
 
 /// The hidden word that makes the program map the ids of another process; see [`map_ids`].
 pub const MAP_IDS: &str = "__map-ids";
@@ -22,33 +36,128 @@ pub fn in_user_namespace() -> bool {
     map.split_ascii_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
 }
 
-/// Enters such a namespace. The process must have one thread.
+/// Whether an id is one of ours: `kind` is `uid` or `gid`.
+pub fn is_mapped(kind: &str, id: u32) -> bool {
+    let map = std::fs::read_to_string(format!("/proc/self/{kind}_map")).unwrap_or_default();
+    map.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
+        let (first, _, count) = (words.next().unwrap_or(0), words.next(), words.next().unwrap_or(0));
+        (first..first + count).contains(&u64::from(id))
+    })
+}
+
+/// Whether supplementary groups can be set: not by a user who has mapped himself alone (user_namespaces(7)).
+pub fn may_set_groups() -> bool {
+    std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|text| text.trim() == "allow")
+}
+
+/// Enters such a namespace: the one that processes of ours are in already, so that what one command starts the next can look into;
+/// else a new one. The process must have one thread. `runroot` is where the processes of the namespace are written down.
 ///
 /// # Errors
 /// Says what the kernel or newuidmap refused.
-pub fn enter() -> Result<()> {
+pub fn enter(runroot: &Path) -> Result<()> {
     let place = || "user namespace";
+    let folder = runroot.join(FOLDER);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .context(|| format!("create directory {}", folder.display()))?;
+    let lock = rustix::fs::open(
+        folder.join("lock"),
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::RUSR | Mode::WUSR,
+    )?;
+    rustix::fs::flock(&lock, FlockOperation::LockExclusive).context(place)?;
+    if join(&folder) {
+        sys::process::unshare_mounts().context(place)?;
+    } else {
+        make().context(place)?;
+    }
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).context(place)?;
+    remember(runroot, rustix::process::getpid())
+}
+
+/// Writes down that a process of ours is in our namespace, so that later commands find their way there.
+///
+/// # Errors
+/// Fails if it cannot be written.
+pub fn remember(runroot: &Path, pid: Pid) -> Result<()> {
+    let number = pid.as_raw_nonzero().get();
+    let Some(start) = sys::process::start_time(number) else { return Ok(()) };
+    let namespace = std::fs::metadata("/proc/self/ns/user").context(|| "user namespace")?.ino();
+    let path = runroot.join(FOLDER).join(number.to_string());
+    let aside = runroot.join(FOLDER).join(format!(".{number}"));
+    let written = std::fs::write(&aside, format!("{start} {namespace}\n"))
+        .and_then(|()| std::fs::rename(&aside, &path));
+    match written {
+        // Nobody has entered a namespace: our root is the machine's, or was given to us by somebody else.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        written => written.context(|| format!("write {}", path.display())),
+    }
+}
+
+/// Takes back what [`remember`] has written, when the process is about to end.
+pub fn forget(runroot: &Path, pid: Pid) {
+    // Whoever reads it sees that the process has gone, and removes it.
+    let _seen_by_the_next = std::fs::remove_file(runroot.join(FOLDER).join(pid.as_raw_nonzero().to_string()));
+}
+
+/// Joins the namespace of a process that was written down and lives; what was written of others is removed.
+fn join(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Ok(pid) = name.parse::<i32>() else { continue };
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut words = text.split_ascii_whitespace().map(|word| word.parse::<u64>().ok());
+        let (start, wanted) = (words.next().flatten(), words.next().flatten());
+        if start.is_none() || sys::process::start_time(pid) != start {
+            let _somebody_else_did = std::fs::remove_file(&path);
+        } else if namespace_of(pid, wanted).is_some_and(|namespace| {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User)).is_ok()
+        }) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The namespace with this number: that of a process, or one above it.
+fn namespace_of(pid: i32, wanted: Option<u64>) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let mut namespace = rustix::fs::open(format!("/proc/{pid}/ns/user"), flags, Mode::empty()).ok()?;
+    for _ in 0..MAX_NESTED {
+        if Some(rustix::fs::fstat(&namespace).ok()?.st_ino) == wanted {
+            return Some(namespace);
+        }
+        namespace = sys::process::parent_namespace(&namespace).ok()?;
+    }
+    None
+}
+
+/// Makes a new one, with all ids that the caller has.
+fn make() -> Result<()> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let name = user_name(uid);
     let ranges =
         |file: &str, id: u32| ranges(&std::fs::read_to_string(file).unwrap_or_default(), name.as_deref(), id);
     let (uids, gids) = (ranges("/etc/subuid", uid), ranges("/etc/subgid", uid));
     // The ids are mapped from outside, by a process that is there already and waits for the namespace.
-    let helper = if uids.is_empty() || gids.is_empty() {
-        None
-    } else {
-        Some(Helper::start(uid, &uids, gid, &gids).context(place)?)
-    };
-    sys::own_user_namespace().context(place).map_err(|error| match error.errno() {
-        Some(libc::EPERM | libc::ENOSPC) => error.hint("user namespaces are forbidden here: see sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces"),
-        _ => error,
+    let helper =
+        if uids.is_empty() || gids.is_empty() { None } else { Some(Helper::start(uid, &uids, gid, &gids)?) };
+    sys::own_user_namespace().map_err(|errno| {
+        let error = Error::from(errno);
+        match errno {
+            Errno::PERM | Errno::NOSPC => error.hint("user namespaces are forbidden here: see sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces"),
+            _ => error,
+        }
     })?;
     match helper {
-        Some(helper) => helper.map().context(place)?,
-        None => map_alone(uid, gid).context(place)?,
+        Some(helper) => helper.map(),
+        None => map_alone(uid, gid),
     }
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).context(place)?;
-    Ok(())
 }
 
 /// One id, mapped to root: what an ordinary user may do by himself.

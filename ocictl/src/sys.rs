@@ -2,16 +2,14 @@
 
 pub mod process;
 
-use crate::error::Result;
 use rustix::thread::UnshareFlags;
 
 /// Gives this process a user namespace and a mount namespace of its own; it must have one thread.
 ///
 /// # Errors
 /// `EPERM`: user namespaces are forbidden here; `ENOSPC`: there are too many; `EINVAL`: the process has several threads.
-pub fn own_user_namespace() -> Result<()> {
+pub fn own_user_namespace() -> rustix::io::Result<()> {
     // SAFETY: only NEWUSER and NEWNS are asked for: no table of descriptors is parted from that of another thread, which is what
     // makes the call unsafe (CLONE_FILES).
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) }?;
-    Ok(())
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) }
 }

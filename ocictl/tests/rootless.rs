@@ -1,40 +1,12 @@
 //! An ordinary user: uid 4711 of no passwd, with ids of his own bound over /etc/subuid in a mount namespace of the test.
 
 mod support;
+#[path = "support/user.rs"]
+mod user;
 
 use std::fs;
-use std::process::{Command, Stdio};
 use support::{Scratch, docker_archive, run, tar_of};
-
-const USER: &str = "4711";
-
-/// Runs a script as the user, with `ocictl` as `$1` and the directory as `$2`; what it printed.
-fn as_user(scratch: &Scratch, with_ids: bool, script: &str) -> Option<String> {
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: to become another user needs root");
-        return None;
-    }
-    let sub = scratch.join("sub");
-    fs::write(&sub, if with_ids { "4711:500000:65536\n" } else { "" }).expect("written");
-    let program = std::env::var_os("OCICTL").unwrap_or_else(|| env!("CARGO_BIN_EXE_ocictl").into());
-    run("chown", &["-R", USER, scratch.path.to_str().expect("text")]);
-    let outer = "touch /etc/subuid /etc/subgid; echo user:x:4711:4711::/:/bin/sh > \"$2/passwd\"
-        mount --bind \"$2/sub\" /etc/subuid; mount --bind \"$2/sub\" /etc/subgid; mount --bind \"$2/passwd\" /etc/passwd
-        cp \"$1\" \"$2/ocictl\"; chmod 755 \"$2/ocictl\"
-        exec env -u XDG_RUNTIME_DIR HOME=\"$2\" OCICTL_ROOT=\"$2/root\" OCICTL_RUNROOT=\"$2/run\" CONTAINERS_REGISTRIES_CONF=/dev/null \\
-            setpriv --reuid 4711 --regid 4711 --clear-groups sh -ec \"$3\" sh \"$2/ocictl\" \"$2\"";
-    let output = Command::new("unshare")
-        .args(["-m", "sh", "-ec", outer, "sh"])
-        .arg(program)
-        .arg(&scratch.path)
-        .arg(script)
-        .stdin(Stdio::null())
-        .output()
-        .expect("unshare");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
-}
+use user::as_user;
 
 #[test]
 fn an_ordinary_user_keeps_images_with_their_owners() {

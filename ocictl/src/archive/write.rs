@@ -5,7 +5,7 @@
 //! attributes), which every reader of layers knows.
 
 use crate::error::{Context, Error, Result};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,8 +22,10 @@ const MAX_ATTRIBUTE: usize = 64 << 10;
 /// What a directory is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// What it shows.
+    /// What it shows; what is mounted in it is left out, as an empty directory or file.
     Root,
+    /// What it shows, whatever is mounted in it.
+    Tree,
     /// An overlay's upper directory: what changed.
     Layer,
 }
@@ -33,10 +35,29 @@ pub enum Form {
 /// # Errors
 /// Names the path that could not be read, or says that nothing can be written.
 pub fn directory(directory: &OwnedFd, form: Form, out: impl Write) -> Result<()> {
-    let mut writer = Writer { out, form, links: HashMap::new() };
+    let mount = if form == Form::Root { mount_of(directory, OsStr::new("")) } else { None };
+    let mut writer = Writer { out, form, mount, links: HashMap::new() };
     writer.children(directory, b"", 0)?;
     writer.out.write_all(&[0; 2 * BLOCK])?;
     Ok(writer.out.flush()?)
+}
+
+/// Writes one name of a directory, with all that is in it, as `new`.
+///
+/// # Errors
+/// As [`directory`].
+pub fn named(folder: &OwnedFd, name: &OsStr, new: &[u8], out: impl Write) -> Result<()> {
+    let mut writer = Writer { out, form: Form::Tree, mount: None, links: HashMap::new() };
+    writer.entry(folder, name.as_bytes(), new, 0)?;
+    writer.out.write_all(&[0; 2 * BLOCK])?;
+    Ok(writer.out.flush()?)
+}
+
+/// The number of the mount that a name leads to (Linux 5.8); nothing on older kernels, where mounts are not told apart.
+fn mount_of(folder: &OwnedFd, name: &OsStr) -> Option<u64> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
+    let stat = rustix::fs::statx(folder, name, flags, StatxFlags::MNT_ID).ok()?;
+    StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::MNT_ID).then_some(stat.stx_mnt_id)
 }
 
 /// Whether an entry of an upper directory says that what was there is gone.
@@ -55,6 +76,8 @@ pub fn is_opaque(directory: &OwnedFd) -> bool {
 struct Writer<W> {
     out: W,
     form: Form,
+    /// The number of the one mount whose files are written.
+    mount: Option<u64>,
     /// Files with several names: the first one.
     links: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -103,6 +126,13 @@ impl<W: Write> Writer<W> {
             let (above, last) =
                 path.split_at(path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1));
             return self.empty_file(&[above, b".wh.", last].concat());
+        }
+        if self.mount.is_some() && mount_of(folder, name) != self.mount {
+            return match kind {
+                FileType::Directory => self.header(&header(&[path, b"/"].concat(), b'5', &stat)),
+                FileType::RegularFile => self.header(&Header { size: 0, ..header(path, b'0', &stat) }),
+                _ => Ok(()),
+            };
         }
         match kind {
             FileType::Directory => {

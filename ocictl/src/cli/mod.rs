@@ -91,7 +91,7 @@ impl Invocation {
     /// As [`Store::open`] and [`rootless::enter`].
     pub fn store(&self) -> Result<Store> {
         if rootless::is_needed() {
-            rootless::enter()?;
+            rootless::enter(&self.paths.runroot)?;
         }
         Store::open(&self.paths)
     }
@@ -185,7 +185,12 @@ fn act(typed: Vec<OsString>) -> std::result::Result<u8, Failure> {
         (verb.grammar)(Command::new(name.clone()).about(verb.about).no_binary_name(true).bin_name(name));
     let matches = command.try_get_matches_from(arguments)?;
     let invocation = Invocation { paths: Paths::choose(path("root"), path("runroot"))? };
-    Ok((verb.run)(&invocation, &matches)?)
+    let was_ordinary = rootless::is_needed();
+    let done = (verb.run)(&invocation, &matches);
+    if was_ordinary {
+        rootless::forget(&invocation.paths.runroot, rustix::process::getpid());
+    }
+    Ok(done?)
 }
 
 /// What may stand in front of the verb.

@@ -1,10 +1,12 @@
 //! What the specification of a container depends on beside its options: the machine, other containers, and the files that are made for it.
 
-use super::Containers;
 use super::options::{Device, Namespace, Options};
 use super::record::Container;
+use super::spec::users::Identity;
 use super::spec::{self, Facts, Node};
+use super::{Containers, delegation};
 use crate::error::{Context, Error, Result};
+use crate::rootless;
 use crate::runtime::Runtime;
 use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
@@ -20,8 +22,8 @@ const MAX_DEVICES: usize = 4096;
 /// # Errors
 /// Fails if a device is not there.
 pub fn of_host(options: &Options) -> Result<Facts> {
-    let cgroup_v2 = rustix::fs::statfs("/sys/fs/cgroup")
-        .is_ok_and(|stat| u32::try_from(stat.f_type).is_ok_and(|magic| magic == CGROUP2_MAGIC));
+    let cgroup_v2 = is_v2();
+    let rootless = rootless::in_user_namespace() || !rustix::process::geteuid().is_root();
     let there = |path: &str| std::fs::symlink_metadata(path).is_ok();
     let nofile = getrlimit(Resource::Nofile)
         .maximum
@@ -41,13 +43,28 @@ pub fn of_host(options: &Options) -> Result<Facts> {
         devices,
         init,
         architecture: rustix::system::uname().machine().to_string_lossy().into_owned(),
-        rootless: crate::rootless::in_user_namespace() || !rustix::process::geteuid().is_root(),
+        rootless,
+        controllers: controllers(options, rootless && cgroup_v2, rootless)?,
         cgroup_v2,
         mqueue: there("/dev/mqueue"),
         swap: cgroup_v2 || there("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
         nofile,
         ..Facts::default()
     })
+}
+
+fn is_v2() -> bool {
+    rustix::fs::statfs("/sys/fs/cgroup")
+        .is_ok_and(|stat| u32::try_from(stat.f_type).is_ok_and(|magic| magic == CGROUP2_MAGIC))
+}
+
+/// What can be limited: without root, what was delegated; everything else where a parent was named, which the runtime then speaks of.
+fn controllers(options: &Options, delegates: bool, rootless: bool) -> Result<Option<Vec<String>>> {
+    if !rootless || !options.cgroup_parent.is_empty() {
+        return Ok(None);
+    }
+    let found = delegates.then(delegation::find).transpose()?.flatten();
+    Ok(Some(found.map(|delegation| delegation.controllers).unwrap_or_default()))
 }
 
 /// `linux.cgroupsPath`: systemd's three words, or a path.
@@ -57,9 +74,12 @@ pub fn of_host(options: &Options) -> Result<Facts> {
 pub fn cgroup(options: &Options, id: &str, runroot: &Path) -> Result<String> {
     let runtime = Runtime::choose(&options.runtime, runroot)?;
     let parent = options.cgroup_parent.trim_end_matches('/');
-    if parent.is_empty() && crate::rootless::in_user_namespace() {
+    if parent.is_empty() && rootless::in_user_namespace() {
         // The runtime goes without, where the user has none of his own.
-        return Ok(String::new());
+        return Ok(match is_v2().then(delegation::find).transpose()?.flatten() {
+            Some(delegation) => format!("{}/ocictl-{id}", delegation.path.trim_end_matches('/')),
+            None => String::new(),
+        });
     }
     Ok(match runtime.uses_systemd() {
         true => format!("{}:ocictl:{id}", if parent.is_empty() { "machine.slice" } else { parent }),
@@ -72,6 +92,27 @@ pub fn cgroup(options: &Options, id: &str, runroot: &Path) -> Result<String> {
             }
         ),
     })
+}
+
+/// Who runs, as far as the caller may make him: without subordinate ids there is nobody but root, and no groups beside his.
+///
+/// # Errors
+/// Names the id that is not the caller's to give.
+pub fn attainable(mut identity: Identity, groups_were_typed: bool) -> Result<Identity> {
+    if !rootless::in_user_namespace() {
+        return Ok(identity);
+    }
+    for (kind, id, name) in [("uid", identity.uid, "user"), ("gid", identity.gid, "group")] {
+        if !rootless::is_mapped(kind, id) {
+            return Err(Error::new(format!("{name} {id} is none of the ids of this user"))
+                .hint("more are given in /etc/subuid and /etc/subgid (see subuid(5)); newuidmap(1) must be installed")
+                .exit_code(126));
+        }
+    }
+    if !groups_were_typed {
+        identity.groups.retain(|group| rootless::may_set_groups() && rootless::is_mapped("gid", *group));
+    }
+    Ok(identity)
 }
 
 /// The namespaces of other containers that are to be joined, which have to run.

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
 use crate::store::lock::Lock;
+pub use crate::sys::process::start_time;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -239,17 +240,6 @@ pub fn read_record(directory: &Path) -> Result<Option<Record>> {
 /// Whether the process that a state names is there, and is that one.
 pub fn lives(state: &State) -> bool {
     state.pid > 0 && start_time(state.pid) == Some(state.pid_start) && boot_is(&state.boot)
-}
-
-/// When a process was started, in ticks since boot; nothing if it is gone or has ended (proc_pid_stat(5), field 22).
-pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let text = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
-    let mut fields = text.split(' ');
-    let alive = !matches!(fields.next()?, "Z" | "X");
-    alive.then(|| fields.nth(18)?.parse().ok()).flatten()
 }
 
 /// What tells this boot from others.

@@ -4,9 +4,11 @@
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A root, by descriptor.
@@ -31,11 +33,10 @@ impl Root {
     ///
     /// # Errors
     /// As openat2(2).
-    pub fn open_at(&self, path: &str, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
-        let relative = match path.trim_start_matches('/') {
-            "" => ".",
-            path => path,
-        };
+    pub fn open_at(&self, path: impl AsRef<OsStr>, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+        let bytes = path.as_ref().as_bytes();
+        let relative = &bytes[bytes.iter().take_while(|byte| **byte == b'/').count()..];
+        let relative = if relative.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(relative) };
         loop {
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
             match rustix::fs::openat2(&self.directory, relative, flags | OFlags::CLOEXEC, mode, resolve) {
@@ -73,19 +74,22 @@ impl Root {
     ///
     /// # Errors
     /// Names the path.
-    pub fn make_directories(&self, path: &str) -> Result<OwnedFd> {
+    pub fn make_directories(&self, path: impl AsRef<OsStr>) -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let mut there = self.open_at("/", flags, Mode::empty())?;
-        let mut so_far = String::new();
-        for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
-            so_far = format!("{so_far}/{part}");
+        let mut so_far = OsString::new();
+        let parts = path.as_ref().as_bytes().split(|byte| *byte == b'/');
+        for part in parts.filter(|part| !matches!(*part, b"" | b".")).map(OsStr::from_bytes) {
+            so_far.push("/");
+            so_far.push(part);
+            let place = || so_far.to_string_lossy().into_owned();
             there = match self.open_at(&so_far, flags, Mode::empty()) {
                 Err(Errno::NOENT) => {
                     rustix::fs::mkdirat(&there, part, Mode::from_raw_mode(0o755))
-                        .context(|| format!("create directory {so_far}"))?;
-                    self.open_at(&so_far, flags, Mode::empty()).context(|| so_far.clone())?
+                        .context(|| format!("create directory {}", place()))?;
+                    self.open_at(&so_far, flags, Mode::empty()).context(place)?
                 }
-                result => result.context(|| so_far.clone())?,
+                result => result.context(place)?,
             };
         }
         Ok(there)

@@ -5,20 +5,18 @@
 //! layers (host) ─▶ unshare(mounts) ─▶ overlay ─▶ volumes ─▶ facts ─▶ config.json ─▶ monitor ─▶ back to the host's mounts
 //! ```
 
-use super::copying::{self, Owner};
 use super::monitor::{self, Refusal};
-use super::options::MountKind;
 use super::record::{Container, Status};
 use super::root::Root;
+use super::rootfs::mount_root;
+use super::sources::{sources, text};
 use super::spec::{self, Facts, users};
 use super::{Containers, bundle, facts, remove};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::store::disk;
 use crate::store::lock::Lock;
-use crate::store::mount::{Writable, overlay};
 use crate::sys;
-use crate::volume::Volumes;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -143,6 +141,7 @@ fn prepare(containers: &Containers<'_>, container: &Container, lower: &[PathBuf]
     let identity =
         users::identify(&options.user, &options.groups, &accounts("/etc/passwd")?, &accounts("/etc/group")?)
             .map_err(|error| error.context(container.place()).exit_code(126))?;
+    let identity = facts::attainable(identity, !options.groups.is_empty()).context(|| container.place())?;
     if !options.workdir.is_empty() {
         root.make_directories(&options.workdir).context(|| "working directory")?;
     }
@@ -172,141 +171,6 @@ fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
     let place = || format!("write {}", path.display());
     let bytes = serde_json::to_vec(value).map_err(|error| Error::new(error.to_string())).context(place)?;
     std::fs::write(path, bytes).context(place)
-}
-
-fn text(path: &Path) -> Result<String> {
-    path.to_str().map(String::from).ok_or_else(|| Error::new(format!("\"{}\" is not UTF-8", path.display())))
-}
-
-/// Mounts the root; where it is.
-fn mount_root(container: &Container, lower: &[PathBuf]) -> Result<PathBuf> {
-    let rootfs = container.record.options.rootfs.as_ref();
-    let lower = match rootfs {
-        Some(rootfs) if !rootfs.overlay => {
-            let path = PathBuf::from(&rootfs.path);
-            return match std::fs::metadata(&path).context(|| format!("rootfs {}", rootfs.path))?.is_dir() {
-                true => Ok(path),
-                false => Err(Error::new("it is no directory").context(format!("rootfs {}", rootfs.path))),
-            };
-        }
-        _ => lower.to_vec(),
-    };
-    let target = container.run.join("rootfs");
-    disk::make_directory(&target)?;
-    let empty = container.run.join("empty");
-    let lower = match lower.is_empty() {
-        // An image of no layers (`FROM scratch`).
-        true => {
-            disk::make_directory(&empty)?;
-            vec![empty]
-        }
-        false => lower,
-    };
-    let writable = writable(&container.directory.join("layer"), &lower, &container.run)?;
-    overlay(&lower, Some(&writable), &target).context(|| container.place())?;
-    Ok(target)
-}
-
-/// Where changes go: below the container's directory; in memory where that lies in the very tree that is below it, which overlayfs
-/// refuses.
-pub fn writable(layer: &Path, lower: &[PathBuf], run: &Path) -> Result<Writable> {
-    let mut layer = layer.to_owned();
-    let inside = lower.iter().any(|path| layer.starts_with(path) && same_file_system(path, &layer));
-    if inside {
-        layer = run.join("scratch");
-        disk::make_directory(&layer)?;
-        rustix::mount::mount("tmpfs", &layer, "tmpfs", rustix::mount::MountFlags::empty(), c"mode=700")
-            .context(|| format!("mount {}", layer.display()))?;
-    }
-    let writable = Writable { upper: layer.join("upper"), work: layer.join("work") };
-    if std::fs::symlink_metadata(&writable.upper).is_err() {
-        disk::make_directory(&writable.upper)?;
-        // The root is the program's: it may run as anybody.
-        std::fs::set_permissions(&writable.upper, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-        if let Some(top) = lower.last() {
-            like(top, &writable.upper)?;
-        }
-    }
-    disk::make_directory(&writable.work)?;
-    Ok(writable)
-}
-
-/// The upper directory is what the root shows: owner and mode of the topmost layer's.
-fn like(lower: &Path, upper: &Path) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(lower).context(|| format!("look at {}", lower.display()))?;
-    match std::os::unix::fs::chown(upper, Some(metadata.uid()), Some(metadata.gid())) {
-        // Without root, the owner of a directory of the host may be nobody whom we know.
-        Err(error) if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EPERM)) => {
-            return Err(error.into());
-        }
-        _ => {}
-    }
-    Ok(std::fs::set_permissions(upper, metadata.permissions())?)
-}
-
-fn same_file_system(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| {
-        path.ancestors().find_map(|path| std::fs::metadata(path).ok()).map(|metadata| metadata.dev())
-    };
-    device(one) == device(other)
-}
-
-/// The host paths of the mounts; volumes are made and filled, overlays mounted.
-fn sources(containers: &Containers<'_>, container: &Container, root: &Root) -> Result<Vec<String>> {
-    let volumes = Volumes::open(containers.store)?;
-    let mut sources = Vec::new();
-    for (index, mount) in container.record.options.mounts.iter().enumerate() {
-        let place = || format!("mount on {}", mount.target);
-        sources.push(match &mount.kind {
-            MountKind::Tmpfs => String::new(),
-            MountKind::Bind(path) => {
-                std::fs::symlink_metadata(path)
-                    .context(|| path.clone())
-                    .context(place)
-                    .map_err(|error| error.exit_code(125))?;
-                path.clone()
-            }
-            MountKind::Volume(name) | MountKind::Anonymous(name) => {
-                let volume = volumes.ensure(name, matches!(mount.kind, MountKind::Anonymous(_)))?;
-                let data = text(&volume.data())?;
-                if !volume.record.used {
-                    fill(&volumes, name, mount.copy_up.then_some(root), &mount.target)
-                        .context(|| format!("volume {name}"))?;
-                }
-                data
-            }
-            MountKind::Overlay(path) => {
-                let target = container.run.join("mounts").join(index.to_string());
-                disk::make_directory(&target)?;
-                let layer = container.directory.join("overlays").join(index.to_string());
-                let lower = [PathBuf::from(path)];
-                overlay(&lower, Some(&writable(&layer, &lower, &container.run)?), &target).context(place)?;
-                text(&target)?
-            }
-        });
-    }
-    Ok(sources)
-}
-
-/// Fills a volume that is used for the first time with what the image has in its place.
-fn fill(volumes: &Volumes, name: &str, root: Option<&Root>, target: &str) -> Result<()> {
-    let Some(volume) = volumes.get(name)? else { return Err(Error::new("it was removed in this moment")) };
-    let _guard = volume.lock()?;
-    let Some(mut volume) = volumes.get(name)?.filter(|volume| !volume.record.used) else { return Ok(()) };
-    let is_empty = std::fs::read_dir(volume.data())?.next().is_none();
-    let source = root
-        .filter(|root| is_empty && root.is_directory(target) == Some(true))
-        .and_then(|root| root.open_at(target, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).ok());
-    match source {
-        Some(source) => {
-            let aside = volume.aside()?;
-            copying::fill(&source, &disk::open_directory(&aside)?, Owner::Keep)?;
-            volume.settle(Some(&aside))
-        }
-        None => volume.settle(None),
-    }
 }
 
 /// Starts the monitor and waits until it says how the start went.

@@ -4,6 +4,7 @@ use super::record::{self, Container, Phase, State, Status, write_state};
 use super::{Containers, bundle, wire};
 use crate::error::{Context, Error, Result};
 use crate::runtime::Runtime;
+use crate::store::disk;
 use crate::time;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 /// What is left for a monitor to do when its program has ended; it is alone with that.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+const MAX_SPECIFICATION: u64 = 16 << 20;
 /// How a program ended that nobody was there to see.
 pub const UNKNOWN_CODE: i32 = 255;
 
@@ -200,11 +202,30 @@ pub fn resume(containers: &Containers<'_>, container: &Container) -> Result<()> 
     }
 }
 
+/// Whether a running container has a cgroup of its own; without root there may be none.
+///
+/// # Errors
+/// Fails if its specification cannot be read.
+pub fn has_cgroup(container: &Container) -> Result<bool> {
+    if !crate::rootless::in_user_namespace() {
+        return Ok(true);
+    }
+    let bytes = disk::read_small(&container.run.join("config.json"), MAX_SPECIFICATION)?.unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::new(format!("config.json: {error}")).context(container.place()))?;
+    Ok(config["linux"]["cgroupsPath"].is_string())
+}
+
 /// Freezes a container.
 ///
 /// # Errors
-/// The runtime's words.
+/// The runtime's words; that it has no cgroup.
 pub fn pause(containers: &Containers<'_>, container: &Container) -> Result<()> {
+    if !has_cgroup(container)? {
+        return Err(Error::new("it has no cgroup that could be frozen")
+            .context(container.place())
+            .hint("without root, a cgroup has to be delegated to the user"));
+    }
     runtime(containers, container)?
         .call(&["pause", &container.record.id], None)
         .context(|| container.place())?;

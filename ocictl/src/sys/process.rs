@@ -1,4 +1,4 @@
-//! Signals as a descriptor and by number, and a mount namespace.
+//! Signals as a descriptor and by number, namespaces, and which process a number means.
 
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
@@ -83,6 +83,36 @@ pub fn send_signal(pidfd: &OwnedFd, number: i32) -> rustix::io::Result<()> {
 pub fn kill(child: rustix::process::Pid, number: i32) {
     // SAFETY: kill reads no memory; the number is checked by the kernel.
     unsafe { libc::kill(child.as_raw_nonzero().get(), number) };
+}
+
+/// When a process was started, in ticks since boot; nothing if it is gone or has ended (proc_pid_stat(5), field 22).
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything.
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let text = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
+    let mut fields = text.split(' ');
+    let alive = !matches!(fields.next()?, "Z" | "X");
+    alive.then(|| fields.nth(18)?.parse().ok()).flatten()
+}
+
+/// The user namespace that the namespace behind a descriptor was made in (ioctl_ns(2)).
+///
+/// # Errors
+/// `EPERM`: it is not one of ours.
+pub fn parent_namespace(namespace: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    /// `NS_GET_PARENT` of linux/nsfs.h.
+    const NS_GET_PARENT: u64 = 0xb702;
+    // The type of the request differs between C libraries.
+    #[allow(clippy::unnecessary_cast)]
+    let request = NS_GET_PARENT as _;
+    // SAFETY: the request takes no argument and touches no memory of ours.
+    let fd = unsafe { libc::ioctl(namespace.as_raw_fd(), request) };
+    if fd < 0 {
+        return Err(last_errno());
+    }
+    // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn set_of(signals: &[i32]) -> libc::sigset_t {

@@ -37,12 +37,18 @@ impl Engine {
         Self { scratch: Scratch::new(name) }
     }
 
-    /// Loads an image of busybox with this `config`.
-    pub fn load(&self, name: &str, config: &Value) {
+    /// The root of busybox that images are made of.
+    pub fn tree(&self) -> PathBuf {
         let rootfs = self.scratch.join("image-root");
         if fs::symlink_metadata(&rootfs).is_err() {
             busybox(&rootfs);
         }
+        rootfs
+    }
+
+    /// Loads an image of busybox with this `config`.
+    pub fn load(&self, name: &str, config: &Value) {
+        let rootfs = self.tree();
         let layer = tar_of(&rootfs);
         let config = json!({
             "created": "2026-11-01T00:00:00Z", "architecture": goarch(), "os": "linux", "config": config,

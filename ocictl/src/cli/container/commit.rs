@@ -21,9 +21,9 @@ pub struct Commit {
     /// A remark for the history
     #[arg(long, short, value_name = "TEXT", default_value = "")]
     message: String,
-    /// Freeze it meanwhile
-    #[arg(long, short, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    pause: bool,
+    /// Freeze it meanwhile; true where it has a cgroup
+    #[arg(long, short, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pause: Option<bool>,
     /// Say nothing but the ID
     #[arg(long, short)]
     quiet: bool,
@@ -39,7 +39,8 @@ pub fn commit(invocation: &Invocation, arguments: Commit) -> Result<u8> {
     let container = containers.find(&arguments.container)?;
     let wanted =
         committing::Commit { name: arguments.name, author: arguments.author, message: arguments.message };
-    let pauses = arguments.pause && container.now()?.1 == Status::Running;
+    let runs = container.now()?.1 == Status::Running;
+    let pauses = runs && arguments.pause.map_or_else(|| status::has_cgroup(&container), Ok)?;
     if pauses {
         status::pause(&containers, &container)?;
     }

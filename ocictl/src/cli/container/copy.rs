@@ -1,10 +1,11 @@
 //! `cp` and `diff`.
 
 use super::super::{Invocation, SUCCESS, print_text};
+use crate::archive::write;
 use crate::container::copying::{self, Owner};
 use crate::container::record::Container;
 use crate::container::root::Root;
-use crate::container::{Containers, changes, start};
+use crate::container::{Containers, changes, extract, start};
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use std::os::fd::OwnedFd;
@@ -13,10 +14,10 @@ use std::path::{Path, PathBuf};
 /// What `cp` takes.
 #[derive(Debug, clap::Args)]
 pub struct Copy {
-    /// CONTAINER:PATH or PATH
+    /// CONTAINER:PATH or PATH; - reads a tar
     #[arg(value_name = "SOURCE")]
     source: String,
-    /// CONTAINER:PATH or PATH
+    /// CONTAINER:PATH or PATH; - writes a tar
     #[arg(value_name = "TARGET")]
     target: String,
     /// Keep owners
@@ -31,6 +32,9 @@ pub struct Copy {
 pub fn copy(invocation: &Invocation, arguments: Copy) -> Result<u8> {
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
+    if arguments.source == "-" || arguments.target == "-" {
+        return stream(&containers, &arguments);
+    }
     let source = Place::parse(&containers, &arguments.source)?;
     let target = Place::parse(&containers, &arguments.target)?;
     let owner = |uid: u32, gid: u32| if arguments.archive { Owner::Keep } else { Owner::Set(uid, gid) };
@@ -68,11 +72,6 @@ enum Place {
 impl Place {
     /// `NAME:PATH` is a container's, unless a slash or a dot begins it.
     fn parse(containers: &Containers<'_>, text: &str) -> Result<Self> {
-        if text == "-" {
-            return Err(
-                Error::new("\"-\": archives are not read from pipes or written to them").exit_code(125)
-            );
-        }
         match text.split_once(':') {
             Some((name, path)) if !text.starts_with(['/', '.']) && !name.contains('/') => Ok(Self::Inside(
                 Box::new(containers.find(name)?),
@@ -81,6 +80,40 @@ impl Place {
             _ => Ok(Self::Host(PathBuf::from(text))),
         }
     }
+}
+
+/// A tar to or from a pipe.
+fn stream(containers: &Containers<'_>, arguments: &Copy) -> Result<u8> {
+    let inside = |text: &str| match (text, Place::parse(containers, text)?) {
+        ("-", _) | (_, Place::Host(_)) => {
+            Err(Error::new("\"-\" on one side needs CONTAINER:PATH on the other").exit_code(125))
+        }
+        (_, Place::Inside(container, path)) => Ok((container, path)),
+    };
+    if arguments.source == "-" {
+        let (container, path) = inside(&arguments.target)?;
+        let source = std::io::BufReader::with_capacity(256 << 10, std::io::stdin().lock());
+        start::with_root(containers, &container, |root| extract::extract(root, &path, source))
+            .context(|| container.place())?;
+        return Ok(SUCCESS);
+    }
+    let (container, path) = inside(&arguments.source)?;
+    if rustix::termios::isatty(rustix::stdio::stdout()) {
+        return Err(Error::new("a tar is not for a terminal; send it to a file or a pipe").exit_code(125));
+    }
+    let out = std::io::BufWriter::with_capacity(256 << 10, std::io::stdout().lock());
+    start::with_root(containers, &container, |root| {
+        let side = Side::Root(root, &path);
+        let plain = path.trim_end_matches("/.").trim_end_matches('/');
+        let (folder, name) = match arguments.follow_link && !side.is_directory(&path, false)? {
+            true => side.parent_of_link(plain)?,
+            false => side.parent(plain)?,
+        };
+        let new = Path::new(plain).file_name().unwrap_or_else(|| ".".as_ref());
+        write::named(&folder, name.as_os_str(), new.as_encoded_bytes(), out).context(|| path.clone())
+    })
+    .context(|| container.place())?;
+    Ok(SUCCESS)
 }
 
 enum Side<'a> {

@@ -5,7 +5,7 @@ use super::{exit_code, shape};
 use crate::container::record::{Container, Status};
 use crate::container::root::Root;
 use crate::container::spec::{capabilities, users};
-use crate::container::{Containers, options, status};
+use crate::container::{Containers, facts, options, status};
 use crate::error::{Context, Error, Result};
 use crate::runtime;
 use crate::store::disk;
@@ -127,6 +127,7 @@ fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> 
         let root = Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid)))?;
         let text = |path: &str| root.text(path, 4 << 20);
         let identity = users::identify(user, &[], &text("/etc/passwd")?, &text("/etc/group")?)
+            .and_then(|identity| facts::attainable(identity, false))
             .map_err(|error| error.exit_code(126))?;
         process["user"] =
             json!({ "uid": identity.uid, "gid": identity.gid, "additionalGids": identity.groups });

@@ -6,7 +6,7 @@ use super::for_each;
 use super::shape::Limits;
 use crate::container::record::{Container, Status};
 use crate::container::spec::resources;
-use crate::container::{Containers, facts, parse, status};
+use crate::container::{Containers, facts, parse, processes, status};
 use crate::error::{Context, Error, Result};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -39,12 +39,7 @@ pub fn top(invocation: &Invocation, arguments: Top) -> Result<u8> {
     let containers = Containers::open(&store)?;
     let container = containers.find(&arguments.name)?;
     running(&container)?;
-    let runtime = status::runtime(&containers, &container)?;
-    let listed = runtime
-        .call(&["ps", "--format", "json", &container.record.id], None)
-        .context(|| container.place())?;
-    let pids: Vec<i32> = serde_json::from_slice(&listed)
-        .map_err(|error| Error::new(error.to_string()).context("ps of the runtime"))?;
+    let pids = pids(&containers, &container)?;
     if !arguments.options.is_empty() {
         return by_ps(&arguments.options, &pids);
     }
@@ -56,6 +51,18 @@ pub fn top(invocation: &Invocation, arguments: Top) -> Result<u8> {
     }
     print_text(&table.text())?;
     Ok(SUCCESS)
+}
+
+/// The processes of a container: those in its cgroup, where it has one.
+fn pids(containers: &Containers<'_>, container: &Container) -> Result<Vec<i32>> {
+    if !status::has_cgroup(container)? {
+        return Ok(processes::of(container.state()?.pid));
+    }
+    let listed = status::runtime(containers, container)?
+        .call(&["ps", "--format", "json", &container.record.id], None)
+        .context(|| container.place())?;
+    serde_json::from_slice(&listed)
+        .map_err(|error| Error::new(error.to_string()).context("ps of the runtime"))
 }
 
 /// The lines of the host's ps that tell of these processes.
@@ -192,9 +199,19 @@ pub fn stats(invocation: &Invocation, arguments: Stats) -> Result<u8> {
     }
 }
 
-/// CPU time in nanoseconds, and all that the runtime says.
+/// CPU time in nanoseconds, and all that the runtime says, or in its place the processes.
 fn sample(containers: &Containers<'_>, container: &Container) -> Result<(u64, Value)> {
     running(container)?;
+    if !status::has_cgroup(container)? {
+        let used = processes::usage(&processes::of(container.state()?.pid));
+        let block = |operation: &str, bytes: u64| json!({ "op": operation, "value": bytes });
+        let data = json!({
+            "memory": { "usage": { "usage": used.memory_bytes } },
+            "pids": { "current": used.tasks },
+            "blkio": { "ioServiceBytesRecursive": [block("read", used.read_bytes), block("write", used.written_bytes)] },
+        });
+        return Ok((used.cpu_ns, data));
+    }
     let text = status::runtime(containers, container)?
         .call(&["events", "--stats", &container.record.id], None)
         .context(|| container.place())?;
@@ -257,8 +274,14 @@ pub fn update(invocation: &Invocation, arguments: Update) -> Result<u8> {
             return Err(Error::new("--restart contradicts --rm").context(container.place()));
         }
         options.restart = restart.unwrap_or(options.restart);
-        let changed =
-            resources::changed(&limits, &facts::of_host(&crate::container::options::Options::default())?);
+        let facts = facts::of_host(&crate::container::options::Options::default())?;
+        if let [first, ..] = resources::ignored(&limits, &facts)[..] {
+            return Err(Error::new(format!(
+                "{first}: no cgroup controller for it is delegated to this user"
+            ))
+            .context(container.place()));
+        }
+        let changed = resources::changed(&limits, &facts);
         merge(&mut options.resources, &limits);
         if matches!(container.now()?.1, Status::Running | Status::Paused)
             && changed.as_object().is_some_and(|fields| !fields.is_empty())

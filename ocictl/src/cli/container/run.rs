@@ -7,11 +7,13 @@ use super::shape::Shape;
 use crate::container::attach::{self, Attachment, Outcome};
 use crate::container::create::Request;
 use crate::container::record::{Container, Status};
-use crate::container::{Containers, create as creation, remove, start as starting, wire};
+use crate::container::spec::resources;
+use crate::container::{Containers, create as creation, facts, remove, start as starting, wire};
 use crate::error::{Context, Error, Result};
 use crate::image::Image;
 use crate::image::pull::Pull;
 use crate::oci::Platform;
+use crate::rootless;
 use crate::store::Store;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::ffi::OsString;
@@ -82,6 +84,7 @@ fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Res
         }
     };
     let container = creation::create(containers, request)?;
+    warn_of_ignored(&container)?;
     match cidfile.map(|file| file.write(&container.record.id)).transpose() {
         Ok(_) => Ok(container),
         Err(error) => {
@@ -89,6 +92,23 @@ fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Res
             Err(error)
         }
     }
+}
+
+/// Without root there may be nobody who could limit anything.
+fn warn_of_ignored(container: &Container) -> Result<()> {
+    if !rootless::in_user_namespace() {
+        return Ok(());
+    }
+    let options = &container.record.options;
+    let ignored = resources::ignored(&options.resources, &facts::of_host(options)?);
+    if !ignored.is_empty() {
+        let _nobody_may_listen = writeln!(
+            std::io::stderr(),
+            "Warning: {}: ignored, since no cgroup controller for it is delegated to this user",
+            ignored.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// The image that was named, fetched as `--pull` says.

@@ -22,6 +22,7 @@ use super::record::{self, Container, Phase, State, write_state};
 use super::{Containers, bundle, wire};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
+use crate::rootless;
 use crate::runtime::{Launch, Runtime};
 use crate::store::lock::Lock;
 use crate::store::{Store, disk};
@@ -116,6 +117,7 @@ fn prepare(paths: &Paths, id: &str) -> Result<Monitor> {
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
     let store = Store::open(paths)?;
+    rootless::remember(&paths.runroot, rustix::process::getpid())?;
     let containers = Containers::open(&store)?;
     let container = containers.by_id(id)?.ok_or_else(|| super::no_such(id))?;
     let place = container.place();
@@ -199,6 +201,7 @@ impl Monitor {
         if let (Err(error), Some(status)) = (&result, self.status.take()) {
             refuse(status, error);
         }
+        rootless::forget(&self.containers_paths.runroot, rustix::process::getpid());
         self.clients.tell_exit(self.state.exit_code);
         result.and(cleared)
     }
@@ -235,11 +238,14 @@ impl Monitor {
                 return Err(error);
             }
         };
-        let counter = oom_counter(pid);
+        // Without a cgroup of its own it is in one whose other processes are no concern of ours.
+        let has_cgroup = super::status::has_cgroup(&self.container).unwrap_or(false);
+        let counter = if has_cgroup { oom_counter(pid) } else { None };
         let mut health =
             Health::begin(self.container.record.options.health.clone(), &run, &id, &self.runtime);
         let mut end = self.supervise(pid, &pidfd, &mut streams, &mut health);
         end.oom_killed = counter.is_some_and(|path| oom_kills(&path) > 0);
+        rootless::forget(&self.containers_paths.runroot, pid);
         let deleted = self.runtime.delete(&id);
         let _not_frozen_any_more = std::fs::remove_file(run.join("paused"));
         deleted.map(|()| end)
@@ -253,6 +259,7 @@ impl Monitor {
         let pid = pid.ok_or_else(|| Error::new("the runtime has written no pid").exit_code(125))?;
         let pidfd =
             pidfd_open(pid, PidfdFlags::empty()).context(|| format!("process {}", pid.as_raw_nonzero()))?;
+        rootless::remember(&self.containers_paths.runroot, pid)?;
         streams.take_terminal()?;
         self.state.pid = pid.as_raw_nonzero().get();
         // A program that has ended already is not reaped yet: nobody else has its number.

@@ -63,6 +63,8 @@ pub struct Facts {
     pub architecture: String,
     /// Whether the caller is no root of the machine.
     pub rootless: bool,
+    /// The cgroup controllers that can limit something, by their names in v2; nothing means all.
+    pub controllers: Option<Vec<String>>,
     /// Whether the cgroups are of version 2.
     pub cgroup_v2: bool,
     /// Whether the host has its POSIX message queues mounted.

@@ -1,7 +1,7 @@
 //! Limits and devices: `linux.resources`, `linux.devices`, `process.rlimits`.
 
 use super::Facts;
-use crate::container::options::Options;
+use crate::container::options::{Options, Resources};
 use serde_json::{Map, Value, json};
 
 /// Processes of a container unless something else was typed.
@@ -43,25 +43,52 @@ pub fn resources(options: &Options, facts: &Facts) -> Value {
     put("shares", typed.cpu_shares.map(Value::from));
     put("cpus", (!typed.cpuset_cpus.is_empty()).then(|| typed.cpuset_cpus.clone().into()));
     put("mems", (!typed.cpuset_mems.is_empty()).then(|| typed.cpuset_mems.clone().into()));
+    let has = |controller: &str| {
+        facts.controllers.as_ref().is_none_or(|list| list.iter().any(|name| name == controller))
+    };
+    cpu.retain(|name, _| has(if matches!(name.as_str(), "cpus" | "mems") { "cpuset" } else { "cpu" }));
+    if !has("memory") {
+        memory.clear();
+    }
     resources.insert("devices".into(), device_rules(options, facts));
     for (name, value) in [("memory", memory), ("cpu", cpu)] {
         if !value.is_empty() {
             resources.insert(name.into(), Value::Object(value));
         }
     }
-    // Without root there may be no cgroup that could be written to.
-    let pids = typed.pids.unwrap_or(if facts.rootless { 0 } else { PIDS });
-    if pids != 0 {
+    let pids = typed.pids.unwrap_or(PIDS);
+    if pids != 0 && has("pids") {
         resources.insert("pids".into(), json!({ "limit": pids }));
     }
-    if let Some(weight) = typed.blkio_weight {
+    if let Some(weight) = typed.blkio_weight.filter(|_| has("io")) {
         resources.insert("blockIO".into(), json!({ "weight": weight }));
     }
     Value::Object(resources)
 }
 
+/// The options that were typed and limit nothing here, since their controllers are not ours.
+pub fn ignored(typed: &Resources, facts: &Facts) -> Vec<&'static str> {
+    let Some(there) = &facts.controllers else { return Vec::new() };
+    let table = [
+        ("--memory", "memory", typed.memory.is_some() || typed.memory_swap.is_some()),
+        ("--memory-reservation", "memory", typed.memory_reservation.is_some()),
+        ("--oom-kill-disable", "memory", typed.oom_kill_disable),
+        ("--cpus", "cpu", typed.cpu_millis.is_some()),
+        ("--cpu-quota", "cpu", typed.cpu_quota.is_some() || typed.cpu_period.is_some()),
+        ("--cpu-shares", "cpu", typed.cpu_shares.is_some()),
+        ("--cpuset-cpus", "cpuset", !typed.cpuset_cpus.is_empty()),
+        ("--cpuset-mems", "cpuset", !typed.cpuset_mems.is_empty()),
+        ("--pids-limit", "pids", typed.pids.is_some_and(|pids| pids > 0)),
+        ("--blkio-weight", "io", typed.blkio_weight.is_some()),
+    ];
+    let lost = table
+        .into_iter()
+        .filter(|(_, controller, is_typed)| *is_typed && !there.iter().any(|name| name == controller));
+    lost.map(|(option, ..)| option).collect()
+}
+
 /// What `update` changes: as above, without what was not typed.
-pub fn changed(typed: &crate::container::options::Resources, facts: &Facts) -> Value {
+pub fn changed(typed: &Resources, facts: &Facts) -> Value {
     let options = Options { resources: typed.clone(), ..Options::default() };
     let mut value = resources(&options, facts);
     if let Some(fields) = value.as_object_mut() {
