@@ -7,10 +7,10 @@ use crate::container::Container;
 use crate::container::network::{self, Interface};
 use crate::error::{Context, Error, Result};
 use crate::spec::Status;
+use crate::sys::held::Held;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use serde::Serialize;
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 #[derive(Serialize)]
@@ -99,21 +99,30 @@ fn line(r#type: &'static str, container: &Container, data: Option<Data>) -> Resu
     Ok(text + "\n")
 }
 
+/// How often a process without a pidfd is looked after.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// What ended the waiting; neither when it was the time.
 struct Woken {
     by_init: bool,
     by_oom: bool,
 }
 
-fn wait(init: &OwnedFd, oom: Option<&OomWatch>, until: Instant) -> Result<Woken> {
-    let left = until.saturating_duration_since(Instant::now());
+fn wait(init: &Held, oom: Option<&OomWatch>, until: Instant) -> Result<Woken> {
+    let mut left = until.saturating_duration_since(Instant::now());
+    let mut events: Vec<PollFd<'_>> = oom.map(OomWatch::poll_fd).into_iter().collect();
+    match init.pidfd() {
+        Some(pidfd) => events.push(PollFd::from_borrowed_fd(pidfd, PollFlags::IN)),
+        // Nothing tells of its end: it is looked after.
+        None => left = left.min(LOOK),
+    }
     let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-    let mut events = vec![PollFd::new(init, PollFlags::IN)];
-    events.extend(oom.map(OomWatch::poll_fd));
     match poll(&mut events, Some(&left)) {
         Ok(_) | Err(Errno::INTR) => {}
         answer => drop(answer.context(|| "poll")?),
     }
-    let is_ready = |event: &PollFd<'_>| !event.revents().is_empty();
-    Ok(Woken { by_init: is_ready(&events[0]), by_oom: events.get(1).is_some_and(is_ready) })
+    let mut ready = events.iter().map(|event| !event.revents().is_empty());
+    let by_oom = oom.is_some() && ready.next() == Some(true);
+    let by_init = ready.next().unwrap_or_else(|| init.has_ended());
+    Ok(Woken { by_init, by_oom })
 }

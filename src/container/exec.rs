@@ -20,6 +20,7 @@ use crate::log::Log;
 use crate::plan::Plan;
 use crate::plan::cgroup::Location;
 use crate::plan::exec::{Entry, Wishes};
+use crate::plan::namespaces::Known;
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{self, State, Status};
 use crate::sys::affinity;
@@ -88,9 +89,10 @@ fn check_status(container: &Container, ignore_paused: bool) -> Result<Process> {
 
 fn enter(container: &Container, init: &Process, request: Request<'_>) -> Result<u8> {
     let target = init.open()?.ok_or_else(stopped)?;
+    let known = Known { pid: init.pid, by_pidfd: target.pidfd().is_some() };
     let (detach, pid_file, console_socket) = (request.detach, request.pid_file, request.console_socket);
     let receivers = Receivers::of_exec(request.pidfd_socket)?;
-    let decided = Decided::new(container, init, request)?;
+    let decided = Decided::new(container, known, request)?;
     let plan = &decided.plan;
     console_socket::check(plan.terminal, console_socket, detach)?;
     let mut foreground = if detach { None } else { Some(Foreground::prepare(false)?) };
@@ -130,7 +132,7 @@ struct Decided {
 }
 
 impl Decided {
-    fn new(container: &Container, init: &Process, request: Request<'_>) -> Result<Self> {
+    fn new(container: &Container, init: Known, request: Request<'_>) -> Result<Self> {
         let mut template = container.directory.read_template()?;
         let resctrl = std::mem::take(&mut template.resctrl);
         let own = template.process.take().map(std::borrow::Cow::into_owned);
@@ -146,7 +148,7 @@ impl Decided {
         let joins_user = template.namespaces.contains(&NamespaceKind::User);
         let entry = Entry {
             id: &container.record.id,
-            pid: init.pid,
+            init,
             rootfs: &container.record.rootfs,
             cgroup: cgroup.clone(),
             in_user_namespace: joins_user && shares_user_namespace(init.pid)?,

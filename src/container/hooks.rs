@@ -5,14 +5,17 @@
 
 use crate::error::{Context, Error, Result};
 use crate::launch::hook::{self, End, Running, Words};
-use crate::plan::step::{Hook, HookEnvironment};
+use crate::launch::prepared::PreparedHook;
+use crate::plan::step::Hook;
 use crate::spec::State;
+use crate::sys::clone::{self, Request, Side};
+use crate::sys::exec::{StringArray, execve};
+use crate::sys::signals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::process::{Pid, PidfdFlags};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::Pid;
+use std::ffi::{CStr, CString};
 
 /// Runs the hooks in order; the first failure ends it, and so does something to read on `interrupts`.
 ///
@@ -34,9 +37,7 @@ pub fn run_one(hook: &Hook, state: &State, interrupts: Option<BorrowedFd<'_>>) -
 fn execute(hook: &Hook, state: &State, interrupts: Option<BorrowedFd<'_>>) -> Result<()> {
     let (stdin_read, stdin) = hook::state_pipe().context(|| "pipe")?;
     let (output, output_write) = hook::output_pipe().context(|| "pipe")?;
-    let child = command(hook, state, stdin_read, output_write)?.spawn().context(|| "exec")?;
-    let pid = Pid::from_raw(child.id() as i32).ok_or_else(|| Error::new("the hook has no pid"))?;
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).context(|| "pidfd_open")?;
+    let (pid, pidfd) = Child::new(hook, state, stdin_read, output_write).start()?;
     let running = Running {
         pid,
         pidfd: pidfd.as_fd(),
@@ -61,28 +62,66 @@ fn execute(hook: &Hook, state: &State, interrupts: Option<BorrowedFd<'_>>) -> Re
     }
 }
 
-/// The command, which keeps our copies of the hook's ends until it is dropped.
-fn command(hook: &Hook, state: &State, stdin: OwnedFd, output: OwnedFd) -> Result<Command> {
-    let mut command = Command::new(OsStr::from_bytes(hook.path.to_bytes()));
-    let mut arguments = hook.arguments.iter().map(OsStr::from_bytes);
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
-    command.args(arguments).stdin(stdin).process_group(0);
-    command.stdout(output.try_clone().context(|| "dup")?).stderr(output);
-    // A bundle that is gone when the container is deleted keeps no hook from tidying up.
-    if std::fs::metadata(&state.bundle).is_ok_and(|bundle| bundle.is_dir()) {
-        command.current_dir(&state.bundle);
-    }
-    if let HookEnvironment::Listed(environment) = &hook.environment {
-        command.env_clear();
-        for entry in environment.iter() {
-            let cut = entry.iter().position(|byte| *byte == b'=').unwrap_or(entry.len());
-            let value = entry.get(cut + 1..).unwrap_or_default();
-            command.env(OsStr::from_bytes(&entry[..cut]), OsStr::from_bytes(value));
+/// What a hook becomes, all of it laid out before the clone.
+struct Child<'a> {
+    path: &'a CStr,
+    arguments: StringArray,
+    environment: StringArray,
+    /// Where it begins.
+    directory: Option<CString>,
+    stdin: OwnedFd,
+    output: OwnedFd,
+}
+
+impl<'a> Child<'a> {
+    fn new(hook: &'a Hook, state: &State, stdin: OwnedFd, output: OwnedFd) -> Self {
+        let prepared = PreparedHook::new(hook, &|_| (Vec::new(), Vec::new()));
+        // A bundle that is gone when the container is deleted keeps no hook from tidying up.
+        let is_directory = std::fs::metadata(&state.bundle).is_ok_and(|bundle| bundle.is_dir());
+        Self {
+            path: &hook.path,
+            arguments: prepared.arguments,
+            environment: prepared.environment.unwrap_or_else(|| StringArray::new([])),
+            directory: CString::new(state.bundle.as_str()).ok().filter(|_| is_directory),
+            stdin,
+            output,
         }
     }
-    Ok(command)
+
+    /// Makes the process, and keeps none of its ends. Why it cannot be executed comes back by a pipe, which execution closes.
+    fn start(self) -> Result<(Pid, OwnedFd)> {
+        let (failed, failure) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).context(|| "pipe")?;
+        let (pid, pidfd) = match clone::clone3(&Request::default()).context(|| "clone")? {
+            Side::Child => {
+                let errno = self.become_program();
+                let _runtime_may_be_gone = rustix::io::write(&failure, &errno.raw_os_error().to_ne_bytes());
+                clone::exit(127)
+            }
+            Side::Parent { pid, pidfd } => (pid, pidfd),
+        };
+        drop(failure);
+        let mut errno = [0; 4];
+        if rustix::io::retry_on_intr(|| rustix::io::read(&failed, &mut errno)) == Ok(errno.len()) {
+            hook::reap(pidfd.as_fd()).context(|| "wait for the hook")?;
+            let errno = Errno::from_raw_os_error(i32::from_ne_bytes(errno));
+            return Err(Error::from(errno).context("exec"));
+        }
+        Ok((pid, pidfd))
+    }
+
+    /// In the child: a group of its own, stdin and output in place, no signal blocked, SIGPIPE as programs expect it.
+    fn become_program(&self) -> Errno {
+        let connected = rustix::process::setpgid(None, None)
+            .and_then(|()| rustix::stdio::dup2_stdin(&self.stdin))
+            .and_then(|()| rustix::stdio::dup2_stdout(&self.output))
+            .and_then(|()| rustix::stdio::dup2_stderr(&self.output))
+            .and_then(|()| signals::reset(1 << (libc::SIGPIPE - 1)))
+            .and_then(|()| self.directory.as_ref().map_or(Ok(()), rustix::process::chdir));
+        match connected {
+            Ok(()) => execve(self.path, &self.arguments, &self.environment),
+            Err(errno) => errno,
+        }
+    }
 }
 
 fn quoted(words: &[u8]) -> String {

@@ -12,6 +12,7 @@ use crate::launch::spawn::{self, CgroupEntry, Sockets};
 use crate::plan::Plan;
 use crate::plan::live_mounts::Live;
 use crate::plan::mounts::target_of;
+use crate::plan::namespaces::Known;
 use crate::spec::linux::NamespaceKind;
 use crate::spec::{Mount, Status};
 use crate::sys::procfs::Procfs;
@@ -79,7 +80,7 @@ fn change(
     let joins_user = template.namespaces.contains(&NamespaceKind::User);
     let live = Live {
         id: &record.id,
-        pid: init.pid,
+        init: Known { pid: init.pid, by_pidfd: target.pidfd().is_some() },
         bundle: Path::new(&record.bundle),
         in_user_namespace: joins_user && shares_user_namespace(init.pid)?,
     };

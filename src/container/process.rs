@@ -1,13 +1,13 @@
 //! Init by its pid, safe against pid reuse: the pid counts only together with the time at which the process started.
 
 use crate::error::{Context, Error, Result};
-use crate::sys::signals;
-use rustix::fd::{AsFd, OwnedFd};
+use crate::sys::held::Held;
+use rustix::fd::BorrowedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags};
+use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A process on record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,32 +48,26 @@ impl Process {
         Ok(if alive { Liveness::Alive } else { Liveness::Ended })
     }
 
-    /// A pidfd of it; nothing when it has ended.
+    /// Holds it, so that its pid cannot come to mean another; nothing when it has ended.
     ///
     /// # Errors
-    /// Those of pidfd_open(2).
-    pub fn open(&self) -> Result<Option<OwnedFd>> {
+    /// Those of [`Held::open`].
+    pub fn open(&self) -> Result<Option<Held>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
-        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Err(Errno::SRCH | Errno::INVAL) => return Ok(None),
-            Err(Errno::NOSYS) if self.liveness()? == Liveness::Ended => return Ok(None),
-            Err(Errno::NOSYS) => return Err(missing("pidfd_open(2)")),
-            answer => answer.context(|| format!("pidfd_open {}", self.pid))?,
-        };
+        let held = Held::open(pid).context(|| format!("process {}", self.pid))?;
         // Only now that the pid cannot change its meaning does the start time prove anything.
-        Ok((self.liveness()? == Liveness::Alive).then_some(pidfd))
+        Ok(if self.liveness()? == Liveness::Alive { held } else { None })
     }
 
     /// Sends it a signal; false when it has ended.
     ///
     /// # Errors
-    /// Those of pidfd_send_signal(2).
+    /// What the kernel refuses.
     pub fn signal(&self, number: i32) -> Result<bool> {
-        let Some(pidfd) = self.open()? else { return Ok(false) };
-        match signals::send(pidfd.as_fd(), number) {
+        let Some(held) = self.open()? else { return Ok(false) };
+        match held.signal(number) {
             Ok(()) => Ok(true),
             Err(Errno::SRCH) => Ok(false),
-            Err(Errno::NOSYS) => Err(missing("pidfd_send_signal(2)")),
             Err(errno) => Err(Error::from(errno).context(format!("signal {number} to process {}", self.pid))),
         }
     }
@@ -83,13 +77,20 @@ impl Process {
     /// # Errors
     /// Those of poll(2).
     pub fn wait(&self, patience: Duration) -> Result<bool> {
+        let Some(held) = self.open()? else { return Ok(true) };
+        match held.pidfd() {
+            Some(pidfd) => self.wait_by(pidfd, patience),
+            None => self.look_until(Instant::now() + patience),
+        }
+    }
+
+    fn wait_by(&self, pidfd: BorrowedFd<'_>, patience: Duration) -> Result<bool> {
         use rustix::event::{PollFd, PollFlags, Timespec};
-        let Some(pidfd) = self.open()? else { return Ok(true) };
         let patience = Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: patience.subsec_nanos().into(),
         };
-        let mut events = [PollFd::new(&pidfd, PollFlags::IN)];
+        let mut events = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
         loop {
             match rustix::event::poll(&mut events, Some(&patience)) {
                 Err(Errno::INTR) => {}
@@ -97,11 +98,24 @@ impl Process {
             }
         }
     }
+
+    /// Without a pidfd nothing tells of the end of a process that is not our child.
+    fn look_until(&self, deadline: Instant) -> Result<bool> {
+        let mut pause = Duration::from_micros(200);
+        while self.liveness()? == Liveness::Alive {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+        Ok(true)
+    }
 }
 
-/// Without a pidfd a signal could reach another process that has got the pid meanwhile.
-fn missing(call: &str) -> Error {
-    Error::new(format!("{call} is missing"))
+/// What needs a pidfd and has no other way.
+pub fn needs_pidfd(what: &str) -> Error {
+    Error::new(format!("{what} needs pidfd_open(2), which is missing"))
         .hint("it needs Linux 5.3, and no seccomp filter above us that denies it")
 }
 

@@ -2,12 +2,10 @@
 
 use crate::cgroup;
 use crate::container::Container;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::spec::Status;
-use crate::sys::signals;
-use rustix::fd::AsFd;
+use crate::sys::held::Held;
 use rustix::io::Errno;
-use rustix::process::PidfdFlags;
 
 /// Names and numbers of signal(7), as every architecture but MIPS, SPARC, Alpha and PA-RISC has them.
 const NAMES: &[(&str, i32)] = &[
@@ -151,19 +149,16 @@ fn signal_all(container: &Container, number: i32) -> Result<()> {
         if init.is_some_and(|init| init.pid == pid.as_raw_nonzero().get()) {
             continue;
         }
-        match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => others.push((pid, pidfd)),
-            Err(Errno::SRCH | Errno::INVAL) => {}
-            Err(errno) => return Err(Error::from(errno).context(format!("pidfd_open {pid:?}"))),
-        }
+        let held = Held::open(pid).context(|| format!("process {}", pid.as_raw_nonzero()))?;
+        others.extend(held.map(|held| (pid, held)));
     }
     if others.is_empty() {
         return Ok(());
     }
     // Who is listed again, now that its pid cannot change its meaning, is the one that was listed.
     let still = cgroup.pids()?;
-    for (pid, pidfd) in others.iter().filter(|(pid, _)| still.contains(pid)) {
-        match signals::send(pidfd.as_fd(), number) {
+    for (pid, held) in others.iter().filter(|(pid, _)| still.contains(pid)) {
+        match held.signal(number) {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => return Err(Error::from(errno).context(format!("signal {number} to {pid:?}"))),
         }

@@ -2,7 +2,7 @@
 
 use crate::container::agent::{self, Introduction};
 use crate::container::notify::{Relay, Supervisor};
-use crate::container::process::Process;
+use crate::container::process::{Process, needs_pidfd};
 use crate::container::record::Record;
 use crate::container::{Container, hooks, signal};
 use crate::error::{Error, Result};
@@ -35,7 +35,8 @@ pub fn start(container: &Container, supervisor: Option<&Supervisor>) -> Result<(
     };
     let init = match (&start.listener, supervisor) {
         (None, None) => None,
-        _ => open_init(container)?,
+        (Some(_), _) => open_init(container, "linux.seccomp.listenerPath")?,
+        (None, Some(_)) => open_init(container, "NOTIFY_SOCKET")?,
     };
     let relay = supervisor.map(|supervisor| Relay::open(supervisor, &container.directory)).transpose()?;
     let connection = container.directory.connect()?.ok_or_else(already)?;
@@ -65,9 +66,10 @@ pub fn start(container: &Container, supervisor: Option<&Supervisor>) -> Result<(
     }
 }
 
-/// A pidfd of init, while that still waits.
-fn open_init(container: &Container) -> Result<Option<OwnedFd>> {
-    container.record.process.as_ref().map_or(Ok(None), Process::open)
+/// A pidfd of init, while that still waits, for what needs one.
+fn open_init(container: &Container, what: &str) -> Result<Option<OwnedFd>> {
+    let held = container.record.process.as_ref().map_or(Ok(None), Process::open)?;
+    held.map(|held| held.into_pidfd().ok_or_else(|| needs_pidfd(what))).transpose()
 }
 
 /// The state as the agent is told it. Its status is that of runc, which loads the filter before the end of `create`.

@@ -121,8 +121,11 @@ fn end(pid: Pid, pidfd: BorrowedFd<'_>) -> Result<(), Errno> {
     reap(pidfd).map(drop)
 }
 
-/// How a hook has ended.
-fn reap(pidfd: BorrowedFd<'_>) -> Result<End, Errno> {
+/// Waits until a hook has ended: how it did.
+///
+/// # Errors
+/// Those of waitid(2).
+pub fn reap(pidfd: BorrowedFd<'_>) -> Result<End, Errno> {
     let status = loop {
         match rustix::process::waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED) {
             Err(Errno::INTR) => {}

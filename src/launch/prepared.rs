@@ -80,7 +80,8 @@ impl Prepared {
 }
 
 impl PreparedHook {
-    fn new(hook: &Hook, state: &impl Fn(&Hook) -> (Vec<u8>, Vec<u8>)) -> Self {
+    /// Lays out one hook.
+    pub fn new(hook: &Hook, state: &impl Fn(&Hook) -> (Vec<u8>, Vec<u8>)) -> Self {
         let (state_head, state_tail) = state(hook);
         let environment = match &hook.environment {
             HookEnvironment::Listed(environment) => Some(array(environment)),

@@ -39,7 +39,8 @@
 //! Both sockets keep packets apart (`SOCK_SEQPACKET`). When the runtime dies, init reads the end of the socket instead of
 //! `Go` and exits: before its record is complete no container outlives its creator.
 
-use rustix::fd::{AsFd, BorrowedFd};
+use crate::sys::terminal;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
@@ -201,6 +202,28 @@ pub fn send(socket: BorrowedFd<'_>, report: &Report) {
     }
 }
 
+/// Says whom the process in between has made, and sends the pidfd along.
+pub fn send_born(socket: BorrowedFd<'_>, pid: i32, pidfd: BorrowedFd<'_>) {
+    let (packet, length) = packet(&Report::Born(pid));
+    let _receiver_may_be_gone = terminal::send_descriptor(socket, &packet[..length], pidfd);
+}
+
+/// Waits for the word of the process in between; the pidfd that has come with it.
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_born(socket: impl AsFd) -> Result<(Option<Report>, Option<OwnedFd>), Errno> {
+    let mut packet = [0; PACKET];
+    let (length, pidfd) = loop {
+        match terminal::receive(socket.as_fd(), &mut packet) {
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => break (0, None),
+            answer => break answer?,
+        }
+    };
+    Ok((parse(&packet[..length])?, pidfd))
+}
+
 /// Says from under a filter that notifies where its notifications come out, and waits until the agent has them; false when
 /// the runtime is gone.
 ///
@@ -255,10 +278,14 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Report>, Errno> {
             answer => break answer?.1,
         }
     };
-    if length == 0 {
+    parse(&packet[..length])
+}
+
+fn parse(packet: &[u8]) -> Result<Option<Report>, Errno> {
+    if packet.is_empty() {
         return Ok(None);
     }
-    if length < HEADER {
+    if packet.len() < HEADER {
         return Err(Errno::PROTO);
     }
     let step = u16::from_ne_bytes([packet[2], packet[3]]);
@@ -273,7 +300,7 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Report>, Errno> {
         b'o' => Report::Occupied(step),
         b'f' => {
             let reason = *Reason::ALL.get(usize::from(packet[1])).ok_or(Errno::PROTO)?;
-            let fault = Fault { reason, errno: number, detail: Detail::new(&packet[HEADER..length]) };
+            let fault = Fault { reason, errno: number, detail: Detail::new(&packet[HEADER..]) };
             Report::Failed(Failure { step, fault })
         }
         _ => return Err(Errno::PROTO),

@@ -11,6 +11,7 @@ use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
 use crate::plan::step::Action;
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{self, Request, Side};
+use crate::sys::held::Held;
 use crate::sys::limits;
 use crate::sys::namespace;
 use crate::sys::procfs::Procfs;
@@ -26,8 +27,8 @@ use std::process::Command;
 /// What the caller of [`spawn`] has opened for init.
 #[derive(Debug, Default)]
 pub struct Sockets {
-    /// The pidfd of the process whose namespaces it joins.
-    pub target: Option<OwnedFd>,
+    /// The process whose namespaces it joins.
+    pub target: Option<Held>,
     /// Where the pty's master goes.
     pub console: Option<OwnedFd>,
     /// The socket on which init awaits `start`.
@@ -64,7 +65,7 @@ impl Sockets {
     pub fn try_clone(&self) -> std::io::Result<Self> {
         let clone = |socket: &Option<OwnedFd>| socket.as_ref().map(OwnedFd::try_clone).transpose();
         Ok(Self {
-            target: clone(&self.target)?,
+            target: self.target.as_ref().map(Held::try_clone).transpose()?,
             console: clone(&self.console)?,
             listener: clone(&self.listener)?,
             marker: clone(&self.marker)?,
@@ -175,13 +176,14 @@ pub fn spawn(
         .collect::<Result<Vec<_>>>()?;
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .context(|| "socketpair")?;
-    let detour = Detour::enter(plan, &joins, sockets.target.as_ref(), &procfs)?;
+    let target = sockets.target.and_then(Held::into_pidfd);
+    let detour = Detour::enter(plan, &joins, target.as_ref(), &procfs)?;
     let mut descriptors = Descriptors {
         runtime_end: Some(here),
         procfs: Some(procfs),
         tasks: cgroup.tasks,
         joins,
-        target: sockets.target,
+        target,
         console: sockets.console,
         source_clones,
         listener: sockets.listener,
@@ -225,12 +227,12 @@ fn settle(plan: &Plan, take_in: Option<TakeIn<'_>>, procfs: Option<&Procfs>, ini
     init.go()
 }
 
-/// Opens the files of the namespaces to join, which may be those of a process that is known by its pidfd.
-fn open_namespaces(plan: &Plan, target: Option<&OwnedFd>) -> Result<Vec<OwnedFd>> {
+/// Opens the files of the namespaces to join, which may be those of a process that is held.
+fn open_namespaces(plan: &Plan, target: Option<&Held>) -> Result<Vec<OwnedFd>> {
     let joins = plan.namespaces.join.iter().map(open_namespace).collect::<Result<Vec<_>>>()?;
-    if let Some(target) = target.filter(|_| !joins.is_empty()) {
-        // It is still there, so its pid was its own, and the files that were opened by it are those of the process.
-        signals::send(target.as_fd(), 0).context(|| "the process whose namespaces are joined")?;
+    // If it is still there, its pid was its own, and the files that were opened by it are those of the process.
+    if !joins.is_empty() && target.is_some_and(Held::has_ended) {
+        return Err(Error::from(Errno::SRCH).context("the process whose namespaces are joined"));
     }
     Ok(joins)
 }
@@ -283,8 +285,8 @@ fn between(
         }
         Ok(Side::Child) => init::run(plan, prepared, descriptors, channel),
 
-        Ok(Side::Parent { pid, .. }) => {
-            protocol::send(channel.as_fd(), &Report::Born(pid.as_raw_nonzero().get()));
+        Ok(Side::Parent { pid, pidfd }) => {
+            protocol::send_born(channel.as_fd(), pid.as_raw_nonzero().get(), pidfd.as_fd());
             clone::exit(0)
         }
         Err(fault) => {
@@ -335,21 +337,18 @@ fn set_time_offsets(plan: &Plan, procfs: Option<&Procfs>) -> std::result::Result
 
 /// Takes init over from the process in between, which is reaped.
 fn adopt(plan: &Plan, mut middle: Init) -> Result<Init> {
-    let report = middle.report()?;
+    let (report, pidfd) = protocol::receive_born(&middle.channel).context(|| "read from init")?;
     middle.wait();
     middle.released = true;
-    match report {
-        Some(Report::Born(pid)) => {
+    match (report, pidfd) {
+        (Some(Report::Born(pid)), Some(pidfd)) => {
             let pid = Pid::from_raw(pid).ok_or_else(|| Error::new("init has no pid"))?;
-            // Init is our child and not reaped yet: its pid cannot be another's.
-            let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
-                .context(|| format!("pidfd_open {}", pid.as_raw_nonzero()))?;
             let channel = middle.channel.try_clone().context(|| "the socket to init")?;
             protocol::go(&channel).context(|| "let init go on")?;
 
             Ok(Init { pid, pidfd, channel, released: false })
         }
-        Some(Report::Failed(failure)) => Err(super::failure(plan, &failure)),
+        (Some(Report::Failed(failure)), _) => Err(super::failure(plan, &failure)),
         _ => Err(Error::new("the process that joins the namespaces ended without a word")),
     }
 }
@@ -432,7 +431,7 @@ fn explain_clone(plan: &Plan, errno: Errno) -> Error {
         Errno::PERM if user => error.hint("new user namespaces may be forbidden: see user.max_user_namespaces, \
                                            kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns"),
         Errno::PERM => error.hint("without root, linux.namespaces needs a user namespace"),
-        Errno::NOSYS => Error::new("linux.namespaces: a new time namespace needs clone3(2), which is missing")
+        Errno::NOSYS => Error::new("linux.namespaces: without root a new time namespace needs clone3(2), which is missing")
             .hint("it needs Linux 5.6, and no seccomp filter above us that denies it"),
         _ => error,
     }

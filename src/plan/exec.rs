@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::plan::cgroup::{CgroupPlan, Location};
 use crate::plan::listener::Listener;
 use crate::plan::mounts::c_string;
-use crate::plan::namespaces::Namespaces;
+use crate::plan::namespaces::{Known, Namespaces};
 use crate::plan::step::{Action, Cover, Step};
 use crate::plan::{CgroupManager, Options, Place, Plan, checkpoint, process};
 use crate::seccomp::Program;
@@ -149,8 +149,8 @@ fn grant(sets: &mut Capabilities, names: &[String]) {
 pub struct Entry<'a> {
     /// The container's id.
     pub id: &'a str,
-    /// The pid of its init, for the files of its namespaces.
-    pub pid: i32,
+    /// Its init.
+    pub init: Known,
     /// Its root file system on the host.
     pub rootfs: &'a str,
     /// The cgroup of the new process.
@@ -201,7 +201,7 @@ impl Plan {
             seccomp: template.seccomp.map(Cow::into_owned),
             listener: template.listener.map(Cow::into_owned),
             terminal: process.terminal,
-            ..Self::into_running(entry.id, &kinds, entry.pid, entry.cgroup, host)?
+            ..Self::into_running(entry.id, &kinds, entry.init, entry.cgroup, host)?
         };
         plan.join_cgroup(Some(process), affinity(process), host);
         plan.steps.extend(plan.namespaces.steps(&Linux::default(), host.groups_denied));
@@ -219,13 +219,13 @@ impl Plan {
     pub(super) fn into_running(
         id: &str,
         kinds: &[NamespaceKind],
-        pid: i32,
+        init: Known,
         cgroup: Location,
         host: &Host,
     ) -> Result<Self> {
         Ok(Self {
             id: id.to_owned(),
-            namespaces: Namespaces::of_process(kinds, pid, host),
+            namespaces: Namespaces::of_process(kinds, init, host),
             cgroup: CgroupPlan::existing(cgroup),
             resctrl: None,
             source_clones: Vec::new(),
@@ -320,7 +320,7 @@ mod tests {
         };
         let entry = Entry {
             id: "web1",
-            pid: 42,
+            init: Known { pid: 42, by_pidfd: true },
             rootfs: "/b/rootfs",
             cgroup: Location { mode: Mode::None, directories: Vec::new(), unit: None },
             in_user_namespace: false,

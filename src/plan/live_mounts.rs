@@ -9,6 +9,7 @@ use crate::host::Host;
 use crate::plan::cgroup::Location;
 use crate::plan::exec::Template;
 use crate::plan::mounts::{Context, c_string, target_of};
+use crate::plan::namespaces::Known;
 use crate::plan::step::{Action, Ids, Kind, Mount, SourceClone, Step};
 use crate::plan::{Options, Place, Plan};
 use crate::spec;
@@ -20,8 +21,8 @@ use std::path::Path;
 pub struct Live<'a> {
     /// Its id.
     pub id: &'a str,
-    /// The pid of its init.
-    pub pid: i32,
+    /// Its init.
+    pub init: Known,
     /// Its bundle, which sources of bind mounts are relative to.
     pub bundle: &'a Path,
     /// Whether the caller is in its user namespace already.
@@ -110,7 +111,7 @@ impl Plan {
             return Err(Error::new("this kernel lacks mount_setattr(2), which came with Linux 5.12"));
         }
         kinds.retain(|kind| *kind != NamespaceKind::User || !live.in_user_namespace);
-        let entered = Self::into_running(live.id, &kinds, live.pid, nowhere(), host)?;
+        let entered = Self::into_running(live.id, &kinds, live.init, nowhere(), host)?;
         let mut plan = Self { all_or_none: true, ..entered };
         plan.steps = plan.namespaces.steps(&Linux::default(), host.groups_denied);
         plan.steps.push(Step::own(Action::Rootfs { path: c"/".to_owned(), attach: false }));

@@ -33,6 +33,15 @@ pub struct Namespaces {
     pub middle: bool,
 }
 
+/// A process whose namespaces are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Its pid, for the files of its namespaces.
+    pub pid: i32,
+    /// Whether the runtime holds its pidfd.
+    pub by_pidfd: bool,
+}
+
 /// A namespace to join.
 #[derive(Debug, Clone)]
 pub struct Join {
@@ -112,9 +121,9 @@ impl Namespaces {
 
     /// Decides how a process reaches namespaces of another one, the init of a container that runs: at once by its pidfd
     /// (Linux 5.8, which is there where all of the new mount API is), else by the files below its `/proc/PID/ns`.
-    pub fn of_process(kinds: &[NamespaceKind], pid: i32, host: &Host) -> Self {
+    pub fn of_process(kinds: &[NamespaceKind], Known { pid, by_pidfd }: Known, host: &Host) -> Self {
         let mut namespaces = Self::default();
-        if host.new_mount_api {
+        if by_pidfd && host.new_mount_api {
             namespaces.of_process = kinds.iter().fold(0, |flags, kind| flags | clone_flag(*kind));
         } else {
             namespaces.join = kinds.iter().map(|kind| Join::of_process(*kind, pid)).collect();

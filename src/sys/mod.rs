@@ -13,6 +13,7 @@ pub mod entry;
 pub mod exec;
 pub mod filter;
 pub mod groups;
+pub mod held;
 pub mod interface;
 pub mod keyring;
 pub mod limits;
