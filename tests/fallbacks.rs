@@ -249,16 +249,41 @@ fn descriptors(pid: i32) -> Vec<String> {
 }
 
 #[test]
-fn new_time_namespace_without_clone3_is_refused_by_name() {
+fn new_time_namespace_without_clone3_is_made_by_the_runtime_or_refused_by_name() {
     if skip_on_peer("makes its processes in another way") {
         return;
     }
+    let mut bundle = Bundle::sh("readlink /proc/self/ns/time; cat /proc/self/timens_offsets");
+    bundle.namespace("time", None).set("/linux/timeOffsets", json!({ "boottime": { "secs": 1000 } }));
+    let own = fs::read_link("/proc/self/ns/time").unwrap();
+    let seen = run_without(&bundle, &["clone3"]).ok().stdout;
+    let lines: Vec<&str> = seen.lines().collect();
+    assert_ne!(lines[0], own.to_str().unwrap());
+    assert_eq!(lines[2].split_whitespace().collect::<Vec<_>>(), ["boottime", "1000", "0"], "{seen}");
+    leaks::assert_nothing_left(&bundle);
+    // Who is root of a user namespace alone could not go back into his own.
     let mut bundle = Bundle::new();
-    bundle.namespace("time", None);
-    let outcome = run_without(&bundle, &["clone3"]);
+    bundle.user_namespace(0, 1).namespace("time", None).namespace("cgroup", None);
+    bundle.unset("/linux/cgroupsPath").unset("/linux/resources");
+    bundle.write_config();
+    let log = bundle.dir.join("calls").display().to_string();
+    let wrapper = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        &log,
+        "-e",
+        "inject=clone3:error=ENOSYS",
+    ];
+    let call = ["run", "--bundle", "bundle", &bundle.id];
+    let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &call));
     let expected = format!(
-        "run {}: config.json: linux.namespaces: a new time namespace needs clone3(2), which is missing\n  hint: it needs Linux \
-         5.6, and no seccomp filter above us that denies it\n",
+        "run {}: config.json: linux.namespaces: without root a new time namespace needs clone3(2), which is missing\n  hint: it \
+         needs Linux 5.6, and no seccomp filter above us that denies it\n",
         bundle.id
     );
     assert_eq!((outcome.code, outcome.stderr), (Some(1), expected));
@@ -295,27 +320,54 @@ fn init_is_moved_into_its_cgroup_where_it_cannot_be_born_there() {
 }
 
 #[test]
-fn missing_pidfds_are_told_rather_than_a_pid_trusted() {
+fn without_pidfds_a_pid_is_trusted_only_with_its_start_time() {
+    if skip_on_peer("its state is another") {
+        return;
+    }
+    for calls in [&["pidfd_open"][..], &["pidfd_send_signal"], &["pidfd_open", "pidfd_send_signal"]] {
+        let bundle = Bundle::sleeper();
+        bundle.create().ok();
+        bundle.start().ok();
+        without(&bundle, calls, &["kill", &bundle.id, "0"]).ok();
+        // The pid is another's when the process on record has started at another time: that one must not be hit.
+        let state = bundle.root().join(&bundle.id).join("state.json");
+        let record = fs::read_to_string(&state).unwrap();
+        let (pid, mut other) = (bundle.pid(), serde_json::from_str::<serde_json::Value>(&record).unwrap());
+        let start_time = other.pointer_mut("/process/start_time").unwrap();
+        *start_time = json!(start_time.as_u64().unwrap() + 1);
+        fs::write(&state, other.to_string()).unwrap();
+        bundle
+            .finish(&mut command_without(&bundle, calls, &["kill", &bundle.id, "KILL"]))
+            .fails("container not running");
+        assert!(fs::exists(format!("/proc/{pid}/cwd")).unwrap());
+        fs::write(&state, record).unwrap();
+        assert_eq!(bundle.status(), "running");
+        without(&bundle, calls, &["kill", &bundle.id, "KILL"]).ok();
+        bundle.await_death(pid);
+        bundle.finish(&mut command_without(&bundle, calls, &["delete", &bundle.id])).ok();
+        leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
+fn every_process_is_signalled_and_a_container_deleted_by_force_without_pidfds() {
     if skip_on_peer("signals by pid") {
         return;
     }
-    let bundle = Bundle::sleeper();
-    bundle.create().ok();
+    let calls = ["pidfd_open", "pidfd_send_signal"];
+    let mut bundle = Bundle::sh(
+        "trap 'echo init' USR1; (trap 'echo child; exit' USR1; while :; do sleep 0.1; done) & \
+        echo up; while :; do wait; sleep 0.1; done",
+    );
+    bundle.without_namespace("pid");
+    let container = bundle.create().ok();
     bundle.start().ok();
-    for call in ["pidfd_open", "pidfd_send_signal"] {
-        let outcome = without(&bundle, &[call], &["kill", &bundle.id, "KILL"]);
-        let expected = format!(
-            "kill {}: {call}(2) is missing\n  hint: it needs Linux 5.3, and no seccomp filter above us that denies it\n",
-            bundle.id
-        );
-        assert_eq!((outcome.code, outcome.stderr), (Some(1), expected));
-        assert_eq!(bundle.status(), "running");
-    }
-    let pid = bundle.pid();
-    bundle.kill("KILL").ok();
-    bundle.await_death(pid);
-    // What has ended needs no signal.
-    bundle.finish(&mut command_without(&bundle, &["pidfd_open"], &["delete", &bundle.id])).ok();
+    let says = |word: &str| container.later_stdout().contains(word);
+    runtime::eventually(|| says("up"), || container.later_stdout());
+    without(&bundle, &calls, &["kill", "--all", &bundle.id, "USR1"]).ok();
+    runtime::eventually(|| says("init") && says("child"), || container.later_stdout());
+    without(&bundle, &calls, &["delete", "--force", &bundle.id]).ok();
+    leaks::assert_nothing_left(&bundle);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! clone3(2): the one way in which the runtime makes a process, and clone(2) where a filter above us denies it.
 
-use super::result;
-use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use super::{namespace, result};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
+use std::ffi::CStr;
 
 /// What the new process gets of its own, and where it is born.
 #[derive(Debug, Default)]
@@ -35,7 +37,7 @@ pub enum Side {
 ///
 /// # Errors
 /// `EPERM`: a namespace needs privileges; `ENOSPC`: a limit in `user.max_*_namespaces`; `E2BIG`: a cgroup to be born in, which
-/// Linux before 5.7 and clone(2) do not know; `ENOSYS`: a new time namespace, for which clone(2) has no flag.
+/// Linux before 5.7 and clone(2) do not know; `ENOSYS`: a new time namespace without clone3(2) and without root.
 pub fn clone3(request: &Request<'_>) -> Result<Side, Errno> {
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: RawFd = -1;
@@ -75,12 +77,36 @@ pub fn clone3(request: &Request<'_>) -> Result<Side, Errno> {
     }
 }
 
-/// The same by clone(2), whose flags have 32 bits, with the signal in the lowest eight.
+/// The same by clone(2), whose flags have 32 bits, with the signal in the lowest eight: so it has none for a time namespace.
+/// That the caller makes for its children, if it has not done so for its offsets, and goes back into its own; a process in
+/// between, which makes its own brother, need not.
 fn clone(flags: u64, pidfd: &mut RawFd) -> Result<libc::c_long, Errno> {
+    const TIME: u32 = libc::CLONE_NEWTIME as u32;
     let Ok(flags) = u32::try_from(flags) else { return Err(Errno::TOOBIG) };
-    if flags & 0xff != 0 {
-        return Err(Errno::NOSYS);
+    if flags & TIME == 0 || has_time_namespace_for_children()? {
+        return clone_2(flags & !TIME, pidfd);
     }
+    if flags & libc::CLONE_PARENT as u32 != 0 {
+        namespace::unshare(TIME)?;
+        return clone_2(flags & !TIME, pidfd);
+    }
+    let own = rustix::fs::open(c"/proc/self/ns/time", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // The way back first: who is root of a user namespace alone has none.
+    namespace::enter(own.as_fd(), TIME).and_then(|()| namespace::unshare(TIME)).map_err(|_| Errno::NOSYS)?;
+    let answer = clone_2(flags & !TIME, pidfd);
+    if answer != Ok(0) {
+        namespace::enter(own.as_fd(), TIME)?;
+    }
+    answer
+}
+
+/// Whether the caller's children are born in another time namespace than its own.
+fn has_time_namespace_for_children() -> Result<bool, Errno> {
+    let inode = |path: &CStr| rustix::fs::stat(path).map(|stat| stat.st_ino);
+    Ok(inode(c"/proc/self/ns/time")? != inode(c"/proc/self/ns/time_for_children")?)
+}
+
+fn clone_2(flags: u32, pidfd: &mut RawFd) -> Result<libc::c_long, Errno> {
     let flags = libc::c_ulong::from(flags | libc::SIGCHLD as u32);
     let same_stack: libc::c_ulong = 0;
     // s390x has the first two the other way round (CONFIG_CLONE_BACKWARDS2).
