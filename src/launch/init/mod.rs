@@ -61,6 +61,8 @@ struct Init<'a> {
     channel: OwnedFd,
     /// The container's root file system, once it is taken.
     rootfs: Option<Rootfs>,
+    /// Where it is reached from outside, for what mount(2) puts on top of it.
+    rootfs_path: Option<&'a std::ffi::CStr>,
     /// The directory of the last device or link, so that `/dev` is resolved once.
     directory: Option<(&'a std::ffi::CStr, OwnedFd)>,
     /// The one empty file system over all masked directories.
@@ -92,6 +94,7 @@ pub fn run(plan: &Plan, prepared: &mut Prepared, mut descriptors: Descriptors, c
         descriptors,
         channel,
         rootfs: None,
+        rootfs_path: None,
         directory: None,
         mask: None,
         terminal: None,

@@ -2,6 +2,7 @@
 //! inside the root. With the old API it is mount(2) on the path of a descriptor.
 
 use super::Init;
+use super::rootfs::OPEN_DIRECTORY;
 use crate::launch::binds::{clone_tree, set_attributes};
 use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::mount_options::{Attributes, attribute, old_flags};
@@ -207,8 +208,13 @@ impl Init<'_> {
         Ok(target)
     }
 
-    /// What is mounted at `target` now.
+    /// What is mounted at `target` now. What mount(2) puts on the root itself lies on top of the mount that we have open: its
+    /// path from outside leads there.
     fn reopen(&self, target: &CStr) -> Result<OwnedFd, Fault> {
+        if let Some(path) = self.rootfs_path.filter(|_| target.is_empty()) {
+            return rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty())
+                .map_err(|errno| Reason::Target.fault(errno));
+        }
         self.rootfs()?.resolve(target).map_err(|errno| Reason::Target.fault(errno))
     }
 

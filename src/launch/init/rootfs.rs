@@ -16,6 +16,9 @@ const MOUNT_ATTR_RDONLY: u64 = 1;
 const MOUNT_ATTR_NOSUID: u64 = 2;
 const MOUNT_ATTR_NOEXEC: u64 = 8;
 
+/// A directory to resolve below.
+pub(super) const OPEN_DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
 /// `/dev/null`.
 const NULL_DEVICE: (u32, u32) = (1, 3);
 
@@ -44,11 +47,10 @@ impl<'a> Init<'a> {
 
     /// Opens the directory and, in a mount namespace of our own, puts a clone of its tree on it: pivot_root(2) wants a
     /// mount point. Modes of what is made below come from the plan alone, hence the umask.
-    pub(super) fn take_rootfs(&mut self, path: &CStr, attach: bool) -> Result<(), Fault> {
+    pub(super) fn take_rootfs(&mut self, path: &'a CStr, attach: bool) -> Result<(), Fault> {
         self.callers_umask = Some(rustix::process::umask(Mode::empty()));
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory =
-            rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| Reason::Source.fault(errno))?;
+        let directory = rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty())
+            .map_err(|errno| Reason::Source.fault(errno))?;
         let root = match (attach, self.prepared.new_mount_api) {
             (false, _) => directory,
             (true, true) => {
@@ -60,7 +62,8 @@ impl<'a> Init<'a> {
                 let place = DescriptorPath::new(&directory);
                 let flags = libc::MS_BIND | libc::MS_REC;
                 mount::mount_old(Some(place.as_c_str()), place.as_c_str(), c"", flags, None)?;
-                rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?
+                self.rootfs_path = Some(path);
+                rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty())?
             }
         };
         self.rootfs = Some(Rootfs::new(root));
@@ -153,8 +156,8 @@ impl<'a> Init<'a> {
     pub(super) fn pivot(&mut self) -> Result<(), Fault> {
         rustix::process::fchdir(self.rootfs()?.root())?;
         // With both names the same, the old root ends up on top of the new one, and no directory is needed for it.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let old = self.shared_host.then(|| rustix::fs::open(c"/", flags, Mode::empty())).transpose()?;
+        let old =
+            self.shared_host.then(|| rustix::fs::open(c"/", OPEN_DIRECTORY, Mode::empty())).transpose()?;
         rustix::process::pivot_root(c".", c".")?;
         if let Some(old) = old {
             // Or the umount would be the host's, too. The name . still means the new root, whose volumes stay shared.
