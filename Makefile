@@ -85,7 +85,7 @@ test: build
 	    $(SAY) "cargo test --workspace (RUNTIME=$(RUNTIME))"; \
 	    cargo test --quiet --workspace --locked --no-fail-fast; \
 	fi
-	@$(MAKE) --no-print-directory package-test
+	@$(MAKE) --no-print-directory fallbacks package-test
 .PHONY: test
 
 ## conformance: a test for each clause of the specification (RUNTIME=..., COMPARE=1: runc and crun beside it, CASES="WORD...")
@@ -105,7 +105,7 @@ conformance-runtime-tools: build
 	@conformance/runtime_tools.py $(RUNTIME_TOOLS) $(BESIDE) $(addprefix --only ,$(CASES))
 .PHONY: conformance-runtime-tools
 
-## fallbacks: runs the tests of mounts, namespaces and filters without openat2, the new mount API, clone3 and others
+## fallbacks: runs the tests of mounts, namespaces, filters and hooks without openat2, the new mount API, clone3, pidfds ...
 fallbacks: build
 	@$(SAY) "integration/fallbacks.py"
 	@integration/fallbacks.py
