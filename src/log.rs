@@ -2,7 +2,7 @@
 //! loggers.
 //!
 //! containerd takes the last record with level `error`; podman wants the file to hold exactly one JSON object. So nothing
-//! but the error is written, unless `--debug` asks for more.
+//! but the error is written, unless `--log-level` or `--debug` asks for more.
 
 mod journal;
 mod syslog;
@@ -32,8 +32,8 @@ pub enum Format {
     Json,
 }
 
-/// How much a record matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How much a record matters; the more it does, the less it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The command ends with it.
     Error,
@@ -106,8 +106,9 @@ pub struct Log {
     pub destination: Destination,
     /// How records look in a file.
     pub format: Format,
-    /// Whether warnings are recorded, too.
-    pub debug: bool,
+    /// `--log-level`, or `--debug`: what is told, on stderr and in the log. Where nobody asked, the log has the error alone, and
+    /// warnings go to stderr where there is no log.
+    pub level: Option<Level>,
     /// The container that the command is about.
     pub container: Option<String>,
 }
@@ -135,16 +136,21 @@ impl Log {
         self.record(Level::Error, message)
     }
 
-    /// Tells of something that does not stop the command: on stderr where there is no log, and in the log with `--debug`.
+    /// Tells of something that does not stop the command: on stderr where there is no log; in the log when it was asked for.
     ///
     /// # Errors
     /// The record cannot be written.
     pub fn warning(&self, message: &str) -> Result<()> {
-        if self.destination == Destination::Stderr {
+        let here = self.destination == Destination::Stderr;
+        let level = self.level.unwrap_or(if here { Level::Warning } else { Level::Error });
+        if level < Level::Warning {
+            return Ok(());
+        }
+        if here {
             let _nobody_may_listen = writeln!(std::io::stderr(), "warning: {message}");
             return Ok(());
         }
-        if self.debug { self.record(Level::Warning, message) } else { Ok(()) }
+        self.record(Level::Warning, message)
     }
 
     /// One write(2) or send(2) a record, so that records of several processes do not mix.

@@ -41,6 +41,42 @@ fn spec_goes_to_the_working_directory_unless_told() {
 }
 
 #[test]
+fn spec_has_another_name_where_that_is_asked_for() {
+    if skip_on_peer("--file is crun's") {
+        return;
+    }
+    let bundle = Bundle::new();
+    for name in ["other.json", bundle.dir.join("apart.json").to_str().unwrap()] {
+        bundle.call(&["spec", "--bundle", "bundle", "--file", name]).ok();
+        let path = bundle.path().join(name);
+        assert!(fs::read_to_string(&path).unwrap().contains("\"ociVersion\""), "{name}");
+        let outcome = bundle.call(&["spec", "-b", "bundle", "-f", name]).fails("exists, remove it first");
+        assert!(outcome.stderr.contains(name), "{outcome:#?}");
+    }
+    assert!(!bundle.path().join("config.json").exists());
+}
+
+#[test]
+fn youkis_letters_stand_for_words() {
+    if skip_on_peer("the letters are youki's") {
+        return;
+    }
+    let bundle = Bundle::sleeper();
+    bundle.write_config();
+    let call = |words: &[&str]| {
+        let mut command = std::process::Command::new(support::runtime::program());
+        command.args(words).current_dir(&bundle.dir).env("CORTENTEST", &bundle.id).stdin(Stdio::null());
+        bundle.finish(&mut command)
+    };
+    call(&["-r", "state", "-l", "log", "create", "-b", "bundle", &bundle.id]).ok();
+    assert_eq!(bundle.status(), "created");
+    call(&["-r", "state", "-l", "log", "resume", &bundle.id]).fails("container not paused");
+    assert!(fs::read_to_string(bundle.dir.join("log")).unwrap().contains("container not paused"));
+    // Behind the verb a letter is the verb's own.
+    bundle.call(&["delete", "-r", &format!("^{}$", bundle.id)]).ok();
+}
+
+#[test]
 fn spec_rootless_has_a_user_namespace_of_the_caller_and_no_cgroup() {
     let bundle = Bundle::new();
     bundle.call(&["spec", "--rootless", "--bundle", "bundle"]).ok();

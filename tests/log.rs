@@ -156,3 +156,41 @@ fn file_may_be_named_as_such() {
     }
     bundle.call(&["--log", "file:", "state", &bundle.id]).fails("--log file:: names no file");
 }
+
+#[test]
+fn level_says_whether_warnings_are_told() {
+    if skip_on_peer("--log-level is crun's, and Debian's has none yet") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.push("/process/capabilities/bounding", serde_json::json!("CAP_NEW")).write_config();
+    let create = |options: &[&str]| {
+        let outcome = bundle.call(&[options, &["create", "--bundle", "bundle", &bundle.id]].concat()).ok();
+        bundle.delete().ok();
+        outcome.stderr.contains("CAP_NEW")
+    };
+    let with_log = |options: &[&str]| {
+        let stderr = create(&[&["--log", "log"], options].concat());
+        let log = fs::read_to_string(bundle.dir.join("log")).unwrap();
+        fs::remove_file(bundle.dir.join("log")).unwrap();
+        assert_eq!(log.lines().count(), usize::from(log.contains("level=warning")), "{log}");
+        (stderr, log.contains("CAP_NEW"))
+    };
+    for (options, here, logged) in [
+        (&[][..], true, false),
+        (&["--log-level", "error"], false, false),
+        (&["--log-level=warning"], true, true),
+        (&["--log-level=debug"], true, true),
+        (&["--debug"], true, true),
+        (&["--debug", "--log-level=error"], false, false),
+        (&["--log-level=error", "--debug"], true, true),
+        (&["--log-level=debug", "--log-level=error"], false, false),
+    ] {
+        assert_eq!((create(options), with_log(options)), (here, (false, logged)), "{options:?}");
+    }
+    bundle.call(&["--log-level", "loud", "list"]).fails("invalid value 'loud' for '--log-level <LEVEL>'");
+    // The error is told at every level.
+    let words = ["--log", "log", "--log-level", "error", "state", &bundle.id];
+    bundle.call(&words).fails("container does not exist");
+    assert!(fs::read_to_string(bundle.dir.join("log")).unwrap().contains("level=error"));
+}

@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod deferred;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub use checkpoint::{CgroupsMode, Checkpoint, Restore, Transfer};
@@ -9,6 +11,7 @@ pub use update::Update;
 
 use super::quantity;
 use crate::cgroup::Reclaim;
+use crate::log::Level;
 use crate::plan::CgroupManager;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deferred::Deferred;
@@ -37,9 +40,12 @@ pub struct Arguments {
     /// How a log file is written.
     #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// Write warnings to the log, too.
-    #[arg(long, global = true)]
-    pub debug: bool,
+    /// What is told: errors alone, or warnings, too [default: warnings on stderr, the error in the log].
+    #[arg(long, global = true, value_enum, value_name = "LEVEL", overrides_with_all = ["debug", "log_level"])]
+    log_level: Option<LogLevel>,
+    /// Write warnings to the log, too: --log-level debug.
+    #[arg(long, global = true, overrides_with = "log_level")]
+    debug: bool,
     /// Let systemd make the cgroup: --cgroup-manager systemd.
     #[arg(long, global = true, overrides_with = "manager")]
     systemd_cgroup: bool,
@@ -59,12 +65,46 @@ pub struct Arguments {
     /// The program of CRIU [default: criu].
     #[arg(long, global = true, hide = true, value_name = "PATH")]
     pub criu: Option<PathBuf>,
+    /// The same in youki's letters.
+    #[command(flatten)]
+    letters: Letters,
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
+/// What youki has letters for, before the verb: behind it some are the verb's own.
+#[derive(Debug, Args)]
+struct Letters {
+    /// --root.
+    #[arg(id = "letter_root", short = 'r', hide = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// --log.
+    #[arg(id = "letter_log", short = 'l', hide = true, value_name = "FILE")]
+    log: Option<OsString>,
+    /// --systemd-cgroup.
+    #[arg(id = "letter_systemd_cgroup", short = 's', hide = true)]
+    systemd_cgroup: bool,
+}
+
 impl Arguments {
+    /// The same with letters spelt out, where the word itself is not there.
+    pub fn spelt_out(mut self) -> Self {
+        self.root = self.root.or_else(|| self.letters.root.take());
+        self.log = self.log.or_else(|| self.letters.log.take());
+        self.systemd_cgroup |= self.letters.systemd_cgroup;
+        self
+    }
+
+    /// What is told: of two options the last one says it.
+    pub fn level(&self) -> Option<Level> {
+        match self.log_level {
+            None => self.debug.then_some(Level::Warning),
+            Some(LogLevel::Error) => Some(Level::Error),
+            Some(LogLevel::Warning | LogLevel::Debug) => Some(Level::Warning),
+        }
+    }
+
     /// Who makes the cgroup: of two options the last one says it.
     pub fn cgroup_manager(&self) -> CgroupManager {
         match self.manager {
@@ -87,6 +127,19 @@ enum Manager {
     Disabled,
 }
 
+/// `--log-level`: crun's words, and those of youki.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogLevel {
+    /// Errors.
+    Error,
+    /// Warnings, too.
+    #[value(aliases = ["warn", "info"])]
+    Warning,
+    /// All there is, which are errors and warnings.
+    #[value(alias = "trace")]
+    Debug,
+}
+
 /// `--log-format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -100,8 +153,10 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Rootless {
     /// Yes.
+    #[value(aliases = ["1", "t", "T", "TRUE", "True"])]
     True,
     /// No.
+    #[value(aliases = ["0", "f", "F", "FALSE", "False"])]
     False,
     /// When the caller is no root, or root of a user namespace.
     Auto,
@@ -225,6 +280,9 @@ pub struct Create {
     /// Pass so many descriptors after stderr on to the program.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preserve_fds: u32,
+    /// Do not adopt the processes that the container leaves behind. Only a run in the foreground would.
+    #[arg(long)]
+    pub no_subreaper: bool,
 }
 
 /// `run`.
@@ -239,9 +297,6 @@ pub struct Run {
     /// Do not delete the container when it has ended.
     #[arg(long)]
     pub keep: bool,
-    /// Do not adopt the processes that the container leaves behind.
-    #[arg(long)]
-    pub no_subreaper: bool,
 }
 
 /// `start`.
@@ -442,9 +497,12 @@ pub enum MountsChange {
 /// `spec`.
 #[derive(Debug, Args)]
 pub struct Spec {
-    /// The directory that gets config.json.
+    /// The directory that gets the file.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub bundle: PathBuf,
+    /// Another name for the file, below that directory.
+    #[arg(short, long, value_name = "FILE", default_value = "config.json")]
+    pub file: PathBuf,
     /// For an ordinary user: with a user namespace of his own.
     #[arg(id = "for_user", long = "rootless")]
     pub rootless: bool,
@@ -462,69 +520,4 @@ pub struct Plan {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_grammar_is_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn callers_words_are_understood() {
-        for words in [
-            "corten --root /r --log /l --log-format json create --bundle /b --pid-file /p --no-pivot id",
-            "corten --root=/r --systemd-cgroup create id --bundle /b",
-            "corten kill --all id 9",
-            "corten kill id SIGTERM -a",
-            "corten delete id --force",
-            "corten list -f json -q",
-            "corten --root /r ps --format json id",
-            "corten ps -f table id -f json -ef --root x",
-            "corten events --stats id",
-            "corten events --interval=5s id",
-            "corten --root /r pause id",
-            "corten update --resources - id",
-            "corten update --resources=- id",
-            "corten update --memory -1 --cpu-quota=-1 id --pids-limit -1",
-            "corten pause --reclaim id",
-            "corten pause --reclaim=50% id",
-            "corten resume id",
-            "corten checkpoint --image-path /i --work-path /w --leave-running --file-locks id",
-            "corten checkpoint --empty-ns network --tcp-established --ext-unix-sk --shell-job id",
-            "corten checkpoint --pre-dump --parent-path ../p --status-fd -1 --page-server [::1]:9 id",
-            "corten checkpoint --network-lock skip --manage-cgroups-mode ignore --tcp-close id",
-            "corten restore --image-path /i --detach --pid-file /f --no-subreaper --bundle /b id",
-            "corten restore --lsm-profile apparmor:x --lsm-mount-context c --no-pivot -d -b /b id",
-            "corten run -d --keep --no-subreaper --preserve-fds 2 id",
-            "corten --root /r exec --process /p --detach --pid-file /f id",
-            "corten exec -t -u 1000:1000 -e A=b -e C=d -g 5 -c CAP_KILL --cwd / id sh",
-            "corten exec --cgroup memory:a --cgroup cpu:b --ignore-paused --no-new-privs id sh",
-        ] {
-            assert!(Arguments::try_parse_from(words.split(' ')).is_ok(), "{words}");
-        }
-    }
-
-    #[test]
-    fn flags_of_exec_end_at_the_id() {
-        for (words, id, command) in [
-            ("corten exec -t id sh -c x --foo", "id", vec!["sh", "-c", "x", "--foo"]),
-            ("corten exec id -t --root /x", "id", vec!["-t", "--root", "/x"]),
-            ("corten exec id -- sh", "id", vec!["--", "sh"]),
-            ("corten exec --env A=1 id", "id", vec![]),
-        ] {
-            let arguments = Arguments::try_parse_from(words.split(' ')).unwrap();
-            let Verb::Exec(exec) = arguments.verb else { panic!("{words}") };
-            assert_eq!(
-                (exec.id(), exec.command()),
-                (id, command.iter().map(|word| word.to_string()).collect::<Vec<_>>().as_slice()),
-                "{words}"
-            );
-            assert!(arguments.root.is_none(), "{words}");
-        }
-    }
 }

@@ -70,9 +70,9 @@ pub fn events(arguments: &Arguments, typed: &Events) -> Result<u8> {
     Ok(0)
 }
 
-/// Writes config.json, and never over one that exists.
+/// Writes config.json or what it is to be called, and never over one that exists.
 pub fn spec(typed: &Spec) -> Result<u8> {
-    let path = typed.bundle.join("config.json");
+    let path = typed.bundle.join(&typed.file);
     let context = || path.display().to_string();
     let rootless =
         typed.rootless.then(|| (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()));

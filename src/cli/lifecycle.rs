@@ -27,7 +27,7 @@ pub fn run(arguments: &Arguments, typed: &Run, log: &Log) -> Result<u8> {
         detach: typed.detach,
         keep: typed.keep,
         supervisor: meant.supervision.supervisor.as_ref(),
-        subreaper: !typed.no_subreaper,
+        subreaper: !typed.create.no_subreaper,
     };
     let mut request = meant.request(arguments, &typed.create, false, log)?;
     if !typed.detach {

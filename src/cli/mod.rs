@@ -35,7 +35,7 @@ pub fn main(mut typed: Vec<OsString>) -> u8 {
     }
     spell_out(&mut typed);
     let arguments = match understand(&typed) {
-        Ok(arguments) => arguments,
+        Ok(arguments) => arguments.spelt_out(),
         Err(error) => return misunderstood(&error, &typed),
     };
     let log = Log {
@@ -44,7 +44,7 @@ pub fn main(mut typed: Vec<OsString>) -> u8 {
             LogFormat::Text => Format::Text,
             LogFormat::Json => Format::Json,
         },
-        debug: arguments.debug,
+        level: arguments.level(),
         container: arguments.verb.id().map(str::to_owned),
     };
     if let Err(error) = log.open() {
@@ -64,7 +64,7 @@ fn spell_out(typed: &mut [OsString]) {
     }
 }
 
-/// Reads a command line. A switch may be given as `--force=true` and `--force=false`, as Go's programs have it: only when clap
+/// Reads a command line. A switch may be given as `--force=true` and `--force=false`, in all of Go's words for them: only when clap
 /// refuses such a word is it looked at.
 fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error> {
     use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -81,8 +81,12 @@ fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error>
         };
         let word = OsString::from(format!("{switch}={value}"));
         match (typed.iter().position(|typed| *typed == word), value.as_str()) {
-            (Some(place), "true") => typed.to_mut()[place] = switch.into(),
-            (Some(place), "false") => drop(typed.to_mut().remove(place)),
+            (Some(place), "true" | "1" | "t" | "T" | "TRUE" | "True") => {
+                typed.to_mut()[place] = switch.into()
+            }
+            (Some(place), "false" | "0" | "f" | "F" | "FALSE" | "False") => {
+                drop(typed.to_mut().remove(place))
+            }
             _ => return Err(error),
         }
     }

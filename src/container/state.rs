@@ -40,6 +40,8 @@ pub struct Root {
     path: PathBuf,
     /// Whether the user named it, so that it must exist when it is listed.
     explicit: bool,
+    /// Whether it is below the user's runtime directory.
+    own: bool,
 }
 
 impl Root {
@@ -54,19 +56,19 @@ impl Root {
             if path == Path::new("/") {
                 return Err(Error::new("--root: / cannot hold the state of containers"));
             }
-            return Ok(Self { path, explicit: true });
+            return Ok(Self { path, explicit: true, own: false });
         }
         let own = || {
             let path = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty())?;
             Some(Path::new(&path).join("corten"))
         };
         if rustix::process::geteuid().is_root() && !in_foreign_user_namespace() {
-            return Ok(Self { path: PathBuf::from("/run/corten"), explicit: false });
+            return Ok(Self { path: PathBuf::from("/run/corten"), explicit: false, own: false });
         }
         match own() {
-            Some(path) => Ok(Self { path, explicit: false }),
+            Some(path) => Ok(Self { path, explicit: false, own: true }),
             None if rustix::process::geteuid().is_root() => {
-                Ok(Self { path: PathBuf::from("/run/corten"), explicit: false })
+                Ok(Self { path: PathBuf::from("/run/corten"), explicit: false, own: false })
             }
             None => Err(Error::new("XDG_RUNTIME_DIR is not set").hint("name a directory with --root")),
         }
@@ -171,9 +173,11 @@ impl Root {
 
     fn make_root(&self) -> Result<()> {
         use std::os::unix::fs::DirBuilderExt;
+        // What has the sticky bit is not cleared away when it is old (XDG base directory specification, XDG_RUNTIME_DIR).
+        let mode = if self.own { 0o1700 } else { 0o700 };
         std::fs::DirBuilder::new()
             .recursive(true)
-            .mode(0o700)
+            .mode(mode)
             .create(&self.path)
             .context(|| format!("--root {}", self.path.display()))
     }
