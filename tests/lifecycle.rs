@@ -433,6 +433,22 @@ fn torn_state_is_an_error_of_one_line_and_never_a_panic() {
 }
 
 #[test]
+fn container_whose_record_is_torn_is_deleted_by_force_and_its_id_is_free() {
+    if skip_on_peer("the files of the state are each runtime's own") {
+        return;
+    }
+    let bundle = stopped();
+    fs::write(bundle.root().join(&bundle.id).join("state.json"), "").unwrap();
+    let outcome = bundle.delete_force().ok();
+    assert!(outcome.stderr.contains("may be left"), "{outcome:#?}");
+    for path in support::cgroups::named(&bundle.id) {
+        fs::remove_dir(path).unwrap();
+    }
+    leaks::assert_nothing_left(&bundle);
+    bundle.run().ok();
+}
+
+#[test]
 fn racing_creates_of_one_id_have_one_winner() {
     let bundle = Bundle::sleeper();
     bundle.write_config();

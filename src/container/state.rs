@@ -500,7 +500,7 @@ impl Directory {
         let context = || self.path().display().to_string();
         for entry in rustix::fs::Dir::read_from(&self.fd).context(context)? {
             let name = entry.context(context)?.file_name().to_owned();
-            let ours = [".", "..", SOCKET, MARKER, NEW_RECORD, RECORD, NOTIFY];
+            let ours = [".", "..", SOCKET, MARKER, TEMPLATE, NEW_RECORD, RECORD, NOTIFY];
             if !ours.iter().any(|ours| ours.as_bytes() == name.as_bytes()) {
                 return Ok(false);
             }
