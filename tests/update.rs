@@ -115,8 +115,18 @@ fn realtime_and_weights_reach_the_kernel_or_are_refused_by_name() {
         );
     }
     assert_eq!(shown(&bundle), before);
-    for option in ["--l3-cache-schema", "--mem-bw-schema"] {
-        update(&bundle, &[option, "x"]).fails(&format!("{option}: update of Intel RDT is not supported yet"));
+    for (option, field, line) in
+        [("--l3-cache-schema", "l3CacheSchema", "L3:0=f"), ("--mem-bw-schema", "memBwSchema", "MB:0=20")]
+    {
+        let outcome = update(&bundle, &["--pids-limit", "9", option, "x"]);
+        outcome.fails(&format!("linux.intelRdt.{field}: \"x\" does not begin with "));
+        update(&bundle, &["--pids-limit", "100", option, ""]).ok();
+        // Few machines have it; what is done there is tested beside the code.
+        if !fs::read_to_string("/proc/mounts").unwrap().contains(" resctrl ") {
+            let outcome = update(&bundle, &["--pids-limit", "9", option, line]);
+            outcome.fails("linux.intelRdt: no resctrl is mounted");
+            assert!(!bundle.root().join(&bundle.id).join(".exec.json").exists());
+        }
     }
     for option in ["--kernel-memory", "--kernel-memory-tcp"] {
         let outcome = update(&bundle, &[option, "10m"]).ok();

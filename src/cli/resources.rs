@@ -3,8 +3,9 @@
 use super::grammar::{Arguments, Mounts, MountsChange, Pause, Resume, Update};
 use super::open;
 use crate::container::{mounts, pause, update};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::log::Log;
+use crate::spec::linux::IntelRdt;
 use crate::spec::resources::{BlockIo, Cpu, Memory, Pids, Resources};
 use crate::spec::{self, LoadedResources};
 use std::io::Read;
@@ -23,7 +24,8 @@ pub fn resume(arguments: &Arguments, typed: &Resume) -> Result<u8> {
 
 /// Changes the limits of a container.
 pub fn update(arguments: &Arguments, typed: &Update, log: &Log) -> Result<u8> {
-    let container = open(arguments, &typed.id)?;
+    let mut container = open(arguments, &typed.id)?;
+    let mut rdt = None;
     let resources = match &typed.resources {
         Some(file) => {
             let LoadedResources { resources, warnings } = read(file)?;
@@ -32,9 +34,12 @@ pub fn update(arguments: &Arguments, typed: &Update, log: &Log) -> Result<u8> {
             }
             resources
         }
-        None => meant(typed)?,
+        None => {
+            rdt = classes(typed);
+            meant(typed)
+        }
     };
-    update::update(&container, &resources, log)?;
+    update::update(&mut container, &resources, rdt.as_ref(), log)?;
     Ok(0)
 }
 
@@ -67,14 +72,7 @@ fn read_file(file: &str) -> std::io::Result<Vec<u8>> {
 }
 
 /// The resources that the options stand for; those that are not given stay as they are.
-fn meant(typed: &Update) -> Result<Resources> {
-    for (schema, option) in
-        [(&typed.l3_cache_schema, "--l3-cache-schema"), (&typed.mem_bw_schema, "--mem-bw-schema")]
-    {
-        if schema.is_some() {
-            return Err(Error::new("update of Intel RDT is not supported yet").context(option));
-        }
-    }
+fn meant(typed: &Update) -> Resources {
     let memory = Memory {
         limit: typed.memory,
         reservation: typed.memory_reservation,
@@ -94,11 +92,19 @@ fn meant(typed: &Update) -> Result<Resources> {
         mems: typed.cpuset_mems.clone().unwrap_or_default(),
         idle: typed.cpu_idle,
     };
-    Ok(Resources {
+    Resources {
         memory: Some(memory),
         cpu: Some(cpu),
         pids: Some(Pids { limit: typed.pids_limit }),
         block_io: Some(BlockIo { weight: typed.blkio_weight, ..BlockIo::default() }),
         ..Resources::default()
-    })
+    }
+}
+
+/// The lines of resctrl, if there are any; an empty one is none, as in a document.
+fn classes(typed: &Update) -> Option<IntelRdt> {
+    let line = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let (l3_cache_schema, mem_bw_schema) = (line(&typed.l3_cache_schema), line(&typed.mem_bw_schema));
+    let is_asked = l3_cache_schema.is_some() || mem_bw_schema.is_some();
+    is_asked.then(|| IntelRdt { l3_cache_schema, mem_bw_schema, ..IntelRdt::default() })
 }

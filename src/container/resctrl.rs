@@ -2,6 +2,10 @@
 //!
 //! Documentation/filesystems/resctrl.rst. Whatever the kernel refuses it explains in `info/last_cmd_status`.
 
+mod change;
+
+pub use change::Change;
+
 use crate::error::{Context, Error, Result};
 use crate::plan::Place;
 use crate::plan::resctrl::{PLACE, Presence, Resctrl, agrees};
@@ -100,6 +104,32 @@ impl Group {
             rustix::io::retry_on_intr(|| rustix::io::write(&file, format!("{line}\n").as_bytes()))
                 .context(|| format!("{place}: write {line:?} to {}", path.display()))
                 .map_err(|error| self.explained(error))?;
+        }
+        Ok(())
+    }
+
+    /// The same at the directories that a container is in already.
+    fn at(mut self, class: &str, monitoring: Option<&String>) -> Self {
+        (self.class, self.monitoring, self.found) = (class.into(), monitoring.map(PathBuf::from), true);
+        self
+    }
+
+    /// The lines that the class has now for what the plan's lines are about.
+    fn current(&self) -> Result<Vec<String>> {
+        let path = self.class.join("schemata");
+        let text = std::fs::read_to_string(&path).context(|| format!("{PLACE}: {}", path.display()))?;
+        let resource = |line: &str| line.trim().split(':').next().unwrap_or_default().to_owned();
+        let asked: Vec<String> = self.plan.schemata.iter().map(|(_, line)| resource(line)).collect();
+        let lines = text.lines().filter(|line| asked.contains(&resource(line)));
+        Ok(lines.map(|line| line.trim().to_owned()).collect())
+    }
+
+    /// Writes lines that were there before.
+    fn put_back(&self, lines: &[String]) -> Result<()> {
+        let file = open(&self.class.join("schemata")).context(|| PLACE.to_string())?;
+        for line in lines {
+            rustix::io::retry_on_intr(|| rustix::io::write(&file, format!("{line}\n").as_bytes()))
+                .context(|| PLACE.to_string())?;
         }
         Ok(())
     }
@@ -214,10 +244,10 @@ mod tests {
     use super::*;
     use std::fs;
 
-    struct Fake(PathBuf);
+    pub(super) struct Fake(PathBuf);
 
     impl Fake {
-        fn new(name: &str) -> Self {
+        pub(super) fn new(name: &str) -> Self {
             let path = std::env::temp_dir().join(format!("cortentest-rdt-{}-{name}", std::process::id()));
             fs::create_dir_all(path.join("info/MB")).unwrap();
             fs::write(path.join("info/MB/bandwidth_gran"), "10\n").unwrap();
@@ -228,7 +258,7 @@ mod tests {
         }
 
         /// What the kernel puts into a new class.
-        fn fill(&self, class: &str) {
+        pub(super) fn fill(&self, class: &str) {
             fs::create_dir_all(self.0.join(class).join("mon_groups")).unwrap();
             fs::write(self.0.join(class).join("tasks"), "").unwrap();
             fs::write(self.0.join(class).join("schemata"), "").unwrap();
@@ -241,7 +271,15 @@ mod tests {
             fs::remove_file(self.0.join(class).join("schemata")).unwrap();
         }
 
-        fn read(&self, file: &str) -> String {
+        pub(super) fn root(&self) -> &Path {
+            &self.0
+        }
+
+        pub(super) fn write(&self, file: &str, text: &str) {
+            fs::write(self.0.join(file), text).unwrap();
+        }
+
+        pub(super) fn read(&self, file: &str) -> String {
             fs::read_to_string(self.0.join(file)).unwrap()
         }
     }
@@ -252,7 +290,7 @@ mod tests {
         }
     }
 
-    fn plan(json: &str) -> Resctrl {
+    pub(super) fn plan(json: &str) -> Resctrl {
         Resctrl::decide(&serde_json::from_str(json).unwrap(), "web1")
     }
 

@@ -26,6 +26,7 @@ use std::path::{Component, Path, PathBuf};
 const RECORD: &str = "state.json";
 const NEW_RECORD: &str = ".state.json";
 const TEMPLATE: &str = "exec.json";
+const NEW_TEMPLATE: &str = ".exec.json";
 const SOCKET: &str = "start.sock";
 const MARKER: &str = "init.lock";
 const NOTIFY: &str = "notify";
@@ -278,6 +279,16 @@ impl Directory {
         self.write_json(TEMPLATE, template)
     }
 
+    /// Writes it once more: an `exec` meanwhile reads the old one or the new one, whole.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn rewrite_template(&self, template: &Template<'_>) -> Result<()> {
+        self.write_json(NEW_TEMPLATE, template)?;
+        rustix::fs::renameat(&self.fd, NEW_TEMPLATE, &self.fd, TEMPLATE)
+            .context(|| self.path().join(TEMPLATE).display().to_string())
+    }
+
     fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let context = || self.path().join(name).display().to_string();
         // What lies there may be a FIFO, on which a reader would wait for ever.
@@ -500,7 +511,7 @@ impl Directory {
         let context = || self.path().display().to_string();
         for entry in rustix::fs::Dir::read_from(&self.fd).context(context)? {
             let name = entry.context(context)?.file_name().to_owned();
-            let ours = [".", "..", SOCKET, MARKER, TEMPLATE, NEW_RECORD, RECORD, NOTIFY];
+            let ours = [".", "..", SOCKET, MARKER, NEW_TEMPLATE, TEMPLATE, NEW_RECORD, RECORD, NOTIFY];
             if !ours.iter().any(|ours| ours.as_bytes() == name.as_bytes()) {
                 return Ok(false);
             }
@@ -519,7 +530,8 @@ impl Directory {
         }
         let mut removed = rustix::fs::rmdir(&path);
         if removed == Err(Errno::NOTEMPTY) {
-            // Few containers have it: most are spared the question.
+            // Few containers have them: most are spared the questions.
+            self.remove_entry(NEW_TEMPLATE)?;
             self.remove_entry(&format!("{NOTIFY}/{NOTIFY_SOCKET}"))?;
             self.remove_entry(NOTIFY)?;
             removed = rustix::fs::rmdir(&path);

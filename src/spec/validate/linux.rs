@@ -94,8 +94,11 @@ fn is_template(name: &str) -> bool {
     !name.replacen("%d", "", 1).contains('%')
 }
 
-/// The class is a directory of resctrl, and each schema one line of a file there.
-fn intel_rdt(rdt: &IntelRdt) -> Result<()> {
+/// `linux.intelRdt`: the class is a directory of resctrl, and each schema one line of a file there.
+///
+/// # Errors
+/// What is not so, with its place.
+pub fn intel_rdt(rdt: &IntelRdt) -> Result<()> {
     if let Some(class) = rdt.clos_id.as_deref().filter(|class| *class != "/") {
         if matches!(class, "." | "..") || class.contains('/') {
             return Err(wrong(

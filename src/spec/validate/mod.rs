@@ -12,6 +12,7 @@ mod process;
 mod scheduling;
 mod sysctl;
 
+pub use linux::intel_rdt;
 pub use mounts::mounts_alone;
 
 use super::Spec;
