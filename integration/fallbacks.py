@@ -21,7 +21,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TREE = ["harness", "mounts", "bind_mounts", "cgroup_mounts", "rootfs", "hostile", "hostile_bundles", "seccomp", "namespaces"]
+TREE = ["harness", "mounts", "host_mounts", "bind_mounts", "cgroup_mounts", "rootfs", "hostile", "hostile_bundles", "seccomp", "namespaces"]
 # What makes, signals and awaits processes.
 LIFE = ["hostile_hooks", "hooks", "lifecycle", "exec"]
 AT_A_TIME = max(4, 2 * (os.cpu_count() or 1))
@@ -52,7 +52,6 @@ EXCEPTIONS = {
     (OLD_MOUNTS, "mounts", "bind_has_the_flags_of_its_options"): "the same: rro is among them",
     (OLD_MOUNTS, "mounts", "a12_unknown_option_goes_to_the_file_system_whose_words_are_told"):
         "the kernel's words come by the context of fsopen(2); mount(2) has an errno",
-    (OLD_MOUNTS, "rootfs", "l15_mount_label_is_on_what_can_have_one"): "the plan that it reads tells of the other interface",
 }
 
 

@@ -301,8 +301,8 @@ const KERNEL_ROWS: &[KernelRow] = &[
         r#"mounts[6]: mount tmpfs on "/etc/passwd/x": target: not a directory"#,
     ),
     (
-        |bundle| bundle.mount("/m", "none", "/etc", &["bind", "size=4k"]),
-        r#"config.json: mounts[6].options: "size=4k": bind mounts cannot have any filesystem-specific options applied"#,
+        |bundle| bundle.mount("/m", "none", "/etc", &["bind", "noexce"]),
+        r#"config.json: mounts[6].options: "noexce": bind mounts cannot have any filesystem-specific options applied"#,
     ),
     (
         |bundle| bundle.mount("/m", "ext4", "/dev/no", &[]),

@@ -85,9 +85,9 @@ fn hooks_read_the_state_with_the_status_and_pid_of_their_time() {
     bundle.kill_and_delete();
     // Inside the pid namespace, init is 1.
     for (kind, status, pid) in [
-        ("prestart", "creating", pid.clone()),
-        ("createRuntime", "creating", pid.clone()),
-        ("createContainer", "creating", json!(1)),
+        ("prestart", "created", pid.clone()),
+        ("createRuntime", "created", pid.clone()),
+        ("createContainer", "created", json!(1)),
         ("startContainer", "created", json!(1)),
         ("poststart", "running", pid.clone()),
         ("poststop", "stopped", Value::Null),

@@ -118,6 +118,26 @@ fn default_documents_among_the_cases_are_those_that_spec_writes() {
 }
 
 #[test]
+fn l15_mount_label_is_on_what_can_have_one() {
+    let mut spec = spec("spec");
+    spec.linux.mount_label = Some("system_u:object_r:c_t:s0:c1,c2".into());
+    let plan = |host| text::table(&decide(&spec, &host, as_typed).unwrap());
+    let labelled = plan(v2());
+    let line = |words: &str| {
+        labelled.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{labelled}"))
+    };
+    for on in ["on \"/dev\" (", "mount devpts on", "on \"/dev/shm\" ("] {
+        assert!(line(on).contains("context=system_u:object_r:c_t:s0:c1,c2"), "{labelled}");
+    }
+    // mqueue takes it as an extended attribute.
+    assert!(line("mount mqueue on").contains("label=system_u:object_r:c_t:s0:c1,c2"), "{labelled}");
+    for without in ["mount proc on", "mount sysfs on"] {
+        assert!(!line(without).contains("c_t"), "{labelled}");
+    }
+    assert!(!plan(Host { selinux: false, ..v2() }).contains("c_t"));
+}
+
+#[test]
 fn every_step_is_numbered_and_has_an_actor_and_an_action() {
     for (name, file, host, change) in CASES {
         let Ok(plan) = decide(&spec(name), &host(), *change) else { continue };
@@ -338,6 +358,7 @@ fn host(mode: Mode, hierarchies: Vec<Hierarchy>) -> Host {
         new_mount_api: true,
         has_kcore: true,
         cgroups: Cgroups { mode, hierarchies },
+        selinux: true,
         systemd: None,
     }
 }

@@ -312,7 +312,7 @@ fn hooks_run_when_the_namespaces_are_there() {
     let state = states(&bundle, "b").pop().unwrap();
     assert_eq!(
         (&state["id"], &state["pid"], &state["status"]),
-        (&json!(bundle.id), &json!(bundle.pid()), &json!("creating"))
+        (&json!(bundle.id), &json!(bundle.pid()), &json!("created"))
     );
     assert_eq!(states(&bundle, "c").len(), 1, "that of the checkpoint");
     bundle.kill_and_delete();

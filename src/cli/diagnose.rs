@@ -20,6 +20,9 @@ pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
     if arguments.cgroup_manager() == CgroupManager::Systemd {
         host.ask_for_systemd();
     }
+    if loaded.spec.linux.mount_label.is_some() {
+        host.ask_for_selinux()?;
+    }
     let options = Options {
         id: &typed.id,
         bundle: &bundle,

@@ -5,7 +5,6 @@ use crate::container::agent::{self, Introduction};
 use crate::container::birth::{self, Birth};
 use crate::container::console_socket;
 use crate::container::foreground::{self, Foreground};
-use crate::container::hooks;
 use crate::container::interrupts::Interrupts;
 use crate::container::notify::{Relay, Supervisor};
 use crate::container::pidfd_socket::Receivers;
@@ -14,6 +13,7 @@ use crate::container::record::{Record, Stage, Start};
 use crate::container::resctrl::Group;
 use crate::container::state::{Directory, Root};
 use crate::container::{Container, delete, pid_file, reservation};
+use crate::container::{hooks, host_mounts};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
 use crate::launch;
@@ -176,6 +176,9 @@ impl Decided {
         if request.options.cgroup_manager == CgroupManager::Systemd {
             host.ask_for_systemd();
         }
+        if loaded.spec.linux.mount_label.is_some() {
+            host.ask_for_selinux()?;
+        }
         let plan = Plan::new(&loaded.spec, &host, &request.options)
             .and_then(|plan| plan.check_rights(&host).map(|()| plan))
             .map_err(|error| error.context("config.json"))?;
@@ -220,6 +223,9 @@ impl<'a> Creation<'a> {
             let group = Group::find(resctrl)?;
             creation.container.record.resctrl = group.removed_with_container();
             creation.resctrl = Some(group);
+        }
+        if decided.plan.mounts_on_host() {
+            creation.container.record.host_mount = Some(host_mounts::before(&decided.rootfs)?);
         }
         creation.container.directory.write(&creation.container.record)?;
         let guard = cgroup::create(&decided.plan.cgroup)?;
@@ -378,6 +384,7 @@ impl<'a> Creation<'a> {
             self.poststop = false;
             return Err(error.context("the record stays for delete --force"));
         }
+        host_mounts::remove(&self.container.record, self.log)?;
         drop(self.resctrl.take());
         reservation::retire(&self.container.directory)
     }
@@ -413,6 +420,7 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
         process: None,
         bundle: request.options.bundle.to_string_lossy().into_owned(),
         rootfs: decided.rootfs.clone(),
+        host_mount: None,
         created: now(),
         cgroup: plan.cgroup.location.clone(),
         resctrl: Vec::new(),

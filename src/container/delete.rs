@@ -3,7 +3,7 @@
 use crate::cgroup;
 use crate::container::record::Record;
 use crate::container::state::Directory;
-use crate::container::{Container, hooks, resctrl, reservation, signal};
+use crate::container::{Container, hooks, host_mounts, resctrl, reservation, signal};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::plan::process;
@@ -47,6 +47,7 @@ pub fn remove(container: &mut Container, force: bool, log: &Log) -> Result<()> {
     check(container, force)?;
     end(container)?;
     remove_cgroup(container, force, log)?;
+    host_mounts::remove(&container.record, log)?;
     resctrl::remove(&container.record.resctrl)?;
     reservation::retire(&container.directory)?;
     run_poststop(&container.record, log);

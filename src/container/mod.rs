@@ -11,6 +11,7 @@ pub mod events;
 pub mod exec;
 mod foreground;
 mod hooks;
+mod host_mounts;
 mod images;
 mod interrupts;
 pub mod mounts;

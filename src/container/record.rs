@@ -37,6 +37,10 @@ pub struct Record {
     pub rootfs: String,
     /// When it was created, RFC 3339 with nanoseconds.
     pub created: String,
+    /// The number of the mount that the root file system lies on, when the container's mounts are made there, in the
+    /// mount namespace of the runtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_mount: Option<u64>,
     /// Its cgroup.
     pub cgroup: Location,
     /// Directories of resctrl that are removed with it, inner ones first.

@@ -36,6 +36,8 @@ pub struct Host {
     pub has_kcore: bool,
     /// The cgroup hierarchies.
     pub cgroups: Cgroups,
+    /// Whether SELinux is enabled, once [`Host::ask_for_selinux`] was called; until then nothing is left out for its want.
+    pub selinux: bool,
     /// The systemd that makes cgroups, once [`Host::ask_for_systemd`] was called.
     pub systemd: Option<systemd::Manager>,
 }
@@ -68,6 +70,7 @@ impl Host {
             new_mount_api: crate::sys::mount::new_api_available(),
             has_kcore: false,
             cgroups: Cgroups::none(),
+            selinux: true,
             systemd: None,
         })
     }
@@ -75,6 +78,16 @@ impl Host {
     /// Asks which systemd there is, for a caller who wants it to make the cgroup.
     pub fn ask_for_systemd(&mut self) {
         self.systemd = Some(systemd::Manager::probe(self));
+    }
+
+    /// Asks whether SELinux is enabled, for a bundle that labels its mounts: the kernel has its file system only then.
+    ///
+    /// # Errors
+    /// `/proc/filesystems` cannot be read.
+    pub fn ask_for_selinux(&mut self) -> Result<()> {
+        let known = std::fs::read_to_string("/proc/filesystems").context(|| "/proc/filesystems")?;
+        self.selinux = known.lines().any(|line| line.ends_with("\tselinuxfs"));
+        Ok(())
     }
 
     /// Whether the caller may make namespaces, write id maps and mount without a user namespace of the container's own.

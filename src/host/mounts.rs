@@ -7,6 +7,8 @@ use super::cgroup::unescape;
 pub struct Mount {
     /// Its number, which descriptors tell in `/proc/PID/fdinfo/N` too.
     pub id: u64,
+    /// The number of the mount that it stands on.
+    pub parent: u64,
     /// The device number of its file system, as text.
     pub device: String,
     /// The directory of the file system that it shows.
@@ -28,10 +30,9 @@ pub fn parse(text: &str) -> Vec<Mount> {
 fn line(line: &str) -> Option<Mount> {
     let (left, right) = line.split_once(" - ")?;
     let mut fields = left.split(' ');
-    let id = fields.next()?.parse().ok()?;
-    let _parent = fields.next()?;
     Some(Mount {
-        id,
+        id: fields.next()?.parse().ok()?,
+        parent: fields.next()?.parse().ok()?,
         device: fields.next()?.to_owned(),
         root: unescape(fields.next()?),
         point: unescape(fields.next()?),
@@ -56,6 +57,7 @@ mod tests {
             "36 35 98:0 /a\\040b /mnt\\011x rw,noatime master:1 shared:2 - ext3 /dev/root rw\nnonsense\n";
         let expected = Mount {
             id: 36,
+            parent: 35,
             device: "98:0".into(),
             root: "/a b".into(),
             point: "/mnt\tx".into(),

@@ -9,7 +9,7 @@ use crate::plan::cgroup::{CgroupPlan, Location};
 use crate::plan::listener::Listener;
 use crate::plan::mounts::c_string;
 use crate::plan::namespaces::{Known, Namespaces};
-use crate::plan::step::{Action, Cover, Step};
+use crate::plan::step::{Action, Attach, Cover, Step};
 use crate::plan::{CgroupManager, Options, Place, Plan, checkpoint, process};
 use crate::seccomp::Program;
 use crate::spec::linux::{Linux, NamespaceKind, PersonalityDomain};
@@ -55,7 +55,7 @@ impl<'a> Template<'a> {
             process: spec.process.as_ref().map(Cow::Borrowed),
             namespaces: spec.linux.namespaces.iter().map(|namespace| namespace.kind).collect(),
             joined: checkpoint::joined(&spec.linux.namespaces),
-            mount_label: spec.linux.mount_label.clone(),
+            mount_label: spec.linux.mount_label.clone().filter(|_| plan.cover.context.is_some()),
             chroot: plan.steps.iter().any(|step| matches!(step.action, Action::Chroot)),
             no_new_keyring,
             personality: spec.linux.personality.as_ref().map(|personality| personality.domain),
@@ -252,7 +252,7 @@ impl Plan {
         }
         if rootfs.is_some() || process.terminal {
             let path = c_string(rootfs.unwrap_or("/"), &Place::property("root"), "path")?;
-            let action = Action::Rootfs { path, attach: false };
+            let action = Action::Rootfs { path, attach: Attach::Nothing };
             self.steps.push(Step::of(Place::property("root.path"), action));
         }
         if process.terminal {
@@ -286,6 +286,7 @@ mod tests {
 
     fn host(new_mount_api: bool, uid: u32) -> Host {
         Host {
+            selinux: true,
             systemd: None,
             uid,
             gid: uid,

@@ -8,9 +8,9 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::plan::cgroup::Location;
 use crate::plan::exec::Template;
-use crate::plan::mounts::{Context, c_string, target_of};
+use crate::plan::mounts::{Context, c_string, for_file_systems, target_of};
 use crate::plan::namespaces::Known;
-use crate::plan::step::{Action, Ids, Kind, Mount, SourceClone, Step};
+use crate::plan::step::{Action, Attach, Ids, Kind, Mount, SourceClone, Step};
 use crate::plan::{Options, Place, Plan};
 use crate::spec;
 use crate::spec::linux::{Linux, NamespaceKind};
@@ -54,6 +54,10 @@ impl Plan {
         };
         for (index, mount) in mounts.iter().enumerate() {
             let place = Place::element("mounts", index);
+            if let Some(words) = for_file_systems(mount) {
+                let problem = "bind mounts cannot have any filesystem-specific options applied";
+                return Err(Error::new(format!("{place}.options: {words:?}: {problem}")));
+            }
             let mut decided = Mount::decide(mount, &place, &context, &mut plan.source_clones)?;
             if let Some(problem) = refusal(&mut decided) {
                 return Err(Error::new(format!("{place}: {problem}")));
@@ -114,7 +118,7 @@ impl Plan {
         let entered = Self::into_running(live.id, &kinds, live.init, nowhere(), host)?;
         let mut plan = Self { all_or_none: true, ..entered };
         plan.steps = plan.namespaces.steps(&Linux::default(), host.groups_denied);
-        plan.steps.push(Step::own(Action::Rootfs { path: c"/".to_owned(), attach: false }));
+        plan.steps.push(Step::own(Action::Rootfs { path: c"/".to_owned(), attach: Attach::Nothing }));
         Ok(plan)
     }
 }

@@ -44,7 +44,7 @@ use net_devices::NetDevice;
 use process::{Execution, Identity};
 use resctrl::Resctrl;
 use std::path::{Path, PathBuf};
-use step::{Action, Cover, Hook, HookEnvironment, SourceClone, Step};
+use step::{Action, Attach, Cover, Hook, HookEnvironment, SourceClone, Step};
 
 /// What the caller typed, as far as it changes the plan.
 #[derive(Debug, Clone)]
@@ -152,11 +152,11 @@ impl Plan {
             resctrl: linux.intel_rdt.as_ref().map(|rdt| Resctrl::decide(rdt, options.id)),
             source_clones: Vec::new(),
             notify: false,
-            cover: Cover::new(linux.mount_label.as_deref())?,
+            cover: Cover::new(security::mount_label(linux, host))?,
             net_devices: net_devices::decide(linux),
             steps: Vec::new(),
             outside: Vec::new(),
-            runtime_hooks: process::hooks(&spec.hooks.prestart, "hooks.prestart", Status::Creating)?,
+            runtime_hooks: process::hooks(&spec.hooks.prestart, "hooks.prestart", Status::Created)?,
             poststart: process::hooks(&spec.hooks.poststart, "hooks.poststart", Status::Running)?,
             execution: None,
             seccomp,
@@ -169,7 +169,7 @@ impl Plan {
         plan.runtime_hooks.extend(process::hooks(
             &spec.hooks.create_runtime,
             "hooks.createRuntime",
-            Status::Creating,
+            Status::Created,
         )?);
         plan.prepare(spec, host, &options)?;
         plan.hand_over(spec, host, &options)?;
@@ -198,7 +198,7 @@ impl Plan {
             context: mounts::Context {
                 host,
                 options,
-                label: linux.mount_label.as_deref(),
+                label: security::mount_label(linux, host),
                 id_maps: (&linux.uid_mappings, &linux.gid_mappings),
                 joins_user_namespace: self.namespaces.joins(NamespaceKind::User),
                 cgroups: &self.cgroup.location,
@@ -206,11 +206,13 @@ impl Plan {
             },
         };
         self.steps.extend(parts.build(&mut self.source_clones)?);
+        self.warnings.extend(security::label_left_out(linux, host));
+        self.warnings.extend(mounts::left_out(&spec.mounts));
         if !self.runtime_hooks.is_empty() {
             self.steps.push(Step::of(Place::property("hooks"), Action::RuntimeHooks));
         }
         let mut hooks =
-            process::hooks(&spec.hooks.create_container, "hooks.createContainer", Status::Creating)?;
+            process::hooks(&spec.hooks.create_container, "hooks.createContainer", Status::Created)?;
         let bundle = mounts::c_string(&options.bundle.to_string_lossy(), &Place::NONE, "bundle")?;
         // As the hooks outside, which the runtime runs in the bundle.
         hooks.iter_mut().for_each(|hook| hook.directory = Some(bundle.clone()));
@@ -329,6 +331,13 @@ impl Plan {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the container's mounts are made in the runtime's own mount namespace.
+    pub fn mounts_on_host(&self) -> bool {
+        let on_host =
+            |step: &Step| matches!(step.action, Action::Rootfs { attach: Attach::PrivateClone, .. });
+        self.steps.iter().any(on_host)
     }
 
     /// The place that a step comes from.

@@ -146,10 +146,11 @@ fn bind(
     must_be_proc: bool,
     clones: &mut Vec<SourceClone>,
 ) -> Result<Bind> {
-    if !options.data.is_empty() {
+    // A value is meant for a file system, and there is none to be made: `left_out` tells so. A bare word may be a flag that was
+    // misspelt, and a volume would come out executable.
+    if let Some(word) = options.data.iter().find(|word| !word.contains('=')) {
         return Err(Error::new(format!(
-            "{place}.options: {:?}: bind mounts cannot have any filesystem-specific options applied",
-            options.data.join(",")
+            "{place}.options: {word:?}: bind mounts cannot have any filesystem-specific options applied"
         )));
     }
     let Some(source) = mount.source.as_deref() else {
@@ -185,6 +186,20 @@ fn bind(
         });
     }
     Ok(bind)
+}
+
+/// What is told of options that have no meaning on a bind mount, where the kernel does not look at them.
+pub fn left_out(mounts: &[spec::Mount]) -> impl Iterator<Item = String> {
+    mounts.iter().enumerate().filter_map(|(index, mount)| {
+        let words = for_file_systems(mount)?;
+        Some(format!("mounts[{index}].options: {words:?} is left out, a bind mount makes no file system"))
+    })
+}
+
+/// The options of a bind mount that only a file system has.
+pub(super) fn for_file_systems(mount: &spec::Mount) -> Option<String> {
+    let options = Options::parse(&mount.options);
+    (options.bind.is_some() && !options.data.is_empty()).then(|| options.data.join(","))
 }
 
 fn filesystem(

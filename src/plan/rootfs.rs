@@ -5,7 +5,7 @@
 use crate::error::{Error, Result};
 use crate::plan::mounts::{self, Context};
 use crate::plan::namespaces::Namespaces;
-use crate::plan::step::{Action, Device, Step, Symlink};
+use crate::plan::step::{Action, Attach, Device, Step, Symlink};
 use crate::plan::step::{Mount, SourceClone};
 use crate::plan::{Options, Place, cgroup_mounts, notify, process};
 use crate::spec::linux::Propagation::{self, Private, RPrivate};
@@ -42,18 +42,23 @@ impl Parts<'_> {
     /// The steps up to the hooks: the tree stands below the root file system, nothing is entered yet.
     ///
     /// # Errors
-    /// What [`Mount::decide`] refuses, and mounts without a mount namespace.
+    /// What [`Mount::decide`] refuses, and mounts that root of a user namespace cannot make, for want of a mount namespace.
     pub fn build(&self, clones: &mut Vec<SourceClone>) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
-        if !self.namespaces.separates(NamespaceKind::Mount) {
-            self.refuse_mounts()?;
-            steps.push(Step::of(
-                Place::property("root.path"),
-                Action::Rootfs { path: self.root_path()?, attach: false },
-            ));
-            return Ok(steps);
+        match (self.namespaces.separates(NamespaceKind::Mount), self.first_mount()) {
+            (true, _) => self.attach_root(&mut steps)?,
+            (false, first) => {
+                let attach = if first.is_some() { Attach::PrivateClone } else { Attach::Nothing };
+                if let Some(place) = first.filter(|_| self.namespaces.separates(NamespaceKind::User)) {
+                    return Err(Error::new(format!("{place}: needs a mount namespace")));
+                }
+                let root = Action::Rootfs { path: self.root_path()?, attach };
+                steps.push(Step::of(Place::property("root.path"), root));
+                if attach == Attach::Nothing {
+                    return Ok(steps);
+                }
+            }
         }
-        self.attach_root(&mut steps)?;
         for (index, mount) in self.spec.mounts.iter().enumerate() {
             let place = Place::element("mounts", index);
             if mount.type_.as_deref() == Some("cgroup") && !is_bind(mount) {
@@ -89,6 +94,9 @@ impl Parts<'_> {
             }
         }
         if !self.namespaces.separates(NamespaceKind::Mount) {
+            if self.spec.root.readonly {
+                steps.push(Step::of(Place::property("root.readonly"), Action::ReadonlyRoot));
+            }
             steps.push(Step::own(Action::Chroot));
             return Ok(steps);
         }
@@ -134,19 +142,17 @@ impl Parts<'_> {
         Ok(steps)
     }
 
-    /// Without a mount namespace of its own the container's mounts would be the host's, and would stay.
-    fn refuse_mounts(&self) -> Result<()> {
-        let refuse = |place: Place| Err(Error::new(format!("{place}: needs a mount namespace")));
+    /// The first thing that is mounted, or changes a mount: in an inherited mount namespace it needs a clone of the root to
+    /// stand on, which is taken down with the container.
+    fn first_mount(&self) -> Option<Place> {
         if !self.spec.mounts.is_empty() {
-            return refuse(Place::element("mounts", 0));
+            return Some(Place::element("mounts", 0));
         }
         if self.spec.root.readonly {
-            return refuse(Place::property("root.readonly"));
+            return Some(Place::property("root.readonly"));
         }
-        if self.spec.process.as_ref().is_some_and(|process| process.terminal) {
-            return refuse(Place::property("process.terminal"));
-        }
-        Ok(())
+        let terminal = self.spec.process.as_ref().is_some_and(|process| process.terminal);
+        terminal.then(|| Place::property("process.terminal"))
     }
 
     /// Cuts the tree off from the host's, and puts the root file system on itself so that it can become `/`.
@@ -155,7 +161,8 @@ impl Parts<'_> {
         let path = self.root_path()?;
         if self.namespaces.joins(NamespaceKind::Mount) {
             // The tree is others', too: it keeps its propagation.
-            steps.push(Step::of(Place::property("root.path"), Action::Rootfs { path, attach: true }));
+            steps
+                .push(Step::of(Place::property("root.path"), Action::Rootfs { path, attach: Attach::Clone }));
             return Ok(());
         }
         match self.spec.linux.rootfs_propagation {
@@ -168,7 +175,7 @@ impl Parts<'_> {
             }
             _ => steps.push(Step::own(Action::HostPropagation(libc::MS_SLAVE | libc::MS_REC))),
         }
-        steps.push(Step::of(Place::property("root.path"), Action::Rootfs { path, attach: true }));
+        steps.push(Step::of(Place::property("root.path"), Action::Rootfs { path, attach: Attach::Clone }));
         Ok(())
     }
 

@@ -3,9 +3,11 @@
 //! config.md, "AppArmor", "SELinux"; config-linux.md, "Sysctl", "Seccomp".
 
 use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::plan::Place;
 use crate::plan::mounts::c_string;
 use crate::plan::step::{Action, Step};
+use crate::spec::linux::Linux;
 use crate::spec::{Process, Spec, sysctl};
 use std::ffi::CStr;
 
@@ -29,6 +31,18 @@ pub fn sysctls(spec: &Spec) -> Result<Vec<Step>> {
         Ok(Step::of(place, Action::Sysctl { file, value: value.clone().into_bytes() }))
     };
     spec.linux.sysctl.iter().map(step).collect()
+}
+
+/// The SELinux context of the container's mounts. Without SELinux there is none: nobody would look at it, and no file system
+/// takes it. A process's label is another matter, for it confines.
+pub fn mount_label<'a>(linux: &'a Linux, host: &Host) -> Option<&'a str> {
+    linux.mount_label.as_deref().filter(|_| host.selinux)
+}
+
+/// What is told of one that was asked for in vain.
+pub fn label_left_out(linux: &Linux, host: &Host) -> Option<String> {
+    let label = linux.mount_label.as_ref().filter(|_| !host.selinux)?;
+    Some(format!("linux.mountLabel: {label:?} is left out, SELinux is not enabled on this machine"))
 }
 
 /// The steps that set the labels of the next execve(2).

@@ -13,7 +13,7 @@ pub const CASES: &[Case] = &[
     ("state/oci-version", oci_version),
     ("state/id", || assert!(created(|bundle| bundle.state()["id"] == bundle.id.as_str()))),
     ("state/id-unique", id_is_unique),
-    ("state/status-creating", status_creating),
+    ("state/status-created-hooks", status_in_hooks),
     ("state/status-created", || assert_eq!(created(Bundle::status), "created")),
     ("state/status-running", || assert_eq!(running(Bundle::status), "running")),
     ("state/status-stopped", || assert_eq!(stopped(Bundle::status), "stopped")),
@@ -127,11 +127,18 @@ fn id_is_unique() {
     });
 }
 
-fn status_creating() {
+fn status_in_hooks() {
     let mut bundle = bundle(&[]);
-    bundle.hook("createRuntime", "only");
+    let kinds = ["prestart", "createRuntime", "createContainer"];
+    for kind in kinds {
+        bundle.hook(kind, kind);
+    }
     bundle.play();
-    assert_eq!(bundle.hooks()[0]["state"]["status"], "creating");
+    let hooks = bundle.hooks();
+    assert_eq!(hooks.len(), kinds.len());
+    for hook in hooks {
+        assert_eq!(hook["state"]["status"], "created", "{hook}");
+    }
 }
 
 fn paused_is_a_word_of_its_own() {

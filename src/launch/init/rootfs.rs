@@ -3,7 +3,7 @@
 use super::Init;
 use crate::launch::binds::clone_tree;
 use crate::launch::protocol::{Fault, Reason};
-use crate::plan::step::Cover;
+use crate::plan::step::{Attach, Cover};
 use crate::sys::mount::{self, Attributes, DescriptorPath};
 use crate::sys::rootfs::{Missing, Rootfs, is_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,25 +45,34 @@ impl<'a> Init<'a> {
         }
     }
 
-    /// Opens the directory and, in a mount namespace of our own, puts a clone of its tree on it: pivot_root(2) wants a
-    /// mount point. Modes of what is made below come from the plan alone, hence the umask.
-    pub(super) fn take_rootfs(&mut self, path: &'a CStr, attach: bool) -> Result<(), Fault> {
+    /// Opens the directory and puts a clone of its tree on it: pivot_root(2) wants a mount point, and on the host the container's
+    /// mounts one that goes with them. Modes of what is made below come from the plan alone, hence the umask.
+    pub(super) fn take_rootfs(&mut self, path: &'a CStr, attach: Attach) -> Result<(), Fault> {
         self.callers_umask = Some(rustix::process::umask(Mode::empty()));
         let directory = rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty())
             .map_err(|errno| Reason::Source.fault(errno))?;
         let root = match (attach, self.prepared.new_mount_api) {
-            (false, _) => directory,
-            (true, true) => {
+            (Attach::Nothing, _) => directory,
+            (_, true) => {
                 let clone = clone_tree(directory.as_fd(), c"", true)?;
+                if attach == Attach::PrivateClone {
+                    let private = Attributes { propagation: libc::MS_PRIVATE, ..Attributes::default() };
+                    mount::set_attributes(clone.as_fd(), &private, true)?;
+                }
                 mount::attach(clone.as_fd(), directory.as_fd())?;
                 clone
             }
-            (true, false) => {
+            (_, false) => {
                 let place = DescriptorPath::new(&directory);
-                let flags = libc::MS_BIND | libc::MS_REC;
-                mount::mount_old(Some(place.as_c_str()), place.as_c_str(), c"", flags, None)?;
+                let bind = libc::MS_BIND | libc::MS_REC;
+                mount::mount_old(Some(place.as_c_str()), place.as_c_str(), c"", bind, None)?;
                 self.rootfs_path = Some(path);
-                rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty())?
+                let clone = rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty())?;
+                if attach == Attach::PrivateClone {
+                    let place = DescriptorPath::new(&clone);
+                    mount::set_propagation(place.as_c_str(), libc::MS_PRIVATE | libc::MS_REC)?;
+                }
+                clone
             }
         };
         self.rootfs = Some(Rootfs::new(root));

@@ -9,7 +9,9 @@ mod process;
 mod scheduling;
 
 pub use device::{Device, Symlink};
-pub use mount::{Bind, Cover, Fallback, Filesystem, Ids, Kind, MapTexts, Mount, Parameter, SourceClone};
+pub use mount::{
+    Attach, Bind, Cover, Fallback, Filesystem, Ids, Kind, MapTexts, Mount, Parameter, SourceClone,
+};
 pub use process::{Capabilities, Hook, HookEnvironment, Rlimit};
 pub use scheduling::{IoPriority, MemoryPolicy, Scheduler};
 
@@ -80,13 +82,12 @@ pub enum Action {
     HostPropagation(u64),
     /// Makes the mount that holds the root file system private, which pivot_root(2) demands.
     PrivateParent(CString),
-    /// Takes a directory as the root file system: clones its tree and attaches the clone on itself, so that it can become
-    /// `/`; without a mount namespace of the container's own it is only opened.
+    /// Takes a directory as the root file system.
     Rootfs {
         /// The directory on the host.
         path: CString,
-        /// Whether it is attached.
-        attach: bool,
+        /// What is put on it.
+        attach: Attach,
     },
     /// A mount of `config.json`, or one that the runtime makes for it.
     Mount(Box<Mount>),

@@ -127,6 +127,18 @@ impl Cover {
     }
 }
 
+/// What is put on the directory that becomes the root file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attach {
+    /// Nothing: it is only opened.
+    Nothing,
+    /// A clone of its tree, which can become `/`.
+    Clone,
+    /// A clone in the runtime's own mount namespace, on which the container's mounts stand; it is private, so that they stand
+    /// nowhere else.
+    PrivateClone,
+}
+
 /// A parameter of a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
