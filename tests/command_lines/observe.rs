@@ -9,6 +9,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A runtime that lines are given to.
@@ -42,13 +43,27 @@ impl Peer {
         command
     }
 
-    /// Whether this machine has it.
+    /// Whether this machine has it, in the version that the table is about: Debian 12's.
     pub fn is_here(self) -> bool {
-        let here = self.program().exists();
-        if !here {
-            eprintln!("skipped in part: there is no {self:?}");
-        }
-        here
+        static HERE: [OnceLock<bool>; 3] = [const { OnceLock::new() }; 3];
+        *HERE[self as usize].get_or_init(|| {
+            let told = Command::new(self.program()).arg("--version").output();
+            let told =
+                told.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            let version = match self {
+                Self::Corten => "corten version",
+                Self::Runc => "runc version 1.1.5",
+                Self::Crun => "crun version 1.8.1",
+            };
+            let here = told.starts_with(version);
+            if !here {
+                eprintln!(
+                    "skipped: {version} is not here, there is {:?}",
+                    told.lines().next().unwrap_or("none")
+                );
+            }
+            here
+        })
     }
 }
 

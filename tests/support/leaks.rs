@@ -106,7 +106,7 @@ fn descriptors(dir: &Path) -> Vec<PathBuf> {
 
 /// Best effort, after a failure (or a peer that leaves things): the next test must not suffer from this one.
 pub fn sweep(bundle: &Bundle) {
-    let end = Instant::now() + GRACE;
+    let end = Instant::now() + 2 * GRACE;
     cgroups::thaw(&bundle.id);
     loop {
         let pids = processes(&bundle.id);
@@ -118,9 +118,16 @@ pub fn sweep(bundle: &Bundle) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    // Children come after their parents in the list.
-    for path in cgroups::named(&bundle.id).iter().rev() {
-        let _ = fs::remove_dir(path);
+    // A cgroup is busy for a moment after its last process. Children come after their parents in the list.
+    loop {
+        let left = cgroups::named(&bundle.id);
+        for path in left.iter().rev() {
+            let _ = fs::remove_dir(path);
+        }
+        if left.is_empty() || Instant::now() > end {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
     for line in mounts(&bundle.id).iter().rev() {
         if let Some(point) = line.split(' ').nth(4) {

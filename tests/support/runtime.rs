@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// The longest that anything may take before the test fails.
@@ -95,6 +96,20 @@ fn spawn(command: &mut Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
+/// A null device that is nowhere in the file tree any more. Only root can make one, and lose the machine's.
+fn own_null() -> Option<&'static File> {
+    static NULL: OnceLock<Option<File>> = OnceLock::new();
+    let make = || {
+        let path = std::env::temp_dir().join(format!("corten-null-{}", std::process::id()));
+        let (kind, mode) = (rustix::fs::FileType::CharacterDevice, rustix::fs::Mode::from_raw_mode(0o666));
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, mode, rustix::fs::makedev(1, 3)).ok()?;
+        let null = File::open(&path);
+        fs::remove_file(&path).expect("the device that was just made");
+        null.ok()
+    };
+    NULL.get_or_init(make).as_ref()
+}
+
 fn read_lossy(path: &PathBuf) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()
 }
@@ -111,8 +126,16 @@ impl Bundle {
         let mut words = wrapper.iter().map(|word| (*word).into()).chain([runtime]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg("--root").arg(self.root()).args(arguments);
-        command.env("CORTENTEST", &self.id).current_dir(&self.dir).stdin(Stdio::null());
+        command.env("CORTENTEST", &self.id).current_dir(&self.dir).stdin(self.nothing_to_read());
         command
+    }
+
+    /// `/dev/null`; for a peer a device of the test's own, since crun gives the container's user what its program reads from.
+    fn nothing_to_read(&self) -> Stdio {
+        if self.runtime.file_name().is_some_and(|name| name == "corten") {
+            return Stdio::null();
+        }
+        own_null().map_or_else(Stdio::null, |null| null.try_clone().expect("a descriptor").into())
     }
 
     /// Runs a command to its end.
