@@ -335,9 +335,9 @@ fn the_defaults_are_hardened_and_can_be_loosened() {
     let plain = engine.ok(&["run", "--rm", IMAGE, "sh", "-c", status]);
     for line in [
         "CapInh:\t0000000000000000",
-        "CapEff:\t00000000a80425fb",
-        "CapBnd:\t00000000a80425fb",
-        "NoNewPrivs:\t0",
+        "CapEff:\t00000000000404fb",
+        "CapBnd:\t00000000000404fb",
+        "NoNewPrivs:\t1",
         "Seccomp:\t2",
     ] {
         assert!(plain.contains(line), "{line}\n{plain}");
@@ -349,8 +349,7 @@ fn the_defaults_are_hardened_and_can_be_loosened() {
         "all",
         "--cap-add",
         "chown",
-        "--security-opt",
-        "no-new-privileges",
+        "--allow-new-privileges",
         "--security-opt",
         "seccomp=unconfined",
         IMAGE,
@@ -358,9 +357,32 @@ fn the_defaults_are_hardened_and_can_be_loosened() {
         "-c",
         status,
     ]);
-    for line in ["CapEff:\t0000000000000001", "NoNewPrivs:\t1", "Seccomp:\t0"] {
+    for line in ["CapEff:\t0000000000000001", "NoNewPrivs:\t0", "Seccomp:\t0"] {
         assert!(typed.contains(line), "{line}\n{typed}");
     }
+    let privileged = engine.ok(&["run", "--rm", "--privileged", IMAGE, "sh", "-c", status]);
+    for line in ["NoNewPrivs:\t0", "Seccomp:\t0"] {
+        assert!(privileged.contains(line), "{line}\n{privileged}");
+    }
+    for (words, wanted) in
+        [("no-new-privileges=false", "NoNewPrivs:\t0"), ("no-new-privileges", "NoNewPrivs:\t1")]
+    {
+        let said = engine.ok(&["run", "--rm", "--security-opt", words, IMAGE, "sh", "-c", status]);
+        assert!(said.contains(wanted), "{words}: {said}");
+    }
+    let mut own = engine.ok(&[
+        "run",
+        "--rm",
+        "--security-opt",
+        "proc-opts=hidepid=invisible",
+        IMAGE,
+        "grep",
+        " /proc ",
+        "/proc/mounts",
+    ]);
+    own.retain(|letter| letter != '\n');
+    assert!(own.contains("hidepid=invisible"), "{own}");
+    assert_eq!(engine.run(&["run", "--rm", "--security-opt", "proc-opts=exec", IMAGE, "true"]).0, 125);
     assert_eq!(engine.run(&["run", "--rm", IMAGE, "mount", "-t", "tmpfs", "none", "/tmp"]).0, 1);
     assert_eq!(
         engine.run(&["run", "--rm", "--privileged", IMAGE, "mount", "-t", "tmpfs", "none", "/tmp"]).0,
@@ -571,7 +593,115 @@ fn files_are_copied_and_changes_listed() {
     assert_eq!(engine.ok(&["exec", "live", "cat", "/tmp/y"]), "into");
     assert!(fs::metadata("/tmp/y").is_err());
     assert_eq!(engine.run(&["cp", "live:/nothere", &here("z")]).0, 1);
+    tars_are_piped(&engine);
     engine.ok(&["rm", "-a", "-f"]);
+    engine.assert_clean();
+}
+
+/// `cp … -` and `cp - …`, of a container that runs and of one that does not.
+fn tars_are_piped(engine: &Engine) {
+    use std::io::Write;
+    let list = |container: &str, path: &str| {
+        let output = engine.output(&["cp", &format!("{container}:{path}"), "-"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::write(engine.scratch.join("piped.tar"), output.stdout).expect("written");
+        let tar = engine.scratch.join("piped.tar");
+        let listed = engine::support::run("tar", &["-tf", tar.to_str().expect("text")]);
+        String::from_utf8(listed).expect("text").trim_end().replace('\n', " ")
+    };
+    assert_eq!(list("live", "/data"), "data/ data/inner/ data/inner/file");
+    assert_eq!(list("c", "/data/new"), "new");
+    let feed = |target: &str, archive: &[u8]| {
+        let mut child = engine.spawn(&["cp", "-", target]);
+        let _it_may_refuse = child.stdin.take().expect("a pipe").write_all(archive);
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let tree = engine.scratch.join("fed");
+    fs::create_dir_all(tree.join("a/b")).expect("directories");
+    fs::write(tree.join("a/b/text"), "fed").expect("written");
+    std::os::unix::fs::symlink("/etc/passwd", tree.join("a/link")).expect("a link");
+    std::os::unix::fs::chown(tree.join("a/b/text"), Some(33), Some(34)).expect("an owner");
+    fs::hard_link(tree.join("a/b/text"), tree.join("a/b/twin")).expect("a link");
+    let archive = engine::support::tar_of(&tree);
+    for container in ["live", "c"] {
+        assert_eq!(feed(&format!("{container}:/tmp"), &archive), (true, String::new()));
+    }
+    assert_eq!(
+        engine.ok(&["exec", "live", "sh", "-c", "cat /tmp/a/b/twin; stat -c ' %u %h' /tmp/a/b/text"]),
+        "fed 33 2"
+    );
+    assert_eq!(list("c", "/tmp/a"), "a/ a/b/ a/b/text a/b/twin a/link");
+    // What is written through a symlink of the container stays in it; what goes up does not begin.
+    engine.ok(&["exec", "live", "sh", "-c", "mkdir -p /hole; ln -s /../../../../tmp /hole/deep"]);
+    assert!(feed("live:/hole", &engine::support::tar(&[("deep/ocictl-escaped", b"x")])).0);
+    assert_eq!(engine.ok(&["exec", "live", "cat", "/tmp/ocictl-escaped"]), "x");
+    assert!(fs::metadata("/tmp/ocictl-escaped").is_err());
+    let (worked, said) = feed("live:/tmp", &engine::support::tar(&[("../up", b"x")]));
+    assert!(!worked && said.contains("its path goes up"), "{said}");
+    let (worked, said) = feed("live:/nothere", &archive);
+    assert!(!worked && said.contains("/nothere"), "{said}");
+    assert_eq!(engine.run(&["cp", "-", "-"]).0, 125);
+}
+
+#[test]
+fn what_is_mounted_becomes_the_users_and_parts_of_volumes_are_mounted() {
+    let engine = Engine::new("own");
+    let host = engine.scratch.join("host");
+    fs::create_dir_all(host.join("deep")).expect("directories");
+    fs::write(host.join("deep/file"), "x").expect("written");
+    let bind = format!("{}:/h:U", host.display());
+    assert_eq!(
+        engine.ok(&[
+            "run",
+            "--rm",
+            "-u",
+            "web",
+            "-v",
+            &bind,
+            IMAGE,
+            "sh",
+            "-c",
+            "echo y > /h/deep/file; id -u"
+        ]),
+        "33"
+    );
+    let owner =
+        |path: &str| fs::metadata(host.join(path)).map(|found| (found.uid(), found.gid())).expect("a file");
+    assert_eq!((owner("."), owner("deep/file")), ((33, 34), (33, 34)));
+    let (code, _, said) = engine.run(&["run", "--rm", "-v", "/usr:/h:U", IMAGE]);
+    assert!(code == 125 && said.contains("/usr is the machine's own"), "{code}: {said}");
+    engine.ok(&[
+        "run",
+        "--rm",
+        "--mount",
+        "type=volume,source=v,target=/v,U=true",
+        "-u",
+        "7:8",
+        IMAGE,
+        "sh",
+        "-c",
+        "mkdir -p /v/part; echo in > /v/part/f; ln -s /etc /v/out",
+    ]);
+    let part = |path: &str| {
+        engine.run(&[
+            "run",
+            "--rm",
+            "--mount",
+            &format!("source=v,target=/p,volume-subpath={path}"),
+            IMAGE,
+            "cat",
+            "/p/f",
+        ])
+    };
+    assert_eq!(part("part").1, "in");
+    for (path, why) in
+        [("out", "subpath out"), ("nothere", "subpath nothere"), ("../..", "is no path in a volume")]
+    {
+        let (code, _, said) = part(path);
+        assert!(code == 125 && said.contains(why), "{code}: {said}");
+    }
+    engine.ok(&["volume", "rm", "v"]);
     engine.assert_clean();
 }
 

@@ -90,6 +90,44 @@ fn exec_has_a_terminal_of_its_own() {
     person.reads("tty-2");
     person.press(b"exit 4\n");
     assert_eq!(person.ends(), 4);
+    assert_eq!(engine.run(&["exec", "-t", "web1", "nothere"]).0, 127);
+    engine.ok(&["rm", "-f", "web1"]);
+    engine.assert_clean();
+}
+
+/// How many shells run in a container.
+fn shells(engine: &Engine) -> usize {
+    engine.ok(&["top", "web1"]).lines().filter(|line| line.ends_with(" sh")).count()
+}
+
+#[test]
+fn an_exec_is_left_by_the_detach_keys_and_hangs_up_without() {
+    let engine = Engine::new("exec-keys");
+    engine.ok(&["run", "-d", "--name", "web1", IMAGE, "sleep", "1000"]);
+    let mut person = Person::types(&engine, &["exec", "-it", "web1", "sh"]);
+    person.press(b"echo one-$((1+1))\n");
+    person.reads("one-2");
+    person.press(&[16, 17]);
+    assert_eq!(person.ends(), 0);
+    assert_eq!(shells(&engine), 1);
+    let mut person = Person::types(&engine, &["exec", "-it", "--detach-keys", "ctrl-x,x", "web1", "sh"]);
+    // The default keys are the program's then.
+    person.press(b"echo two-$((2+2))\n");
+    person.reads("two-4");
+    person.press(b"\x18x");
+    assert_eq!(person.ends(), 0);
+    assert_eq!(shells(&engine), 2);
+    // Whose window is closed takes his shell along.
+    let mut person = Person::types(&engine, &["exec", "-it", "web1", "sh"]);
+    person.press(b"echo three-$((3+3))\n");
+    person.reads("three-6");
+    assert_eq!(shells(&engine), 3);
+    person.child.kill().expect("it is killed");
+    person.ends();
+    eventually("the shell has gone", || shells(&engine) == 2);
+    assert_eq!(engine.run(&["exec", "-it", "--detach-keys", "ctrl-", "web1", "sh"]).0, 125);
+    engine.ok(&["exec", "-d", "-t", "web1", "sh", "-c", "test -t 0 && touch /tmp/terminal"]);
+    eventually("it had a terminal", || engine.run(&["exec", "web1", "test", "-e", "/tmp/terminal"]).0 == 0);
     engine.ok(&["rm", "-f", "web1"]);
     engine.assert_clean();
 }

@@ -112,6 +112,24 @@ fn a_committed_image_has_what_was_changed() {
         "new\n/data:\ninner\nmore\n\n/data/inner:\n4755"
     );
     assert!(type_("history made:1").contains("changed"));
+    let changed = [
+        "commit",
+        "-c",
+        "CMD [\"cat\", \"/new\"]",
+        "--change",
+        "ENV A=b C=d",
+        "-c",
+        "LABEL by=hand",
+        "c",
+        "made:2",
+    ];
+    engine.ok(&changed);
+    assert_eq!(type_("run --rm made:2"), "new");
+    assert!(type_("run --rm made:2 env").contains("A=b\nC=d"));
+    let before = type_("images -q");
+    let (code, _, said) = engine.run(&["commit", "--change", "RUN make", "c", "made:3"]);
+    assert!(code == 1 && said.contains("--change \"RUN make\": \"RUN\" is none of CMD"), "{code}: {said}");
+    assert_eq!(type_("images -q"), before);
     let tar = engine.scratch.join("out.tar");
     type_(&format!("export -o {} c", tar.display()));
     let listed =

@@ -124,7 +124,7 @@ pub fn main(typed: Vec<OsString>) -> u8 {
     }
 }
 
-/// What this program is when it calls itself: the monitor of a container, or the small init in one. Neither is for people, and both
+/// What this program is when it calls itself: the monitor of a container, a terminal's session, or the small init. None is for people, and all
 /// are to be quick and small, so no grammar is built for them.
 fn hidden(typed: &[OsString]) -> Option<u8> {
     let own = std::path::Path::new(typed.first()?).file_name()?;
@@ -135,6 +135,11 @@ fn hidden(typed: &[OsString]) -> Option<u8> {
         [_, verb, root, runroot, id] if verb == "monitor" => {
             Some(container::monitor(&Paths { root: root.into(), runroot: runroot.into() }, id.to_str()?))
         }
+        [_, verb, root, runroot, id, name] if verb == "session" => Some(container::session(
+            &Paths { root: root.into(), runroot: runroot.into() },
+            id.to_str()?,
+            name.to_str()?,
+        )),
         _ => None,
     }
 }

@@ -21,6 +21,8 @@ const PASSED: [i32; 6] =
 pub struct Attachment<'a> {
     /// The container.
     pub container: &'a Container,
+    /// Whether there is a terminal.
+    pub tty: bool,
     /// Whether what the caller types is for the program.
     pub stdin: bool,
     /// The bytes that detach.
@@ -62,7 +64,7 @@ pub fn call(container: &Container) -> Result<OwnedFd> {
 /// # Errors
 /// Fails if the caller's own streams fail, or the monitor dies.
 pub fn attach(socket: &OwnedFd, attachment: &Attachment<'_>) -> Result<Outcome> {
-    let tty = attachment.container.record.options.tty;
+    let tty = attachment.tty;
     let mut signals = vec![libc::SIGWINCH];
     if attachment.pass_signals {
         signals.extend(PASSED);
@@ -133,6 +135,8 @@ impl Client<'_> {
                 Err(errno) => return Err(Error::from(errno).context(attachment.container.place())),
             }
             if typed && self.read_stdin()? {
+                // A monitor that cannot take it sees that we have gone.
+                let _as_good = wire::send(self.socket, kind::DETACH, &[], true);
                 return Ok(Outcome::Detached);
             }
         }

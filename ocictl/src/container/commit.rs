@@ -8,6 +8,7 @@ use crate::archive::write::{self, Form};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::image::add::NewImage;
+use crate::image::import::apply;
 use crate::image::{Images, local_name};
 use crate::oci::{Config, Descriptor, Healthcheck, History, ImageConfig, Platform, Rootfs, media};
 use crate::store::disk;
@@ -28,6 +29,8 @@ pub struct Commit {
     pub author: String,
     /// A remark for the history.
     pub message: String,
+    /// Instructions like those of a Dockerfile: `CMD ["sh"]`, `ENV A=b`.
+    pub changes: Vec<String>,
 }
 
 /// Makes an image of a container; its id.
@@ -60,6 +63,9 @@ pub fn commit(
     };
     let mut config = base.as_ref().map(|base| base.config.clone()).unwrap_or_default();
     config.config = as_run(&container.record.options, config.config);
+    for change in &commit.changes {
+        apply(&mut config.config, change).context(|| format!("--change \"{change}\""))?;
+    }
     let ingest = store.ingest()?;
     let base_layers = container.record.image.as_ref().map(|image| image.layers.clone()).unwrap_or_default();
     store.keep(&ingest, &base_layers)?;

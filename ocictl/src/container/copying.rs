@@ -49,6 +49,42 @@ pub fn contents(from: &OwnedFd, to: &OwnedFd, owner: Owner) -> Result<()> {
     children(from, to, owner, 0)
 }
 
+/// Makes a tree belong to somebody. Nothing is followed, what is mounted in it is part of it, and set-id bits go with the owner that they
+/// stood for.
+///
+/// # Errors
+/// Names the path below the start.
+pub fn give(path: &Path, uid: u32, gid: u32) -> Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let found = rustix::fs::open(path, flags, Mode::empty())?;
+    own(&found, uid, gid, 0).context(|| path.display().to_string())
+}
+
+fn own(found: &OwnedFd, uid: u32, gid: u32, depth: usize) -> Result<()> {
+    if depth > MAX_DEPTH {
+        return Err(Error::new(format!("it is more than {MAX_DEPTH} directories deep")));
+    }
+    let stat = rustix::fs::fstat(found)?;
+    if (stat.st_uid, stat.st_gid) != (uid, gid) {
+        let (owner, group) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(found, "", owner, group, AtFlags::EMPTY_PATH)?;
+    }
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        return Ok(());
+    }
+    let folder = open(found.as_fd(), OsStr::new("."), OFlags::RDONLY | OFlags::DIRECTORY)?;
+    for child in rustix::fs::Dir::read_from(&folder)? {
+        let child = child?;
+        let name = OsStr::from_bytes(child.file_name().to_bytes());
+        if name != "." && name != ".." {
+            let place = || name.to_string_lossy();
+            let inner = open(folder.as_fd(), name, OFlags::PATH).context(place)?;
+            own(&inner, uid, gid, depth + 1).context(place)?;
+        }
+    }
+    Ok(())
+}
+
 fn entry(
     from: BorrowedFd<'_>,
     name: &OsStr,

@@ -69,6 +69,7 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container
                 target,
                 options: Vec::new(),
                 copy_up: true,
+                subpath: String::new(),
             });
         }
     }

@@ -46,11 +46,25 @@ pub fn of_host(options: &Options) -> Result<Facts> {
         rootless,
         controllers: controllers(options, rootless && cgroup_v2, rootless)?,
         cgroup_v2,
+        throttles: throttles(),
         mqueue: there("/dev/mqueue"),
         swap: cgroup_v2 || there("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"),
         nofile,
         ..Facts::default()
     })
+}
+
+/// The directories of the CPUs that count how often they were too hot.
+fn throttles() -> Vec<String> {
+    let mut found: Vec<String> = std::fs::read_dir("/sys/devices/system/cpu")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("thermal_throttle")))
+        .filter(|path| std::fs::symlink_metadata(path).is_ok())
+        .filter_map(|path| path.into_os_string().into_string().ok())
+        .collect();
+    found.sort();
+    found
 }
 
 fn is_v2() -> bool {

@@ -129,6 +129,8 @@ pub struct Security {
     pub apparmor: String,
     /// SELinux' label of the process; empty for none.
     pub selinux: String,
+    /// Options of `/proc` beyond the default ones: `hidepid=invisible`.
+    pub proc_options: Vec<String>,
     /// Paths to mask beyond the default ones.
     pub mask: Vec<String>,
     /// Default masks and read-only paths to leave out; `ALL` for all.
@@ -194,10 +196,13 @@ pub struct Mount {
     pub kind: MountKind,
     /// Where.
     pub target: String,
-    /// Words as in mount(8): `ro`, `noexec`, `rslave`, `size=64m`.
+    /// Words as in mount(8): `ro`, `noexec`, `rslave`, `size=64m`; `U` for what becomes the program's user's, `z` and `Z` for labels.
     pub options: Vec<String>,
     /// Whether a fresh volume gets what the image has there.
     pub copy_up: bool,
+    /// Of a volume, the directory in it that is mounted; empty for all of it.
+    #[serde(default)]
+    pub subpath: String,
 }
 
 /// What is mounted.

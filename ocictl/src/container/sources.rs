@@ -6,23 +6,30 @@ use super::options::MountKind;
 use super::record::Container;
 use super::root::Root;
 use super::rootfs::writable;
+use super::spec::users::Identity;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
 use crate::store::mount::overlay;
 use crate::volume::Volumes;
 use rustix::fs::{Mode, OFlags};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 /// The host paths of the mounts, in their order; volumes are made and filled, overlays mounted.
 ///
 /// # Errors
 /// Names the mount.
-pub fn sources(containers: &Containers<'_>, container: &Container, root: &Root) -> Result<Vec<String>> {
+pub fn sources(
+    containers: &Containers<'_>,
+    container: &Container,
+    root: &Root,
+    identity: &Identity,
+) -> Result<Vec<String>> {
     let volumes = Volumes::open(containers.store)?;
     let mut sources = Vec::new();
     for (index, mount) in container.record.options.mounts.iter().enumerate() {
         let place = || format!("mount on {}", mount.target);
-        sources.push(match &mount.kind {
+        let source = match &mount.kind {
             MountKind::Tmpfs => String::new(),
             MountKind::Bind(path) => {
                 std::fs::symlink_metadata(path)
@@ -38,7 +45,10 @@ pub fn sources(containers: &Containers<'_>, container: &Container, root: &Root) 
                     fill(&volumes, name, mount.copy_up.then_some(root), &mount.target)
                         .context(|| format!("volume {name}"))?;
                 }
-                data
+                match mount.subpath.as_str() {
+                    "" => data,
+                    path => part(&volume.data(), path).context(|| format!("volume {name}"))?,
+                }
             }
             MountKind::Overlay(path) => {
                 let target = container.run.join("mounts").join(index.to_string());
@@ -48,9 +58,35 @@ pub fn sources(containers: &Containers<'_>, container: &Container, root: &Root) 
                 overlay(&lower, Some(&writable(&layer, &lower, &container.run)?), &target).context(place)?;
                 text(&target)?
             }
-        });
+        };
+        if mount.options.iter().any(|word| word == "U") && !source.is_empty() {
+            give(Path::new(&source), identity).context(|| format!("{}: U", mount.target))?;
+        }
+        sources.push(source);
     }
     Ok(sources)
+}
+
+/// A directory or file in a volume, whose symlinks lead nowhere outside of it.
+fn part(data: &Path, path: &str) -> Result<String> {
+    let place = || format!("subpath {path}");
+    let found = Root::open(data)?.open_at(path, OFlags::PATH, Mode::empty()).context(place)?;
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).context(place)?;
+    text(&path)
+}
+
+/// Makes all in a tree the program's user's.
+fn give(source: &Path, identity: &Identity) -> Result<()> {
+    /// Nobody means these: a machine whose own directories belong to another does not boot any more.
+    const SYSTEM: [&str; 16] = [
+        "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin",
+        "/sys", "/usr", "/var", "/var/lib",
+    ];
+    let real = std::fs::canonicalize(source).context(|| source.display().to_string())?;
+    if SYSTEM.iter().any(|path| real == Path::new(path)) {
+        return Err(Error::new(format!("{} is the machine's own, and stays so", real.display())));
+    }
+    copying::give(&real, identity.uid, identity.gid)
 }
 
 /// Fills a volume that is used for the first time with what the image has in its place.

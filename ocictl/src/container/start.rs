@@ -53,7 +53,7 @@ pub fn start(
     let lower = lower(containers, container)?;
     let namespace = PrivateMounts::enter()?;
     let prepared = prepare(containers, container, &lower);
-    let started = prepared.and_then(|()| spawn(paths, container, client));
+    let started = prepared.and_then(|()| supervise("monitor", paths, container, &[], client));
     if started.is_err() {
         // A monitor has done so already, in the same mounts.
         bundle::clear(&container.run)?;
@@ -145,11 +145,12 @@ fn prepare(containers: &Containers<'_>, container: &Container, lower: &[PathBuf]
     if !options.workdir.is_empty() {
         root.make_directories(&options.workdir).context(|| "working directory")?;
     }
+    let sources = sources(containers, container, &root, &identity)?;
     let mut facts = Facts {
         id: container.record.id.clone(),
         root: text(&path)?,
         identity,
-        sources: sources(containers, container, &root)?,
+        sources,
         ..facts::of_host(options)?
     };
     facts.cgroup = facts::cgroup(options, &facts.id, containers.runroot())?;
@@ -173,14 +174,29 @@ fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
     std::fs::write(path, bytes).context(place)
 }
 
-/// Starts the monitor and waits until it says how the start went.
-fn spawn(paths: &Paths, container: &Container, client: Option<OwnedFd>) -> Result<()> {
+/// Starts a supervisor of ours (`monitor`, `session`) and waits until it says how the start went.
+///
+/// # Errors
+/// What it says.
+pub fn supervise(
+    verb: &str,
+    paths: &Paths,
+    container: &Container,
+    words: &[&str],
+    client: Option<OwnedFd>,
+) -> Result<()> {
     let (hear, tell) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("ocictl").arg("monitor").arg(&paths.root).arg(&paths.runroot).arg(&container.record.id);
+    command
+        .arg0("ocictl")
+        .arg(verb)
+        .arg(&paths.root)
+        .arg(&paths.runroot)
+        .arg(&container.record.id)
+        .args(words);
     command.stdin(Stdio::from(tell)).stderr(Stdio::null()).current_dir("/");
     command.stdout(client.map_or_else(Stdio::null, Stdio::from));
-    let mut child = command.spawn().context(|| "start the monitor")?;
+    let mut child = command.spawn().context(|| format!("start the {verb}"))?;
     // Our copies of its descriptors go with the command.
     drop(command);
     let mut answer = Vec::new();
@@ -188,8 +204,8 @@ fn spawn(paths: &Paths, container: &Container, client: Option<OwnedFd>) -> Resul
     match answer.as_slice() {
         [monitor::STARTED] => Ok(()),
         [] => {
-            let ended = child.wait().context(|| "wait for the monitor")?;
-            Err(Error::new(format!("its monitor has ended with {ended} and said nothing"))
+            let ended = child.wait().context(|| "wait for a supervisor")?;
+            Err(Error::new(format!("its {verb} has ended with {ended} and said nothing"))
                 .context(container.place()))
         }
         answer => {

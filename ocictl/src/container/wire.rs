@@ -1,7 +1,7 @@
 //! What a client and a monitor say to each other: packets on a unix socket (SOCK_SEQPACKET), the first byte being the kind.
 //!
 //! ```text
-//! client ▶ monitor   A attach · W wait for the end · i stdin · e end of stdin · w rows columns · S stop (do not start it again)
+//! client ▶ monitor   A attach · W wait for the end · i stdin · e end of stdin · w rows columns · D leave · S stop (do not start it again)
 //! monitor ▶ client   o stdout · r stderr · k heard · x exit code, the last packet
 //! ```
 //!
@@ -29,6 +29,8 @@ pub mod kind {
     pub const STDIN_END: u8 = b'e';
     /// The terminal's size: rows and columns, two bytes each, little-endian.
     pub const SIZE: u8 = b'w';
+    /// I leave; the program is to run on.
+    pub const DETACH: u8 = b'D';
     /// It is going to be stopped: do not start it again.
     pub const STOP: u8 = b'S';
     /// From stdout, or the terminal.

@@ -21,6 +21,9 @@ pub struct Commit {
     /// A remark for the history
     #[arg(long, short, value_name = "TEXT", default_value = "")]
     message: String,
+    /// An instruction like those of a Dockerfile: CMD ["sh"], ENV A=b
+    #[arg(long, short, value_name = "INSTRUCTION")]
+    change: Vec<String>,
     /// Freeze it meanwhile; true where it has a cgroup
     #[arg(long, short, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pause: Option<bool>,
@@ -37,8 +40,12 @@ pub fn commit(invocation: &Invocation, arguments: Commit) -> Result<u8> {
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
     let container = containers.find(&arguments.container)?;
-    let wanted =
-        committing::Commit { name: arguments.name, author: arguments.author, message: arguments.message };
+    let wanted = committing::Commit {
+        name: arguments.name,
+        author: arguments.author,
+        message: arguments.message,
+        changes: arguments.change,
+    };
     let runs = container.now()?.1 == Status::Running;
     let pauses = runs && arguments.pause.map_or_else(|| status::has_cgroup(&container), Ok)?;
     if pauses {

@@ -1,11 +1,14 @@
-//! `exec`: another program in a running container. The runtime carries its streams and its terminal; ours waits for it.
+//! `exec`: another program in a running container. The runtime carries its streams and ours waits for it; a terminal has a process of its
+//! own, which can be left.
 
 use super::super::{Invocation, SUCCESS};
 use super::{exit_code, shape};
+use crate::container::attach::{self, Attachment, Outcome};
+use crate::container::monitor::session;
 use crate::container::record::{Container, Status};
 use crate::container::root::Root;
 use crate::container::spec::{capabilities, users};
-use crate::container::{Containers, facts, options, status};
+use crate::container::{Containers, facts, options, start, status, wire};
 use crate::error::{Context, Error, Result};
 use crate::runtime;
 use crate::store::disk;
@@ -41,7 +44,7 @@ struct Arguments {
     /// Give it every capability
     #[arg(long)]
     privileged: bool,
-    /// Accepted for docker and podman: the runtime has the terminal
+    /// Keys that leave its terminal, as ctrl-p,ctrl-q
     #[arg(long, value_name = "KEYS")]
     detach_keys: Option<String>,
 }
@@ -85,8 +88,54 @@ pub fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
             );
         }
     }
-    let session = Session::write(&container, &process(&container, &arguments, words)?)?;
+    let process = process(&container, &arguments, words)?;
+    if arguments.tty {
+        return at_terminal(invocation, &container, &arguments, &process);
+    }
+    let session = Session::write(&container, &process)?;
     run(&containers, &container, &arguments, &session)
+}
+
+/// With a terminal, which a process of its own holds.
+fn at_terminal(
+    invocation: &Invocation,
+    container: &Container,
+    arguments: &Arguments,
+    process: &Value,
+) -> Result<u8> {
+    let keys = attach::keys(arguments.detach_keys.as_deref()).map_err(|error| error.exit_code(125))?;
+    let name = disk::random();
+    let folder = session::directory(&container.run, &name);
+    disk::make_directory(&folder)?;
+    let bytes = serde_json::to_vec(process).map_err(|error| Error::new(error.to_string()))?;
+    let started =
+        std::fs::write(folder.join(session::PROCESS), bytes).context(|| container.place()).and_then(|()| {
+            let (ours, theirs) = wire::pair()?;
+            let client = (!arguments.detach).then_some(theirs);
+            start::supervise("session", invocation.paths(), container, &[&name], client)?;
+            Ok(ours)
+        });
+    let socket = match started {
+        Ok(socket) => socket,
+        Err(error) => {
+            disk::remove_tree(&folder)?;
+            return Err(error);
+        }
+    };
+    if arguments.detach {
+        return Ok(SUCCESS);
+    }
+    let attachment = Attachment {
+        container,
+        tty: true,
+        stdin: arguments.interactive,
+        detach_keys: keys,
+        pass_signals: false,
+    };
+    match attach::attach(&socket, &attachment)? {
+        Outcome::Exit(code) => Ok(exit_code(code)),
+        Outcome::Detached => Ok(SUCCESS),
+    }
 }
 
 /// The files of one exec; they go with it.
@@ -140,6 +189,7 @@ fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> 
         let all = &capabilities::ALL[..];
         process["capabilities"] =
             json!({ "bounding": all, "effective": all, "permitted": all, "inheritable": [], "ambient": [] });
+        process["noNewPrivileges"] = false.into();
     }
     if let Some(workdir) = &arguments.workdir {
         process["cwd"] = workdir.clone().into();
@@ -169,7 +219,7 @@ fn run(
     words.push(OsStr::new(&container.record.id));
     let runtime = status::runtime(containers, container)?;
     let mut command = runtime.exec(&session.log, &words);
-    if !arguments.interactive && !arguments.tty {
+    if !arguments.interactive {
         command.stdin(Stdio::null());
     }
     if arguments.detach {

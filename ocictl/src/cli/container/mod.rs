@@ -19,6 +19,7 @@ use crate::error::{Context, Error, Result};
 
 pub use crate::container::init::{NAME as INIT_NAME, main as init};
 pub use crate::container::monitor::main as monitor;
+pub use crate::container::monitor::session::main as session;
 
 /// The family.
 pub const FAMILY: Family = Family {

@@ -215,6 +215,7 @@ fn run_to_its_end(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
     }
     let attachment = Attachment {
         container: &container,
+        tty: container.record.options.tty,
         stdin: container.record.options.interactive,
         detach_keys: keys,
         pass_signals: foreground.sig_proxy && !container.record.options.tty,
@@ -273,6 +274,7 @@ pub fn start(invocation: &Invocation, arguments: Start) -> Result<u8> {
     }
     let attachment = Attachment {
         container: &container,
+        tty: container.record.options.tty,
         stdin: arguments.interactive && container.record.options.interactive,
         detach_keys: attach::keys(arguments.detach_keys.as_deref())?,
         pass_signals: !container.record.options.tty,
@@ -311,6 +313,7 @@ pub fn attach(invocation: &Invocation, arguments: Attach) -> Result<u8> {
 fn attach_to(container: &Container, stdin: bool, keys: Option<&str>, pass_signals: bool) -> Result<u8> {
     let attachment = Attachment {
         container,
+        tty: container.record.options.tty,
         stdin: stdin && container.record.options.interactive,
         detach_keys: attach::keys(keys)?,
         pass_signals: pass_signals && !container.record.options.tty,

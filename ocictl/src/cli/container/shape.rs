@@ -131,7 +131,10 @@ struct SecurityTyped {
     /// Take a capability away
     #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
     cap_drop: Vec<String>,
-    /// no-new-privileges, seccomp=FILE, apparmor=PROFILE, unmask=PATH, …
+    /// Let set-id programs and file capabilities give privileges, as sudo and su need
+    #[arg(long)]
+    allow_new_privileges: bool,
+    /// no-new-privileges=BOOL, seccomp=FILE, apparmor=PROFILE, unmask=PATH, proc-opts=OPTIONS, …
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
     /// KEY=VALUE, a kernel parameter
@@ -398,6 +401,7 @@ pub fn environment(files: &[String], typed: &[String]) -> Result<Vec<String>> {
 fn security(typed: &SecurityTyped) -> Result<Security> {
     let mut security = Security {
         privileged: typed.privileged,
+        no_new_privileges: !(typed.privileged || typed.allow_new_privileges),
         add: each("--cap-add", &typed.cap_add, parse::capability)?,
         drop: each("--cap-drop", &typed.cap_drop, parse::capability)?,
         ..Security::default()

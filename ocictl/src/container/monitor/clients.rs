@@ -42,6 +42,7 @@ impl Input for Nowhere {
 pub struct Clients {
     list: Vec<Client>,
     stop: bool,
+    detached: bool,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,11 @@ impl Clients {
     /// Whether somebody has asked to stop the container.
     pub fn stop_is_wanted(&self) -> bool {
         self.stop
+    }
+
+    /// Whether somebody has left by the detach keys.
+    pub fn has_detached(&self) -> bool {
+        self.detached
     }
 
     /// Stops it as if somebody had asked.
@@ -129,6 +135,7 @@ impl Clients {
                     Ok(Some((kind::STDIN, data))) => input.feed(data),
                     Ok(Some((kind::STDIN_END, _))) => input.end(),
                     Ok(Some((kind::SIZE, data))) => input.resize(data),
+                    Ok(Some((kind::DETACH, _))) => self.detached = true,
                     Ok(Some((request, _))) => client.hear(request, &mut self.stop),
                     Err(Errno::AGAIN) => break,
                     Ok(None) | Err(_) => {

@@ -15,6 +15,7 @@
 mod clients;
 mod health;
 pub mod log;
+pub mod session;
 mod streams;
 
 use super::options::{OnUnhealthy, Restart};
@@ -65,13 +66,23 @@ pub struct Refusal {
 
 /// `ocictl monitor`: stdin is where it tells how the start went, stdout the first client's socket, if there is one.
 pub fn main(paths: &Paths, id: &str) -> u8 {
-    match prepare(paths, id) {
-        Ok(mut monitor) => match monitor.run() {
-            Ok(()) => 0,
-            Err(_told) => 1,
-        },
+    let (status, first) = match become_supervisor(paths) {
+        Ok(ends) => ends,
         Err(error) => {
             refuse(rustix::stdio::stdin(), &error);
+            return 1;
+        }
+    };
+    match prepare(paths, id, first) {
+        Ok(mut monitor) => {
+            monitor.status = Some(status);
+            match monitor.run() {
+                Ok(()) => 0,
+                Err(_told) => 1,
+            }
+        }
+        Err(error) => {
+            refuse(&status, &error);
             1
         }
     }
@@ -103,7 +114,9 @@ struct End {
     start_anew: bool,
 }
 
-fn prepare(paths: &Paths, id: &str) -> Result<Monitor> {
+/// Parts this process from whoever started it: it leads a session, hears of the processes below it, and its standard streams lead nowhere.
+/// What stdin and stdout were comes back: where to tell how the start went, and the first client's socket.
+fn become_supervisor(paths: &Paths) -> Result<(OwnedFd, OwnedFd)> {
     let _already_leads_a_session = rustix::process::setsid();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let status = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
@@ -116,8 +129,12 @@ fn prepare(paths: &Paths, id: &str) -> Result<Monitor> {
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
-    let store = Store::open(paths)?;
     rootless::remember(&paths.runroot, rustix::process::getpid())?;
+    Ok((status, first))
+}
+
+fn prepare(paths: &Paths, id: &str, first: OwnedFd) -> Result<Monitor> {
+    let store = Store::open(paths)?;
     let containers = Containers::open(&store)?;
     let container = containers.by_id(id)?.ok_or_else(|| super::no_such(id))?;
     let place = container.place();
@@ -138,7 +155,7 @@ fn prepare(paths: &Paths, id: &str) -> Result<Monitor> {
         container,
         containers_paths: paths.clone(),
         runtime,
-        status: Some(status),
+        status: None,
         listener,
         clients,
         state,

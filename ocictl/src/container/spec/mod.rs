@@ -1,8 +1,8 @@
 //! Options and facts made into `config.json` (runtime-spec, config.md). Pure: what depends on the machine or on files of the image
 //! comes in as [`Facts`], and the same input gives the same text.
 //!
-//! The defaults are hardened as docker's and podman's are: few capabilities, a seccomp profile, masked and read-only paths of the
-//! kernel, devices denied but for those that do no harm, 2048 processes.
+//! The defaults are hardened, docs/decisions.md says how far and why: few capabilities, no new privileges, a seccomp profile, masked and
+//! read-only paths of the kernel, devices denied but for those that do no harm, 2048 processes, no swap beyond the memory limit.
 
 pub mod capabilities;
 mod mounts;
@@ -61,6 +61,8 @@ pub struct Facts {
     pub init: String,
     /// The kernel's name of the machine: `x86_64`.
     pub architecture: String,
+    /// Where the CPUs tell of their heat, which tells what neighbours do.
+    pub throttles: Vec<String>,
     /// Whether the caller is no root of the machine.
     pub rootless: bool,
     /// The cgroup controllers that can limit something, by their names in v2; nothing means all.
@@ -215,6 +217,9 @@ fn linux(options: &Options, facts: &Facts) -> Value {
             linux.insert("seccomp".into(), profile);
         }
         let mut masked = kept(&MASKED, &security.unmask);
+        if !security.unmask.iter().any(|path| path == "ALL") {
+            masked.extend(facts.throttles.iter().filter(|path| !security.unmask.contains(path)).cloned());
+        }
         masked.extend(security.mask.iter().cloned());
         linux.insert("maskedPaths".into(), json!(masked));
         linux.insert("readonlyPaths".into(), json!(kept(&READ_ONLY, &security.unmask)));

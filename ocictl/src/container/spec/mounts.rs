@@ -52,7 +52,11 @@ fn system(options: &Options, facts: &Facts) -> Vec<Value> {
     let mut list = vec![match host_pids {
         // A procfs of the host's processes cannot be mounted without owning them.
         true => entry("/proc", "bind", "/proc", &["rbind", "nosuid", "noexec", "nodev"]),
-        false => entry("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        false => {
+            let mut words = vec!["nosuid", "noexec", "nodev"];
+            words.extend(options.security.proc_options.iter().map(String::as_str));
+            entry("/proc", "proc", "proc", &words)
+        }
     }];
     list.push(entry(
         "/dev",
@@ -115,7 +119,7 @@ fn system(options: &Options, facts: &Facts) -> Vec<Value> {
 
 fn typed(mount: &Mount, source: &str) -> Value {
     let mut words: Vec<&str> =
-        mount.options.iter().map(String::as_str).filter(|word| !matches!(*word, "z" | "Z")).collect();
+        mount.options.iter().map(String::as_str).filter(|word| !matches!(*word, "z" | "Z" | "U")).collect();
     if mount.kind == MountKind::Tmpfs {
         // The order lets a word that was typed win.
         let mut all = vec!["nosuid", "nodev"];

@@ -20,10 +20,9 @@ pub fn resources(options: &Options, facts: &Facts) -> Value {
         }
     };
     put("limit", typed.memory);
-    // As much swap as memory, as docker has it, where swap can be limited at all.
-    let twice =
-        typed.memory.filter(|memory| facts.swap && *memory > 0).map(|memory| memory.saturating_mul(2));
-    put("swap", typed.memory_swap.or(twice));
+    // No swap beside the memory, where swap can be limited at all: a limit is a limit, and what is secret stays off the disk.
+    let no_more = typed.memory.filter(|memory| facts.swap && *memory > 0);
+    put("swap", typed.memory_swap.or(no_more));
     put("reservation", typed.memory_reservation);
     if typed.oom_kill_disable {
         memory.insert("disableOOMKiller".into(), true.into());

@@ -71,6 +71,7 @@ fn everything_that_is_typed_is_there() {
         target: target.into(),
         options: words.iter().map(|word| (*word).to_owned()).collect(),
         copy_up: true,
+        subpath: String::new(),
     };
     let mut options = Options {
         arguments: vec!["/e".into(), "x".into()],

@@ -1,6 +1,8 @@
 //! The tables of [`super`].
 
 use super::*;
+use crate::container::options::{Log, MountKind, Namespace, Restart, Rootfs, Security, Ulimit};
+use crate::error::Error;
 
 struct Here;
 
