@@ -3,38 +3,13 @@
 
 mod support;
 
-use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use support::systemd::{USER, alone, as_user, output, property, shared, systemctl, user_systemctl};
 use support::{Bundle, Outcome, leaks};
-
-/// The ordinary user of the test host; its manager runs and has every controller.
-const USER: u32 = 1000;
-
-/// Takes part in the use of this host's systemd, beside the other tests; nothing, after saying so, where systemd makes no
-/// cgroups. What it returns is held for the length of the test.
-fn shared() -> Option<File> {
-    lock(FlockOperation::LockShared)
-}
-
-/// The same for a test that pauses what the others need.
-fn alone() -> Option<File> {
-    lock(FlockOperation::LockExclusive)
-}
-
-fn lock(how: FlockOperation) -> Option<File> {
-    let here = Path::new("/run/systemd/system").exists() && Path::new("/sys/fs/cgroup/cgroup.procs").exists();
-    if !here {
-        eprintln!("skipped: no systemd with cgroup v2 alone");
-        return None;
-    }
-    let file = File::create("/run/cortentest.lock").expect("root");
-    flock(&file, how).expect("flock");
-    Some(file)
-}
 
 /// A bundle whose `cgroupsPath` names its unit.
 fn bundle(script: &str) -> Bundle {
@@ -72,21 +47,6 @@ fn run_detached(bundle: &Bundle) {
     let words =
         ["--systemd-cgroup", "run", "--detach", "--pid-file", "pid", "--bundle", "bundle", &bundle.id];
     call(bundle, &words).ok();
-}
-
-fn output(command: &mut Command) -> String {
-    let output = command.output().expect("command");
-    assert!(output.status.success(), "{command:?}: {output:?}");
-    String::from_utf8(output.stdout).expect("text")
-}
-
-fn systemctl(words: &[&str]) -> String {
-    output(Command::new("systemctl").args(words))
-}
-
-/// A property as `systemctl show` prints it.
-fn property(unit: &str, name: &str) -> String {
-    systemctl(&["show", "--value", "--property", name, unit]).trim().to_owned()
 }
 
 /// Asserts that neither the container nor its unit is there any more.
@@ -401,16 +361,6 @@ fn paused_bus_is_a_clear_error_within_ten_seconds_and_leaves_nothing() {
     assert_gone(&bundle, &scope(&bundle));
 }
 
-/// What a user needs to reach its manager.
-fn as_user(bundle: &Bundle, words: &[&str]) -> Outcome {
-    bundle.write_config();
-    let user = USER.to_string();
-    let runtime = format!("XDG_RUNTIME_DIR=/run/user/{USER}");
-    let wrapper =
-        ["setpriv", "--reuid", &user, "--regid", &user, "--init-groups", "env", &runtime, "USER=user"];
-    bundle.finish(&mut bundle.command_under(&wrapper, words))
-}
-
 fn rootless(script: &str) -> Bundle {
     let mut bundle = bundle(script);
     let map = json!([{ "containerID": 0, "hostID": USER, "size": 1 }]);
@@ -420,14 +370,6 @@ fn rootless(script: &str) -> Bundle {
         std::os::unix::fs::chown(dir, Some(USER), Some(USER)).unwrap();
     }
     bundle
-}
-
-fn user_systemctl(words: &[&str]) -> String {
-    let user = USER.to_string();
-    let wrapper = ["--reuid", &user, "--regid", &user, "--init-groups", "systemctl", "--user"];
-    output(
-        Command::new("setpriv").args(wrapper).args(words).env("XDG_RUNTIME_DIR", format!("/run/user/{USER}")),
-    )
 }
 
 #[test]

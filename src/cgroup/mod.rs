@@ -24,7 +24,7 @@ pub use stats::Stats;
 use crate::error::{Context, Error, Result};
 use crate::host::cgroup::Mode;
 use crate::plan::cgroup::{CgroupPlan, Location, Present, Update};
-use rustix::fs::CWD;
+use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::os::fd::OwnedFd;
@@ -149,6 +149,37 @@ impl Manager {
             }
         }
         Ok(Join { tasks, into })
+    }
+
+    /// Whether the kernel keeps us, who are not root, from putting a process in: it asks for the right to write to the nearest
+    /// cgroup that has both ours and this one below it (cgroup-v2.rst, "Delegation Containment").
+    ///
+    /// # Errors
+    /// Our own cgroup cannot be read.
+    pub fn is_beyond_reach(&self) -> Result<bool> {
+        let Some(unified) = self.location().unified() else { return Ok(false) };
+        let text = directory::read(CWD, "/proc/self/cgroup").context(|| "/proc/self/cgroup")?;
+        let Some(own) = text.lines().find_map(|line| line.strip_prefix("0::")) else { return Ok(false) };
+        let Some(there) = unified.path.strip_prefix(CGROUPS) else { return Ok(false) };
+        let procs = format!("{CGROUPS}{}/cgroup.procs", common(own, there));
+        let access = rustix::fs::accessat(CWD, &procs, Access::WRITE_OK, AtFlags::EACCESS);
+        Ok(access == Err(Errno::ACCESS))
+    }
+
+    /// Has a process taken in that the kernel would not let us put there.
+    ///
+    /// # Errors
+    /// No systemd made this cgroup, or it refuses.
+    pub fn adopt(&self, pid: Pid) -> Result<()> {
+        let path = self.location().unified().map_or("", |unified| &unified.path);
+        match self {
+            Self::Systemd(cgroup) => systemd::attach(&cgroup.unit, path, pid),
+            Self::V1(_) | Self::V2(_) => {
+                let error = Error::from(Errno::ACCESS).context(format!("move the process to cgroup {path}"));
+                Err(error
+                    .hint("no cgroup above both the caller's and the container's is delegated to this user"))
+            }
+        }
     }
 
     /// Moves a process with all its threads, the slow way.
@@ -285,10 +316,43 @@ impl Manager {
 
 /// The error for a cgroup that should be there. It avoids the words of ENOENT, which engines take for a command that was
 /// not found in the container.
+/// Where cgroup v2 is mounted when it is alone.
+const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// The nearest cgroup above both; the root is empty.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let parts = |path: &'a str| path.match_indices('/').map(|(index, _)| index).chain([path.len()]);
+    let is_above = |end: &usize| {
+        let above = &one[..*end];
+        other.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    parts(one).rfind(is_above).map_or("", |end| one[..end].trim_end_matches('/'))
+}
+
 fn vanished(path: &str, errno: Errno) -> Error {
     let error = match errno {
         Errno::NOENT | Errno::NODEV => Error::new("it has vanished"),
         errno => Error::from(errno),
     };
     error.context(format!("cgroup {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::common;
+
+    #[test]
+    fn nearest_cgroup_above_two_is_of_whole_names() {
+        for (one, other, above) in [
+            ("/", "/a", ""),
+            ("/a/b", "/a/b", "/a/b"),
+            ("/a/b", "/a/b/c", "/a/b"),
+            ("/a/b/c", "/a/b", "/a/b"),
+            ("/a/b", "/a/bc", "/a"),
+            ("/a/bc", "/a/b", "/a"),
+            ("/a", "/b", ""),
+        ] {
+            assert_eq!(common(one, other), above, "{one} {other}");
+        }
+    }
 }

@@ -119,6 +119,20 @@ pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
     }
 }
 
+/// Has systemd move a process into the unit, or into a cgroup below it: what the kernel refuses an ordinary user whose own cgroup
+/// is not his, such as that of a login.
+pub(super) fn attach(unit: &Unit, path: &str, pid: Pid) -> Result<()> {
+    let context = || format!("move the process to {}", unit.name);
+    let below = path.split_once(&format!("/{}", unit.name)).map_or("", |(_, below)| below);
+    let mut systemd = Systemd::connect(unit.user).map_err(|error| error.context(context()))?;
+    let pids = Value::Array("u".to_owned(), vec![Value::U32(pid.as_raw_nonzero().get() as u32)]);
+    let arguments = vec![Value::text(unit.name.as_str()), Value::text(below), pids];
+    match systemd.call("AttachProcessesToUnit", arguments) {
+        Ok(_) => check_place(path, pid).map_err(|error| error.context(context())),
+        Err(refusal) => Err(Error::from(refusal).context(context())),
+    }
+}
+
 /// Makes sure that a process is where the plan says: limits anywhere else would not be its.
 pub(super) fn check_place(path: &str, pid: Pid) -> Result<()> {
     let text = super::directory::read_value(CWD, &format!("/proc/{}/cgroup", pid.as_raw_nonzero()))?;
@@ -126,7 +140,7 @@ pub(super) fn check_place(path: &str, pid: Pid) -> Result<()> {
     if path.strip_prefix("/sys/fs/cgroup") == Some(found) {
         return Ok(());
     }
-    Err(Error::new(format!("systemd put init into {found}, not into {path}")))
+    Err(Error::new(format!("systemd put it into {found}, not into {path}")))
 }
 
 fn value(property: &Property) -> Value {

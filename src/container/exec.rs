@@ -15,7 +15,7 @@ use crate::host::Host;
 use crate::launch;
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::Report;
-use crate::launch::spawn::{Init, Sockets};
+use crate::launch::spawn::{Init, Sockets, TakeIn};
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::plan::cgroup::Location;
@@ -177,8 +177,10 @@ impl Decided {
         let (plan, cgroup) = (&self.plan, &cgroup::open(&self.cgroup));
         let no_hooks = |_: &_| (Vec::new(), Vec::new());
         let mut prepared = Prepared::new(plan, self.host.ignored_signals, self.host.new_mount_api, no_hooks);
-        let birth =
-            Birth { plan, cgroup, around: None, procfs: &self.procfs, document: None, interrupts: None };
+        let mut adopt = |pid| cgroup.adopt(pid);
+        let is_beyond_reach = !self.host.privileged() && cgroup.is_beyond_reach()?;
+        let around = is_beyond_reach.then_some(TakeIn(&mut adopt));
+        let birth = Birth { plan, cgroup, around, procfs: &self.procfs, document: None, interrupts: None };
         let (process, report) = birth.give(&mut prepared, sockets)?;
         match report {
             Some(Report::Ready) => {}

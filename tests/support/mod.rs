@@ -21,6 +21,7 @@ pub mod messenger;
 pub mod probe;
 pub mod profiles;
 pub mod runtime;
+pub mod systemd;
 pub mod terminal;
 // Of tests alone: it needs libseccomp, which a program that is given away cannot bring.
 #[cfg(test)]
