@@ -20,8 +20,11 @@ fn bundle(script: &str) -> Bundle {
 /// Runs a script with the runtime's command line as `"$@"`, the mount table in `before` before it and in `after` behind it.
 fn on_a_host(bundle: &Bundle, script: &str) -> Outcome {
     bundle.write_config();
-    let script = format!("cat /proc/self/mountinfo >before; {script}; cat /proc/self/mountinfo >after");
-    let wrapper = ["unshare", "--mount", "--propagation", "shared", "sh", "-c", &script, "sh"];
+    // Private first: where the machine's mounts are shared themselves, it would be their peer.
+    let script = format!(
+        "mount --make-rshared /; cat /proc/self/mountinfo >before; {script}; cat /proc/self/mountinfo >after"
+    );
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"];
     bundle.finish(bundle.command_under(&wrapper, &[]).env("ID", &bundle.id))
 }
 

@@ -4,8 +4,10 @@
 #   integration/host/boot.sh CACHE DIR
 #
 # CACHE has disk.ext4 (image.sh) and linux.uml (kernel.sh); the disk stays as it is, what the host writes is thrown away.
-# DIR is /job in the host, shared, and its working directory. What DIR/run prints is printed here.
-# Environment: MEMORY (2048 MiB), CPUS (2), SECURITY (apparmor, or selinux), PATIENCE (900 s), CONSOLE (a file for the kernel's words).
+# DIR is /job in the host, shared, and its working directory. What DIR/run prints is printed here; it makes DIR/started first.
+# Status 125: the host does not boot here; 124: it did not finish in time, or broke down.
+# Environment: MEMORY (2048 MiB), CPUS (2), SECURITY (apparmor, or selinux), PATIENCE (900 s), BOOT_PATIENCE (300 s of it),
+# CONSOLE (a file for the kernel's words).
 set -euo pipefail
 cache=$(realpath "${1:?usage: boot.sh CACHE DIR}")
 job=$(realpath "${2:?usage: boot.sh CACHE DIR}")
@@ -21,10 +23,22 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 125' INT TERM HUP
 
-rm -f "$job/status"
+# Its memory is a file that is executed from: in memory, where there is room for it.
+for memory in /dev/shm "${TMPDIR:-/tmp}" "$cache"; do
+    free=$(df --output=avail --block-size=1M "$memory" 2>/dev/null | tail -n 1)
+    (( ${free:-0} > ${MEMORY:-2048} )) || continue
+    probe=$(mktemp -p "$memory" 2>/dev/null) || continue
+    cp /bin/true "$probe" && chmod 700 "$probe" && "$probe" 2>/dev/null && works=yes || works=no
+    rm -f "$probe"
+    [[ $works == no ]] || break
+    memory=
+done
+[[ -n $memory ]] || { echo "boot.sh: no folder for ${MEMORY:-2048} MiB of memory that may be executed from" >&2; exit 125; }
+
+rm -f "$job/status" "$job/started"
 console=${CONSOLE:-$scratch/console}
-# Its memory is a file in TMPDIR, which should not be on a disk. The serial line is this script's standard output.
-TMPDIR=/dev/shm setsid "$cache/linux.uml" \
+# The serial line is this script's standard output.
+TMPDIR=$memory setsid "$cache/linux.uml" \
     mem="${MEMORY:-2048}M" ncpus="${CPUS:-2}" seccomp=on umid=corten uml_dir="$scratch/" \
     ubd0="$scratch/written,$cache/disk.ext4" root=/dev/ubda rw hostfs="$job" \
     ssl0=fd:3,fd:4 con=null con0=null,fd:1 quiet panic=-1 \
@@ -35,12 +49,13 @@ host=$!
 disown "$host"
 for (( tenth = 0; tenth < ${PATIENCE:-900} * 10; tenth++ )); do
     [[ ! -s $job/status ]] && kill -0 "$host" 2>/dev/null || break
+    [[ -e $job/started ]] || (( tenth < ${BOOT_PATIENCE:-300} * 10 )) || break
     sleep 0.1
 done
 
 if [[ ! -s $job/status ]]; then
-    echo "boot.sh: the host did not finish; its last words:" >&2
+    echo "boot.sh: the host did not $([[ -e $job/started ]] && echo finish || echo boot); its last words:" >&2
     tail -n 30 "$console" >&2
-    exit 125
+    [[ -e $job/started ]] && exit 124 || exit 125
 fi
 exit "$(<"$job/status")"

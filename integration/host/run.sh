@@ -1,53 +1,115 @@
 #!/bin/bash
 # Runs the tests that make containers on a host like the users': systemd as pid 1, cgroup v2 alone, AppArmor; and those
-# that meet labels once more with SELinux instead.
+# that meet labels and limits once more with SELinux instead.
 #
-#   integration/host/run.sh [TEST...]      all of them, or those named (systemd, update ...)
+#   integration/host/run.sh [--optional] [SUITE...]      all of them, or those named (systemd, update, conformance ...)
 #
-# RUNTIME is what they test (bin/corten). SECURITY=apparmor or selinux boots that host alone. The host is built once into HOST_CACHE (~/.cache/corten-host): its kernel takes
-# some minutes, its disk one.
+# Prints a line a program of tests, and one a suite: how many passed, failed, and found nothing to test there. What they said
+# is in target/host. Exit status: 0; 1 when a test failed; 125, with the reason, when the host cannot be built or does
+# not boot here: with --optional that is no failure, but a suite that was skipped.
+#
+# RUNTIME is what they test (bin/corten). SECURITY=apparmor or selinux boots that host alone. The host is built once into HOST_CACHE
+# (~/.cache/corten-host): its kernel takes some minutes, its disk one. BUILD_PATIENCE (3600 s) ends that, PATIENCE (5400 s) the tests.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
+project=$(realpath "$here/../..")
 cache=${HOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/corten-host}
-[[ -x $cache/linux.uml ]] || { echo "==> building the test host's kernel"; "$here/kernel.sh" "$cache"; }
-[[ -s $cache/disk.ext4 && $cache/disk.ext4 -nt $here/image.sh ]] ||
-    { echo "==> building the test host's disk"; "$here/image.sh" "$cache"; }
-
-job=$(mktemp -d)
-trap 'rm -rf "$job"' EXIT
-# The ordinary user of the host runs the binary too.
-chmod 755 "$job"
-mkdir "$job/tests"
-cp "$(realpath "${RUNTIME:-$here/../../bin/corten}")" "$job/corten"
-cp "$here/suite.sh" "$job/run"
-# Fixtures are read from where the sources were when the tests were built.
-cp -r "$here/../../tests" "$job/source"
-realpath "$here/../.." >"$job/place"
+runtime=$(realpath "${RUNTIME:-$project/bin/corten}")
+optional=no
+[[ ${1:-} != --optional ]] || { optional=yes; shift; }
 # These ask nothing of the host, and the last one compares with this machine's libseccomp.
 elsewhere=' layers plans config seccomp_oracle '
-# What SELinux has a part in: labels, and each file, process and message that an active policy looks at.
-labelled=' labels lifecycle run exec exec_process rootfs mounts console systemd update rootless '
-cd "$here/../.."
-while read -r program; do
-    name=$(basename "${program%-*}")
-    [[ $elsewhere != *" $name "* ]] || continue
-    (( $# == 0 )) || [[ " $* " == *" $name "* ]] || continue
-    cp "$program" "$job/tests/$name"
-done < <(cargo test --no-run --locked --tests 2>&1 | sed -n 's/.*Executable tests.*(\(.*\))/\1/p')
-boot() {
-    echo "==> booting the test host with $1"
-    SECURITY=$1 "$here/boot.sh" "$cache" "$job"
+# What SELinux has a part in: labels, limits, and each file, process and message that an active policy looks at.
+labelled=' labels limits cgroups_v2 lifecycle run exec exec_process rootfs mounts console systemd update rootless conformance '
+
+unavailable() {
+    echo "host: 0 passed, 0 failed, 1 skipped: $1"
+    [[ $optional == yes ]] || exit 125
+    exit 0
 }
 
-status=0
+build() {
+    [[ -x $cache/linux.uml ]] || { echo "==> building the test host's kernel"; "$here/kernel.sh" "$cache"; }
+    [[ -s $cache/disk.ext4 && $cache/disk.ext4 -nt $here/image.sh ]] ||
+        { echo "==> building the test host's disk"; "$here/image.sh" "$cache"; }
+}
+
+# Copies the programs of the suites that are wanted, and what they need.
+furnish() {
+    mkdir "$job/tests"
+    cp "$runtime" "$job/corten"
+    cp "$here/suite.sh" "$job/run"
+    # Fixtures are read from where the sources were when the tests were built.
+    cp -r "$project/tests" "$job/source"
+    echo "$project" >"$job/place"
+    local program name
+    while read -r program; do
+        name=$(basename "${program%-*}")
+        [[ $elsewhere == *" $name "* ]] || ! wanted "$name" "$@" || cp "$program" "$job/tests/$name"
+    done < <(cd "$project" && cargo test --no-run --locked --tests 2>&1 | sed -n 's/.*Executable tests.*(\(.*\))/\1/p')
+    if wanted conformance "$@"; then
+        make --no-print-directory -C "$project" conformance-suite
+        mkdir "$job/suite"
+        cp "$project"/target/x86_64-unknown-linux-musl/conformance/{corten-conformance,probe} "$job/suite/"
+        ln -s ../suite/corten-conformance "$job/tests/conformance"
+    fi
+    compgen -G "$job/tests/*" >/dev/null || { echo "run.sh: no such suite: $*" >&2; exit 2; }
+}
+
+wanted() {
+    local name=$1
+    shift
+    (( $# == 0 )) || [[ " $* " == *" $name "* ]]
+}
+
+# Runs a command so that it ends with us.
+attend() {
+    "$@" &
+    child=$!
+    local status=0
+    wait "$child" || status=$?
+    child=
+    return "$status"
+}
+
+# Runs what is in the job on the host with this security module.
+on_host() {
+    echo "==> booting the test host with $1"
+    local status=0
+    attend env SECURITY="$1" PATIENCE="${PATIENCE:-5400}" "$here/boot.sh" "$cache" "$job" || status=$?
+    rm -rf "$project/target/host/$1"
+    mkdir -p "$project/target/host"
+    [[ ! -d $job/output ]] || cp -r "$job/output" "$project/target/host/$1"
+    rm -rf "$job/output"
+    (( status != 125 )) || unavailable "the host with $1 does not boot here"
+    return "$status"
+}
+
+job=$(mktemp -d)
+child=
+# A child in the background takes no notice of an interrupt.
+trap '[[ -z $child ]] || { kill "$child"; wait "$child"; } 2>/dev/null; rm -rf "$job"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+# The ordinary user of the host runs the binary too.
+chmod 755 "$job"
+
+[[ -x $runtime ]] || { echo "run.sh: RUNTIME=$runtime: no program" >&2; exit 2; }
+[[ $(uname -m) == x86_64 ]] || unavailable "user-mode Linux is for x86_64"
+"$here/../setup.sh" host || unavailable "its packages cannot be installed"
+export -f build
+export cache here
+attend timeout "${BUILD_PATIENCE:-3600}" bash -euo pipefail -c build || unavailable "it cannot be built, or not in ${BUILD_PATIENCE:-3600} s"
+furnish "$@"
+
+failed=0
 if [[ ${SECURITY:-apparmor} == apparmor ]]; then
-    boot apparmor || status=$?
+    on_host apparmor || failed=1
 fi
 if [[ ${SECURITY:-selinux} == selinux ]]; then
     for program in "$job"/tests/*; do
         [[ $labelled == *" ${program##*/} "* ]] || rm "$program"
     done
-    rm -rf "$job/status" "$job/output"
-    ! compgen -G "$job/tests/*" >/dev/null || boot selinux || status=$?
+    ! compgen -G "$job/tests/*" >/dev/null || on_host selinux || failed=1
 fi
-exit "$status"
+exit "$failed"

@@ -1,25 +1,49 @@
 #!/bin/sh
 # Runs in the test host, as root: every test program of /job/tests, with /job/corten as the runtime. One line a program,
-# and the whole output of those that fail; fails when one of them does.
+# and the whole output of those that fail; then the sums. Fails when one of them does.
+: >started
 # /tmp is a tmpfs without devices there.
 export RUNTIME=/job/corten TMPDIR=/var/tmp
+security=$(sed -n 's/.*security=\([a-z]*\).*/\1/p' /proc/cmdline)
 place=$(cat place)
 mkdir -p output "$place"
 ln -s /job/source "$place/tests"
 # User-mode Linux has no 32-bit personality.
-skip="--skip personality_is_set --skip l16_personality_is_set_before_the_filter"
-failed=0
+without="--skip personality_is_set --skip l16_personality_is_set_before_the_filter"
+failed=0 all_passed=0 all_failed=0 all_skipped=0 conformance=
 for program in tests/*; do
     name=${program#tests/}
-    # shellcheck disable=SC2086
-    timeout 600 "$program" --test-threads 2 --nocapture $skip >"output/$name" 2>&1
-    status=$?
-    counts=$(sed -n 's/^test result: [a-zA-Z]*\. \(.*\) measured.*/\1/p' "output/$name" | sed 's/; [0-9]* *$//')
-    skipped=$(grep -c '^skipped: ' "output/$name")
-    echo "$name: ${counts:-ended with status $status}; $skipped found nothing to test here"
+    if [ "$name" = conformance ]; then
+        timeout 1800 "$program" --tap output/conformance.tap --junit output/conformance.xml >"output/$name" 2>&1
+        status=$?
+        counts=$(sed -n 's/^conformance .*): //p' "output/$name")
+        conformance="host-$security-conformance: ${counts:-0 passed, 1 failed, 0 skipped}"
+    else
+        # shellcheck disable=SC2086
+        timeout 900 "$program" --test-threads 2 --nocapture $without >"output/$name" 2>&1
+        status=$?
+        result=$(grep '^test result: ' "output/$name")
+        passed=$(echo "$result" | sed -n 's/.* \([0-9]*\) passed.*/\1/p')
+        lost=$(echo "$result" | sed -n 's/.* \([0-9]*\) failed.*/\1/p')
+        # Those that found nothing to test here said so; those that are left out are filtered.
+        empty=$(grep -c '^skipped: ' "output/$name")
+        left_out=$(echo "$result" | sed -n 's/.* \([0-9]*\) filtered.*/\1/p')
+        # A program that did not come to its end has failed once.
+        passed=${passed:-$empty} lost=${lost:-1} left_out=${left_out:-0}
+        all_passed=$((all_passed + passed - empty))
+        all_failed=$((all_failed + lost))
+        all_skipped=$((all_skipped + empty + left_out))
+        counts="$((passed - empty)) passed, $lost failed, $((empty + left_out)) skipped"
+    fi
+    ended=
+    [ "$status" -le 1 ] || [ "$status" -eq 101 ] || ended=" (ended with status $status)"
+    echo "    $name: ${counts:-no counts}$ended"
     if [ "$status" -ne 0 ]; then
         failed=1
-        grep -E '^test .* FAILED$|panicked at' -A 12 "output/$name" | head -n 80
+        grep -E '^test .* FAILED$|panicked at|^FAILED' -A 12 "output/$name" | head -n 80
     fi
 done
+[ "$((all_passed + all_failed + all_skipped))" -eq 0 ] ||
+    echo "host-$security-tests: $all_passed passed, $all_failed failed, $all_skipped skipped"
+[ -z "$conformance" ] || echo "$conformance"
 exit "$failed"

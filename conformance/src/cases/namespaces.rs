@@ -125,6 +125,12 @@ fn maps() {
     assert_eq!(words(1), ["0", "100000", "10", "10", "300000", "5"]);
 }
 
+/// Seconds since the machine began.
+fn uptime() -> i64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap();
+    text.split('.').next().unwrap().parse().unwrap()
+}
+
 fn time_offsets() {
     let mut bundle = bundle(&["clock"]);
     bundle.namespace("time", None);
@@ -133,7 +139,7 @@ fn time_offsets() {
         json!({ "boottime": { "secs": 1_000_000 }, "monotonic": { "secs": 500_000 } }),
     );
     let seen = bundle.play().value(0).clone();
-    let host = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
+    let host = uptime();
     let ahead = seen["boottime"].as_i64().unwrap() - host;
     assert!((999_000..=1_000_000).contains(&ahead), "{ahead}");
     let ahead = seen["monotonic"].as_i64().unwrap() - host;

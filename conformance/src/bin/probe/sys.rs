@@ -33,6 +33,14 @@ pub fn call(words: &[i64]) -> Answer {
 }
 
 /// A set of one signal.
+/// The seconds of a clock. rustix's call panics where the vDSO lacks getcpu (user-mode Linux).
+pub fn seconds(clock: libc::clockid_t) -> io::Result<i64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a timespec of our own that the call fills.
+    checked(unsafe { libc::clock_gettime(clock, &raw mut time) }.into())?;
+    Ok(time.tv_sec)
+}
+
 fn set_of(signal: i32) -> libc::sigset_t {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the pointer is valid and ours; sigemptyset(3) fills the whole set.
