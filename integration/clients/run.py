@@ -25,7 +25,7 @@ Step = collections.namedtuple("Step", "verdict reason")
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--peers")
-    parser.add_argument("clients", nargs="*", metavar="CLIENT", choices=[*CLIENTS, []], default=CLIENTS)
+    parser.add_argument("clients", nargs="*", metavar="CLIENT", choices=[*CLIENTS, []], default=[])
     arguments = parser.parse_args()
     tested = pathlib.Path(os.environ.get("RUNTIME") or HERE.parents[1] / "bin/corten")
     peers = arguments.peers

@@ -217,7 +217,7 @@ def furnish(work):
         sh(f"mount -t tmpfs -o mode={'1777' if path == '/tmp' else '0755'} stage {path}")
     os.mkdir("/run/lock")
     # conmon and the shims read from /dev/null, and crun gives the container's user what its program reads from.
-    sh("mknod -m 666 /run/null c 1 3; mount --bind /run/null /dev/null; rm /run/null")
+    sh("mknod -m 666 /run/null c 1 3; mount --bind /run/null /dev/null")
     # Clients put graph drivers where overlayfs cannot lie on itself: these are the disk's.
     for path in ("/var/lib/containers", "/var/lib/containerd", "/var/lib/docker", "/var/lib/docker-registry", "/srv"):
         disk = work / "disk" / path[1:].replace("/", "-")
