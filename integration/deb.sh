@@ -3,7 +3,7 @@
 #
 #   integration/deb.sh DIRECTORY      the directory that gets corten_VERSION_ARCHITECTURE.deb
 #
-# The same sources make the same package: times are those of the last commit, owners are root.
+# The same sources make the same package: times are those of the last commit, owners are root. Its maintainer is DEBFULLNAME <DEBEMAIL>.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "$1")
@@ -14,6 +14,12 @@ release=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Carg
 version=$release-1
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 export SOURCE_DATE_EPOCH
+
+# Who makes the package answers for it: Debian's own variables, or else whoever made the last commit.
+name=${DEBFULLNAME:-$(git log -1 --format=%an 2>/dev/null || true)}
+email=${DEBEMAIL:-$(git log -1 --format=%ae 2>/dev/null || true)}
+[[ -n $name && $email == ?*@?* ]] || { echo "deb.sh: set DEBFULLNAME and DEBEMAIL: no commit tells a maintainer" >&2; exit 2; }
+maintainer="$name <$email>"
 
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
@@ -37,7 +43,7 @@ gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
     echo
     echo "  * Release $release: see changelog.gz."
     echo
-    echo " -- corten maintainers <maintainers@corten.invalid>  $(date -u -R -d "@$SOURCE_DATE_EPOCH")"
+    echo " -- $maintainer  $(date -u -R -d "@$SOURCE_DATE_EPOCH")"
 } | gzip -9n >"$doc/changelog.Debian.gz"
 
 {
@@ -62,7 +68,11 @@ gzip -9n "$tree"/usr/share/man/man8/*.8
 (cd "$tree" && find etc -type f -printf '/%p\n' | sort >DEBIAN/conffiles)
 (cd "$tree" && find usr -type f -printf '%P\0' | sort -z | sed -z 's|^|usr/|' | xargs -0 md5sum >DEBIAN/md5sums)
 size=$(du -k -s --apparent-size "$tree" | cut -f1)
-sed "s/@VERSION@/$version/; s/@ARCHITECTURE@/$architecture/; s/@SIZE@/$size/" integration/deb/control >"$tree/DEBIAN/control"
+control=$(<integration/deb/control)
+control=${control//@VERSION@/$version}
+control=${control//@ARCHITECTURE@/$architecture}
+control=${control//@SIZE@/$size}
+printf '%s\n' "${control//@MAINTAINER@/"$maintainer"}" >"$tree/DEBIAN/control"
 find "$tree" -print0 | xargs -0 touch --no-dereference --date="@$SOURCE_DATE_EPOCH"
 dpkg-deb --root-owner-group -Zxz --build "$tree" "$target" >/dev/null
 echo "$target/corten_${version}_$architecture.deb"
