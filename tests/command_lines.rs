@@ -95,6 +95,11 @@ fn spec_and_features() {
 }
 
 #[test]
+fn checkpoint_and_restore() {
+    compare(&["checkpoint", "restore"]);
+}
+
+#[test]
 fn table_is_long_and_its_differences_are_about_lines_of_it() {
     let lines = lines();
     assert!(lines.len() >= 150, "{}", lines.len());

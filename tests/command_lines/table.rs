@@ -44,6 +44,9 @@ impl Line {
             Peer::Corten => &[],
             Peer::Runc => &["--regex", "--config", "--cgroup-manager"],
             Peer::Crun => &[
+                // Debian's is built without CRIU.
+                "checkpoint",
+                "restore",
                 "events",
                 "features",
                 "--criu",
@@ -61,8 +64,23 @@ impl Line {
 }
 
 const VERBS: &[&str] = &[
-    "create", "start", "run", "exec", "state", "kill", "delete", "list", "ps", "pause", "resume", "update",
-    "events", "spec", "features",
+    "create",
+    "start",
+    "run",
+    "exec",
+    "state",
+    "kill",
+    "delete",
+    "list",
+    "ps",
+    "pause",
+    "resume",
+    "update",
+    "events",
+    "spec",
+    "features",
+    "checkpoint",
+    "restore",
 ];
 
 /// The lines of each verb beside those that all verbs have.
@@ -319,6 +337,28 @@ const LINES: &[(&str, State, &[&str])] = &[
     ),
     ("features", Unknown, &["features"]),
     ("state", Running, &["state --nonsense ID", "state ID ID"]),
+    (
+        "checkpoint",
+        Created,
+        &[
+            "checkpoint --image-path images --leave-running ID",
+            "checkpoint --manage-cgroups-mode sometimes ID",
+            "checkpoint --page-server nowhere ID",
+            "checkpoint --empty-ns pid ID",
+            "checkpoint --status-fd x ID",
+            "checkpoint --pre-dump --parent-path /absolute ID",
+        ],
+    ),
+    (
+        "restore",
+        Unknown,
+        &[
+            "restore --bundle bundle --image-path nowhere ID",
+            "restore -d --bundle nowhere --image-path images ID",
+            "restore --bundle bundle --manage-cgroups-mode sometimes ID",
+            "restore --bundle bundle --console-socket nowhere ID",
+        ],
+    ),
 ];
 
 /// Every line.
@@ -335,7 +375,9 @@ pub fn lines() -> Vec<Line> {
         add(verb, (*verb).to_owned(), Unknown);
         let more = if ["kill", "ps", "exec"].contains(verb) { "" } else { " more" };
         for state in [Unknown, Created, Running, Paused, Stopped] {
-            if !["create", "run", "exec"].contains(verb) {
+            // What becomes of a dump is CRIU's affair, not the line's.
+            let dumps = *verb == "checkpoint" && matches!(state, Running | Paused);
+            if !["create", "run", "exec"].contains(verb) && !dumps {
                 let words =
                     if *verb == "events" { "events --stats ID".to_owned() } else { format!("{verb} ID") };
                 add(verb, words, state);
@@ -529,7 +571,13 @@ pub const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         peers: BOTH,
-        lines: &[("kill ID NONSENSE", &[Unknown])],
+        lines: &[
+            ("kill ID NONSENSE", &[Unknown]),
+            ("checkpoint --manage-cgroups-mode sometimes ID", EVERY),
+            ("checkpoint --page-server nowhere ID", EVERY),
+            ("checkpoint --empty-ns pid ID", EVERY),
+            ("restore --bundle bundle --manage-cgroups-mode sometimes ID", EVERY),
+        ],
         why: "the line is read whole before a container is looked for",
     },
     Difference { peers: RUNC, lines: &[("features", EVERY)], why: "runc 1.1 knows an older specification" },
