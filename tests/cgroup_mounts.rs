@@ -94,6 +94,7 @@ fn a20_v1_hierarchies_are_bound_to_the_containers_own_without_a_cgroup_namespace
         "cat /sys/fs/cgroup/memory/cgroup.procs; mkdir /sys/fs/cgroup/pids/x 2>&1; cat /proc/self/mountinfo";
     let mut bundle = with_cgroup_mount(script, &["ro", "nosuid", "nodev", "noexec"]);
     if support::cgroups::v1("memory").is_none() {
+        eprintln!("skipped: no hierarchies of cgroup v1");
         return;
     }
     let output = bundle.payload(script);

@@ -94,6 +94,16 @@ fn wrong_types_and_values_are_named_with_their_place() {
             "process.rlimits[0]: RLIMIT_NOFILE: the soft limit 2048 is above the hard limit 1024",
         ),
         (
+            "/process/rlimits/0",
+            json!({ "type": "RLIMIT_CPU", "soft": 1 }),
+            "process.rlimits[0].hard: missing",
+        ),
+        (
+            "/process/user/additionalGids",
+            json!((0..65537).collect::<Vec<u32>>()),
+            "process.user.additionalGids: 65537 are more than the 65536 that a process can have",
+        ),
+        (
             "/process/ioPriority",
             json!({ "class": "IOPRIO_CLASS_BE", "priority": 8 }),
             "process.ioPriority.priority: 8 is not between 0 and 7",

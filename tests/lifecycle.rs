@@ -86,6 +86,17 @@ fn created_is_an_rfc_3339_time_in_utc_with_nanoseconds() {
 }
 
 #[test]
+fn f1_long_annotations_are_kept_too() {
+    let mut bundle = Bundle::sleeper();
+    let long = "x".repeat(2 << 20);
+    bundle.set("/annotations", json!({ "org.example.long": long }));
+    bundle.create().ok();
+    assert_eq!(bundle.state()["annotations"]["org.example.long"], long.as_str());
+    bundle.delete_force().ok();
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
 fn state_shows_the_annotations_after_created() {
     let mut bundle = Bundle::sleeper();
     bundle.set("/annotations", json!({ "org.example.colour": "rust", "a": "" }));

@@ -480,6 +480,22 @@ fn a9_bind_needs_a_source() {
 }
 
 #[test]
+fn file_system_on_a_file_and_bind_without_its_option_are_explained() {
+    if skip_on_peer("it has other words") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    fs::write(bundle.rootfs().join("file"), "").unwrap();
+    bundle.mount("/file", "tmpfs", "tmpfs", &[]);
+    bundle.create().fails("mounts[6]: mount tmpfs on \"/file\": target: not a directory");
+    bundle.unmount("/file").mount("/m", "bind", "/tmp", &["ro"]);
+    bundle.create().fails(
+        "no such device\n  hint: it is the option bind, or rbind, that makes a bind mount; the type does not",
+    );
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
 fn a12_unknown_option_goes_to_the_file_system_whose_words_are_told() {
     if skip_on_peer("it tells the errno alone") {
         return;

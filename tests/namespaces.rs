@@ -277,6 +277,10 @@ fn time_offsets_are_set_where_a_user_namespace_is_joined() {
     );
     bundle.set("/linux/timeOffsets", json!({ "boottime": { "secs": -1_000_000_000 } }));
     bundle.create().fails("linux.timeOffsets");
+    // Where nobody joins, and where one in between sets them.
+    bundle.create().fails("hint: a clock with its offset must be from 0 to 146 years");
+    bundle.without_namespace("user");
+    bundle.create().fails("hint: a clock with its offset must be from 0 to 146 years");
     leaks::assert_nothing_left(&bundle);
 }
 

@@ -32,8 +32,8 @@ const MARKER: &str = "init.lock";
 const NOTIFY: &str = "notify";
 const NOTIFY_SOCKET: &str = "notify.sock";
 
-/// The longest record that is read; ours have a few thousand bytes.
-const RECORD_BYTES: u64 = 1 << 20;
+/// The longest record that is read. Most have a few thousand bytes, but they repeat parts of a config.json, which may have 16 MiB.
+const RECORD_BYTES: u64 = 1 << 26;
 
 /// `--root`: the directory of all containers.
 #[derive(Debug, Clone)]

@@ -10,6 +10,9 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::ffi::CString;
 
+/// Why the kernel refuses an offset of a clock (time_namespaces(7)).
+pub(super) const OFFSET_RANGE: &str = "a clock with its offset must be from 0 to 146 years";
+
 /// Namespaces that show only in children: entered for the clone, left after it.
 #[derive(Debug, Default)]
 pub struct Detour {
@@ -50,7 +53,7 @@ impl Detour {
                 .write(c"self/timens_offsets", offsets.as_bytes())
                 .context(|| format!("linux.timeOffsets: write {:?}", offsets.trim_end().replace('\n', ", ")))
                 .map_err(|error| match error.errno() {
-                    Some(libc::ERANGE) => error.hint("a clock with its offset must be from 0 to 146 years"),
+                    Some(libc::ERANGE) => error.hint(OFFSET_RANGE),
                     _ => error,
                 })?;
         }

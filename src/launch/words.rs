@@ -2,6 +2,7 @@
 
 use crate::errno::NO_SUCH_COMMAND;
 use crate::error::Error;
+use crate::launch::detour::OFFSET_RANGE;
 use crate::launch::protocol::{Failure, Fault, Reason};
 use crate::plan::Plan;
 use crate::plan::step::{Action, Kind, Mount, Scheduler};
@@ -106,6 +107,8 @@ pub(super) fn explain(plan: &Plan, action: &Action, fault: &Fault) -> Error {
         } else {
             "what is effective must be permitted, too"
         }),
+        // The process in between sets them before it makes init.
+        Action::JoinNamespaces if fault.errno == libc::ERANGE => reasoned(fault).hint(OFFSET_RANGE),
         Action::Sysctl { .. } if fault.errno == libc::ENOENT => {
             Error::new("there is no such parameter in the container")
         }
@@ -122,6 +125,9 @@ fn explain_mount(mount: &Mount, fault: &Fault) -> Error {
             let words = String::from_utf8_lossy(fault.detail.as_bytes());
             match words.strip_prefix(kind.as_ref()).and_then(|words| words.strip_prefix(": ")) {
                 Some(words) => plain(fault).context(words),
+                None if fault.errno == libc::ENODEV && filesystem.kind.as_bytes() == b"bind" => {
+                    error.hint("it is the option bind, or rbind, that makes a bind mount; the type does not")
+                }
                 None if fault.errno == libc::ENODEV => {
                     error.hint(format!("this kernel has no file system {kind:?}, or not its module"))
                 }

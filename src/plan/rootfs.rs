@@ -246,10 +246,8 @@ fn listed_device(device: &spec::Device, place: &Place, bind: bool) -> Result<Dev
         DeviceKind::Block => libc::S_IFBLK,
         DeviceKind::Fifo => libc::S_IFIFO,
     };
-    let number = |value: i64, what: &str| {
-        if device.kind == DeviceKind::Fifo {
-            return Ok(0);
-        }
+    let number = |value: Option<i64>, what: &str| {
+        let Some(value) = value.filter(|_| device.kind != DeviceKind::Fifo) else { return Ok(0) };
         u32::try_from(value).map_err(|_| Error::new(format!("{place}.{what}: {value} is no device number")))
     };
     Ok(Device {

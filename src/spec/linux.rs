@@ -125,11 +125,9 @@ pub struct Device {
     #[serde(rename = "type")]
     pub kind: DeviceKind,
     /// Major number; without meaning for a pipe.
-    #[serde(default, deserialize_with = "or_default")]
-    pub major: i64,
+    pub major: Option<i64>,
     /// Minor number; without meaning for a pipe.
-    #[serde(default, deserialize_with = "or_default")]
-    pub minor: i64,
+    pub minor: Option<i64>,
     /// Permissions; other bits are without meaning.
     pub file_mode: Option<u32>,
     /// Owner, as the container sees it.

@@ -109,10 +109,8 @@ pub struct Rlimit {
     #[serde(rename = "type")]
     pub kind: RlimitKind,
     /// The limit in force, in the resource's unit.
-    #[serde(default, deserialize_with = "or_default")]
     pub soft: u64,
     /// The ceiling of the soft limit.
-    #[serde(default, deserialize_with = "or_default")]
     pub hard: u64,
 }
 

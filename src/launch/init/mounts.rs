@@ -8,9 +8,9 @@ use crate::launch::protocol::{Detail, Fault, Reason};
 use crate::plan::mount_options::{Attributes, attribute, old_flags};
 use crate::plan::step::{Bind, Fallback, Filesystem, Kind, Mount};
 use crate::sys::mount::{self, DescriptorPath};
-use crate::sys::rootfs::{Missing, Rootfs, is_directory};
+use crate::sys::rootfs::{Missing, Rootfs, file_type, is_directory};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, XattrFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use std::ffi::CStr;
@@ -182,8 +182,11 @@ impl Init<'_> {
             Err(Errno::LOOP) if plain => Err(Reason::TargetIsLink.fault(Errno::LOOP)),
             Ok(target) => {
                 refuse_proc(mount, target.as_fd())?;
-                let mode = rustix::fs::fstat(&target)?.st_mode & 0o7777;
-                Ok((target, Some(mode)))
+                let stat = rustix::fs::fstat(&target)?;
+                if file_type(&stat) != FileType::Directory {
+                    return Err(Reason::Target.fault(Errno::NOTDIR));
+                }
+                Ok((target, Some(stat.st_mode & 0o7777)))
             }
             Err(Errno::NOENT) => {
                 let target = rootfs

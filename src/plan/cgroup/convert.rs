@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::host::cgroup::Mode;
 use crate::plan::Place;
 use crate::plan::cgroup::Location;
-use crate::spec::resources::Resources;
+use crate::spec::resources::{Resources, WeightDevice};
 
 /// Collects writes and finds the directory of each.
 pub(super) struct Converter<'a> {
@@ -120,6 +120,14 @@ pub(super) fn weight(value: Option<u16>, place: &str) -> Result<Option<u16>> {
         Some(10..=1000) => Ok(value),
         Some(weight) => Err(Error::new(format!("must be from 10 to 1000, not {weight}")).context(place)),
     }
+}
+
+/// Checks that an entry of `weightDevice` says anything (config-linux.md, "Block IO").
+pub(super) fn any_weight(device: &WeightDevice, place: &Place) -> Result<()> {
+    if device.weight.is_none() && device.leaf_weight.is_none() {
+        return Err(Error::new("needs weight or leafWeight").context(place.to_string()));
+    }
+    Ok(())
 }
 
 /// Checks a page size, which becomes a part of a file's name.

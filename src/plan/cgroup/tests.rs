@@ -212,6 +212,11 @@ const CONVERSIONS: &[(&str, &str, &str)] = &[
         "error: linux.resources.blockIO.weight: must be from 10 to 1000, not 5",
     ),
     (
+        r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0}]}}"#,
+        "error: linux.resources.blockIO.weightDevice[0]: needs weight or leafWeight",
+        "error: linux.resources.blockIO.weightDevice[0]: needs weight or leafWeight",
+    ),
+    (
         r#"{"blockIO": {"throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 600}],
             "throttleWriteIOPSDevice": [{"major": 8, "minor": 16, "rate": 0}]}}"#,
         "blkio.throttle.read_bps_device=8:0 600; blkio.throttle.write_iops_device=8:16 0",

@@ -1,7 +1,7 @@
 //! Resources as the files of cgroup v1; see the kernel's `admin-guide/cgroup-v1/` and `scheduler/sched-bwc.rst`.
 
 use super::convert::{
-    Amount, Converter, LIMIT, SWAP, amount, idle, memory_and_swap, page_size, pids, rdma, weight,
+    Amount, Converter, LIMIT, SWAP, amount, any_weight, idle, memory_and_swap, page_size, pids, rdma, weight,
 };
 use super::{Missing, Write};
 use crate::error::{Error, Result};
@@ -135,6 +135,7 @@ fn block_io(block_io: &BlockIo, out: &mut Converter) -> Result<()> {
     }
     for (index, device) in block_io.weight_device.iter().enumerate() {
         let place = Place::element("linux.resources.blockIO.weightDevice", index);
+        any_weight(device, &place)?;
         let text = place.to_string();
         if let Some(weight) = weight(device.weight, &text)? {
             let value = format!("{}:{} {weight}", device.major, device.minor);

@@ -4,7 +4,7 @@
 //! silently, and `docker run --oom-kill-disable` or a compose file with `mem_swappiness` must go on starting.
 
 use super::convert::{
-    Amount, Converter, LIMIT, SWAP, amount, idle, memory_and_swap, page_size, pids, rdma, weight,
+    Amount, Converter, LIMIT, SWAP, amount, any_weight, idle, memory_and_swap, page_size, pids, rdma, weight,
 };
 use super::{Missing, Write};
 use crate::error::{Error, Result};
@@ -160,6 +160,7 @@ fn block_io(block_io: &BlockIo, out: &mut Converter) -> Result<()> {
     }
     for (index, device) in block_io.weight_device.iter().enumerate() {
         let place = Place::element("linux.resources.blockIO.weightDevice", index);
+        any_weight(device, &place)?;
         if let Some(weight) = weight(device.weight, &place.to_string())? {
             let number = format!("{}:{}", device.major, device.minor);
             let value = format!("{number} {}", io_weight_of(weight));

@@ -48,8 +48,9 @@ fn device(index: usize, device: &Device) -> Result<()> {
         return Ok(());
     }
     for (field, number, end) in [("major", device.major, MAJORS), ("minor", device.minor, MINORS)] {
+        let place = format!("linux.devices[{index}].{field}");
+        let number = number.ok_or_else(|| wrong(&place, "missing"))?;
         if !(0..end).contains(&number) {
-            let place = format!("linux.devices[{index}].{field}");
             return Err(wrong(place, format_args!("{number} is not between 0 and {}", end - 1)));
         }
     }
@@ -100,7 +101,9 @@ fn is_template(name: &str) -> bool {
 /// What is not so, with its place.
 pub fn intel_rdt(rdt: &IntelRdt) -> Result<()> {
     if let Some(class) = rdt.clos_id.as_deref().filter(|class| *class != "/") {
-        if matches!(class, "." | "..") || class.contains('/') {
+        // The last three are directories that every group of resctrl has.
+        let is_taken = matches!(class, "." | ".." | "info" | "mon_groups" | "mon_data");
+        if is_taken || class.contains(|letter: char| letter == '/' || letter.is_control()) {
             return Err(wrong(
                 "linux.intelRdt.closID",
                 format_args!("{class:?} is not the name of a directory"),

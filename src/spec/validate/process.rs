@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 /// All bits that a umask has.
 const UMASK: u32 = 0o777;
 
+/// `NGROUPS_MAX` (linux/limits.h).
+const GROUPS: usize = 65536;
+
 /// Judges a process. `at` is where it stands in its file: `process.` in `config.json`, nothing in a file of its own.
 ///
 /// # Errors
@@ -49,6 +52,11 @@ fn ids(at: &str, process: &Process) -> Result<()> {
     let user = &process.user;
     let named = [("user.uid", user.uid), ("user.gid", user.gid)].into_iter();
     let groups = user.additional_gids.iter().map(|gid| ("user.additionalGids", *gid));
+    if user.additional_gids.len() > GROUPS {
+        let what =
+            format!("{} are more than the {GROUPS} that a process can have", user.additional_gids.len());
+        return Err(wrong(format_args!("{at}user.additionalGids"), what));
+    }
     match named.chain(groups).find(|(_, id)| i32::try_from(*id).is_err()) {
         Some((property, id)) => Err(wrong(
             format_args!("{at}{property}"),

@@ -2,7 +2,7 @@
 
 use super::wrong;
 use crate::error::Result;
-use crate::spec::scheduling::{IoPriority, MemoryMode, MemoryPolicy, Scheduler, SchedulerPolicy};
+use crate::spec::scheduling::{IoPriority, MemoryFlag, MemoryMode, MemoryPolicy, Scheduler, SchedulerPolicy};
 
 pub(super) fn scheduler(at: &str, scheduler: &Scheduler) -> Result<()> {
     let policy = scheduler.policy;
@@ -57,7 +57,12 @@ pub(super) fn io_priority(at: &str, io: IoPriority) -> Result<()> {
 
 /// Which modes want nodes and which do not (set_mempolicy(2)); `MPOL_PREFERRED` does with either.
 pub(super) fn memory_policy(policy: &MemoryPolicy) -> Result<()> {
-    let MemoryPolicy { mode, nodes, .. } = policy;
+    let MemoryPolicy { mode, nodes, flags } = policy;
+    let has = |flag| flags.contains(&flag);
+    if has(MemoryFlag::RelativeNodes) && has(MemoryFlag::StaticNodes) {
+        let (one, other) = (MemoryFlag::RelativeNodes, MemoryFlag::StaticNodes);
+        return Err(wrong("linux.memoryPolicy.flags", format_args!("{one} and {other} exclude each other")));
+    }
     match (mode, nodes) {
         (MemoryMode::Default | MemoryMode::Local, Some(_)) => {
             Err(wrong("linux.memoryPolicy.nodes", format_args!("{mode} takes none")))

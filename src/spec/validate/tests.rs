@@ -97,7 +97,8 @@ fn process_rules() {
         (r#"{"process": {"consoleSize": {"height": 25, "width": 65536}}}"#, &[]),
         (r#"{"process": {"env": ["A=b=c", "A=\nd"]}}"#, &[]),
         (
-            r#"{"process": {"rlimits": [{"type": "RLIMIT_CORE"}, {"type": "RLIMIT_CPU"}, {"type": "RLIMIT_CORE"}]}}"#,
+            r#"{"process": {"rlimits": [{"type": "RLIMIT_CORE", "soft": 0, "hard": 1},
+                {"type": "RLIMIT_CPU", "soft": 0, "hard": 1}, {"type": "RLIMIT_CORE", "soft": 1, "hard": 1}]}}"#,
             &["process.rlimits[2]: RLIMIT_CORE is listed twice, the last one counts"],
         ),
         (
@@ -155,6 +156,11 @@ fn scheduling_rules() {
         (
             r#"{"process": {"ioPriority": {"class": "IOPRIO_CLASS_RT", "priority": -1}}}"#,
             "process.ioPriority.priority: -1 is not between 0 and 7",
+        ),
+        (
+            r#"{"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0",
+                "flags": ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"]}}}"#,
+            "linux.memoryPolicy.flags: MPOL_F_RELATIVE_NODES and MPOL_F_STATIC_NODES exclude each other",
         ),
         (
             r#"{"linux": {"memoryPolicy": {"mode": "MPOL_DEFAULT", "nodes": "0"}}}"#,
@@ -357,6 +363,41 @@ fn sysctl_rules() {
 }
 
 #[test]
+fn device_and_resctrl_rules() {
+    expect_errors(&[
+        (r#"{"linux": {"devices": [{"type": "c"}]}}"#, "linux.devices[0].path: missing"),
+        (
+            r#"{"linux": {"devices": [{"type": "c", "path": "/x", "minor": 3}]}}"#,
+            "linux.devices[0].major: missing",
+        ),
+        (
+            r#"{"linux": {"devices": [{"type": "b", "path": "/x", "major": 3}]}}"#,
+            "linux.devices[0].minor: missing",
+        ),
+        (
+            r#"{"linux": {"intelRdt": {"closID": "mon_groups"}}}"#,
+            r#"linux.intelRdt.closID: "mon_groups" is not the name of a directory"#,
+        ),
+        (
+            r#"{"linux": {"intelRdt": {"closID": "a\nb"}}}"#,
+            r#"linux.intelRdt.closID: "a\nb" is not the name of a directory"#,
+        ),
+        (
+            r#"{"linux": {"devices": [{"type": "c", "path": "dev/x"}]}}"#,
+            r#"linux.devices[0].path: "dev/x" is not an absolute path"#,
+        ),
+        (
+            r#"{"linux": {"devices": [{"type": "b", "path": "/x", "major": -1}]}}"#,
+            "linux.devices[0].major: -1 is not between 0 and 4095",
+        ),
+        (
+            r#"{"linux": {"devices": [{"type": "u", "path": "/x", "major": 1, "minor": 1048576}]}}"#,
+            "linux.devices[0].minor: 1048576 is not between 0 and 1048575",
+        ),
+    ]);
+}
+
+#[test]
 fn rules_of_the_rest_of_linux() {
     let pid_only = r#""namespaces": [{"type": "pid"}], "uidMappings": null, "gidMappings": null"#;
     expect_errors(&[
@@ -379,19 +420,6 @@ fn rules_of_the_rest_of_linux() {
         (
             r#"{"linux": {"readonlyPaths": ["proc"]}}"#,
             r#"linux.readonlyPaths[0]: "proc" is not an absolute path"#,
-        ),
-        (r#"{"linux": {"devices": [{"type": "c"}]}}"#, "linux.devices[0].path: missing"),
-        (
-            r#"{"linux": {"devices": [{"type": "c", "path": "dev/x"}]}}"#,
-            r#"linux.devices[0].path: "dev/x" is not an absolute path"#,
-        ),
-        (
-            r#"{"linux": {"devices": [{"type": "b", "path": "/x", "major": -1}]}}"#,
-            "linux.devices[0].major: -1 is not between 0 and 4095",
-        ),
-        (
-            r#"{"linux": {"devices": [{"type": "u", "path": "/x", "minor": 1048576}]}}"#,
-            "linux.devices[0].minor: 1048576 is not between 0 and 1048575",
         ),
         (
             r#"{"linux": {"netDevices": {"a/b": {}}}}"#,
