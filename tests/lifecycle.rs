@@ -359,7 +359,17 @@ fn kill_without_a_pid_namespace_takes_the_whole_cgroup() {
         bundle.kill("KILL").ok();
     }
     bundle.await_death(bundle.pid());
+    // Before the deletion, which would end them, too.
+    runtime::eventually(|| processes_of(&bundle).is_empty(), || format!("{:?} live", processes_of(&bundle)));
     bundle.delete().ok();
+}
+
+/// What the cgroups of the container hold.
+fn processes_of(bundle: &Bundle) -> Vec<String> {
+    let tables = support::cgroups::named(&bundle.id)
+        .into_iter()
+        .map(|path| fs::read_to_string(path.join("cgroup.procs")));
+    tables.map(Result::unwrap_or_default).filter(|table| !table.is_empty()).collect()
 }
 
 #[test]

@@ -95,6 +95,30 @@ fn working_directory_by_a_descriptor_of_the_runtime_is_refused() {
 }
 
 #[test]
+fn working_directory_by_a_descriptor_of_the_caller_is_refused() {
+    // Row B4: this one stays open on purpose, and still is no way out.
+    let with_descriptor = ["sh", "-c", "exec 3</; exec \"$@\"", "sh"];
+    let mut bundle = Bundle::sh("pwd; ls -d /proc/self/cwd/etc/hostname");
+    bundle.set("/process/cwd", json!("/proc/self/fd/3"));
+    bundle.write_config();
+    let words = ["run", "--preserve-fds", "1", "--bundle", "bundle", &bundle.id];
+    let outcome = bundle.finish(&mut bundle.command_under(&with_descriptor, &words));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""), "{outcome:#?}");
+    leaks::assert_nothing_left(&bundle);
+    // exec makes no directory, so nothing resolves the path before the process itself.
+    let bundle = Bundle::sleeper();
+    bundle.run_detached();
+    let words = ["exec", "--preserve-fds", "1", "--cwd", "/proc/self/fd/3", &bundle.id, "pwd"];
+    let outcome = bundle.finish(&mut bundle.command_under(&with_descriptor, &words));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(255), ""), "{outcome:#?}");
+    assert!(
+        support::is_peer() || outcome.stderr.contains("the directory is not inside the container"),
+        "{outcome:#?}"
+    );
+    bundle.kill_and_delete();
+}
+
+#[test]
 fn working_directory_of_the_payload_is_inside_its_root() {
     let mut bundle = Bundle::new();
     let output = bundle.payload("readlink /proc/self/cwd; readlink /proc/self/root; pwd");

@@ -93,7 +93,9 @@ pub(super) fn explain(plan: &Plan, action: &Action, fault: &Fault) -> Error {
             plain(fault).hint("the kernel was built without NUMA")
         }
         // Of the command's own directory engines expect what they expect of the command: 127.
-        Action::WorkingDirectory(_) if fault.errno == libc::ENOENT => Error::new(NO_SUCH_COMMAND),
+        Action::WorkingDirectory(_) if fault.errno == libc::ENOENT && fault.reason == Reason::Kernel => {
+            Error::new(NO_SUCH_COMMAND)
+        }
         // podman looks for this path in such quotes.
         Action::ExecLabel { .. } => plain(fault).context("write `/proc/self/attr/exec`"),
         Action::Console { .. } if fault.errno == libc::ENOENT => {
