@@ -1,4 +1,4 @@
-//! The table of differences, `docs/differences.md`: the documentation and what the test believes are one file.
+//! A table of differences, `docs/differences.md` or `docs/differences-v2.md`: the documentation and what the test believes are one file.
 //!
 //! A row is `| value | bundles | corten | runc | crun | why |`. `=` is what corten has, `—` is not there, `*` in a name or value
 //! stands for anything. The bundles are a list, or `all` where it is enough that one of them shows it.
@@ -12,6 +12,7 @@ pub const PEERS: [&str; 2] = ["runc", "crun"];
 /// One row.
 #[derive(Debug)]
 pub struct Row {
+    file: &'static str,
     line: usize,
     key: String,
     bundles: Vec<String>,
@@ -32,30 +33,30 @@ pub struct Found<'a> {
     pub theirs: &'a str,
 }
 
-/// Reads the rows of a Markdown text: those whose first cell is code.
-pub fn read(text: &str) -> Vec<Row> {
+/// Reads the rows of a Markdown text, which lies in `file`: those whose first cell is code.
+pub fn read(file: &'static str, text: &str) -> Vec<Row> {
     text.lines()
         .enumerate()
         .filter(|(_, line)| line.starts_with("| `"))
-        .map(|(index, line)| row(index + 1, line))
+        .map(|(index, line)| row(file, index + 1, line))
         .collect()
 }
 
-fn row(line: usize, text: &str) -> Row {
+fn row(file: &'static str, line: usize, text: &str) -> Row {
     let cells: Vec<String> = text
         .trim_matches('|')
         .replace("\\|", "\u{1}")
         .split('|')
         .map(|cell| cell.trim().replace('\u{1}', "|"))
         .collect();
-    assert_eq!(cells.len(), 6, "docs/differences.md:{line}: a row has six cells: {cells:?}");
+    assert_eq!(cells.len(), 6, "{file}:{line}: a row has six cells: {cells:?}");
     let value = |cell: &str| {
         let code = cell.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
-        code.unwrap_or_else(|| panic!("docs/differences.md:{line}: {cell} is not between backticks"))
-            .to_owned()
+        code.unwrap_or_else(|| panic!("{file}:{line}: {cell} is not between backticks")).to_owned()
     };
-    assert!(!cells[5].is_empty(), "docs/differences.md:{line}: a difference has a reason");
+    assert!(!cells[5].is_empty(), "{file}:{line}: a difference has a reason");
     Row {
+        file,
         line,
         key: value(&cells[0]),
         bundles: cells[1].split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect(),
@@ -90,8 +91,8 @@ impl Row {
             for name in &self.bundles {
                 if !shown.iter().any(|bundle| name == "all" || matches(name, bundle)) {
                     stale.push(format!(
-                        "docs/differences.md:{}: {:?} does not differ from {} in {name}: {}",
-                        self.line, self.key, PEERS[peer], self.why
+                        "{}:{}: {:?} does not differ from {} in {name}: {}",
+                        self.file, self.line, self.key, PEERS[peer], self.why
                     ));
                 }
             }

@@ -1,6 +1,7 @@
 //! The bundles, by what they are about.
 
 mod cgroups;
+mod cgroups_v2;
 mod documents;
 mod life;
 mod mounts;
@@ -10,7 +11,12 @@ mod rootfs;
 
 use super::case::Case;
 
-/// All of them.
+/// Those for a host with cgroup v2 alone.
+pub fn on_v2_host() -> Vec<Case> {
+    cgroups_v2::cases()
+}
+
+/// All of them but those.
 pub fn all() -> Vec<Case> {
     [
         process::cases(),
