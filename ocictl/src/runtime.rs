@@ -5,6 +5,7 @@ use crate::error::{Context, Error, Result};
 use crate::store::disk;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -94,6 +95,10 @@ impl Runtime {
             .map_err(|error| error.exit_code(125))?;
         if status.success() {
             return Ok(());
+        }
+        if status.signal().is_some() {
+            // It was killed, and could not take back what it had begun.
+            self.delete(launch.id)?;
         }
         let words = last_error(&log)
             .unwrap_or_else(|| format!("{} ended with {status} and said nothing", self.binary.display()));

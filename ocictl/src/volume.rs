@@ -4,9 +4,10 @@
 //! ROOT/volumes/NAME/volume.json     labels, when it was made, whether somebody named it
 //! ROOT/volumes/NAME/_data/          the content
 //! ROOT/volumes/NAME/lock            held by whoever fills or removes it
+//! ROOT/volumes/.RANDOM/             one that is being made or removed, with its lock held
 //! ```
 //!
-//! A volume appears and vanishes by one rename.
+//! A volume appears and vanishes by one rename; what a killed process leaves aside is told by its lock, which nobody holds.
 
 use crate::error::{Context, Error, Result};
 use crate::store::lock::Lock;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 const MAX_RECORD: u64 = 1 << 20;
+const SWEEP_LOCK: &str = ".lock";
 
 /// What is written down of a volume.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +101,11 @@ impl Volumes {
         Ok(Self { folder })
     }
 
+    /// Held while something new is laid aside, and while that is swept.
+    fn lock(&self) -> Result<Lock> {
+        Lock::wait(&self.folder.join(SWEEP_LOCK), false)
+    }
+
     /// A volume; nothing if there is none.
     ///
     /// # Errors
@@ -143,19 +150,25 @@ impl Volumes {
         }
         let aside = self.folder.join(format!(".{}", disk::random()));
         let record = Record { labels, created: time::now(), anonymous, used: false };
-        let made = || -> Result<()> {
+        let guard = {
+            let _no_sweep_between = self.lock()?;
+            disk::make_directory(&aside).context(place)?;
+            Lock::wait(&aside.join("lock"), false)
+        };
+        let made = guard.and_then(|_until_it_is_there| {
             disk::make_directory(&aside.join("_data"))?;
             // Whoever the container's program runs as has to get in.
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(aside.join("_data"), mode)?;
-            drop(Lock::wait(&aside.join("lock"), false)?);
-            write(&aside, &record)
-        };
-        let made = made().and_then(|()| match std::fs::rename(&aside, self.folder.join(name)) {
-            Ok(()) => Ok(true),
-            // Somebody else was quicker: a directory that is not empty is never replaced.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => Ok(false),
-            Err(error) => Err(error.into()),
+            write(&aside, &record)?;
+            match std::fs::rename(&aside, self.folder.join(name)) {
+                Ok(()) => Ok(true),
+                // Somebody else was quicker: a directory that is not empty is never replaced.
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => {
+                    Ok(false)
+                }
+                Err(error) => Err(error.into()),
+            }
         });
         if !matches!(made, Ok(true)) {
             disk::remove_tree(&aside)?;
@@ -185,6 +198,7 @@ impl Volumes {
     /// Fails if something cannot be removed.
     pub fn remove(&self, volume: &Volume) -> Result<()> {
         let aside = self.folder.join(format!(".{}", disk::random()));
+        let _guard = Lock::attempt(&volume.directory.join("lock"));
         match std::fs::rename(&volume.directory, &aside) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).context(|| format!("volume {}", volume.name)),
@@ -197,18 +211,17 @@ impl Volumes {
     /// # Errors
     /// Fails if something cannot be removed.
     pub fn sweep(&self) -> Result<usize> {
+        let _guard = self.lock()?;
         let mut swept = 0;
         for entry in std::fs::read_dir(&self.folder).context(|| format!("list {}", self.folder.display()))? {
             let entry = entry?;
-            let old = entry
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .ok()
-                .and_then(|time| time.elapsed().ok());
-            // One that is being made is younger.
-            if entry.file_name().as_encoded_bytes().starts_with(b".")
-                && old.is_some_and(|age| age.as_secs() > 60)
-            {
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") || entry.file_name() == SWEEP_LOCK {
+                continue;
+            }
+            let lock = entry.path().join("lock");
+            let is_held =
+                std::fs::symlink_metadata(&lock).is_ok() && matches!(Lock::attempt(&lock), Ok(None));
+            if !is_held {
                 disk::remove_tree(&entry.path())?;
                 swept += 1;
             }

@@ -48,6 +48,9 @@ use record::{Container, Record, read_record};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+/// In the directory of a container that is being removed: what it had of volumes that nobody named goes with it.
+const VOLUMES_TOO: &str = "volumes-too";
+
 /// The key of a container's pin on its image.
 pub fn pin_key(id: &str) -> String {
     format!("container/{id}")
@@ -327,12 +330,16 @@ impl<'a> Containers<'a> {
         disk::write_whole(&container.directory, "container.json", &bytes)
     }
 
-    /// Takes a container that does not run off the disk: of several who try, one does it.
+    /// Takes a container that does not run off the disk, and with `volumes` those that nobody named: of several who try, one does it.
     ///
     /// # Errors
     /// Fails if something cannot be removed.
-    pub fn erase(&self, container: &Container) -> Result<()> {
+    pub fn erase(&self, container: &Container, volumes: bool) -> Result<()> {
         let id = &container.record.id;
+        if volumes && container.record.options.mounts.iter().any(|mount| mount.kind.is_anonymous()) {
+            // For whoever goes on where we are killed. On a full disk there is no room for it, and this is what makes room.
+            let _best_effort = std::fs::write(container.directory.join(VOLUMES_TOO), "");
+        }
         let aside = self.aside_folder().join(id);
         let guard = Lock::attempt(&container.directory.join("lock"));
         match std::fs::rename(&container.directory, &aside) {
@@ -345,6 +352,9 @@ impl<'a> Containers<'a> {
         }
         disk::remove_tree(&container.run)?;
         drop(guard);
+        if volumes {
+            remove::unnamed_volumes(self, &container.record)?;
+        }
         disk::remove_tree(&aside)
     }
 
@@ -376,6 +386,9 @@ impl<'a> Containers<'a> {
             }
             if let Some(record) = read_record(&aside)? {
                 self.unclaim(&record.name, &id)?;
+                if std::fs::symlink_metadata(aside.join(VOLUMES_TOO)).is_ok() {
+                    remove::unnamed_volumes(self, &record)?;
+                }
             }
             self.store.unpin(&pin_key(&id))?;
             disk::remove_tree(&aside)?;

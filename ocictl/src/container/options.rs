@@ -221,6 +221,13 @@ pub enum MountKind {
     Tmpfs,
 }
 
+impl MountKind {
+    /// Whether it is a volume that nobody has named.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self, MountKind::Anonymous(_))
+    }
+}
+
 /// Where each namespace comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

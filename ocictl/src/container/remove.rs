@@ -1,7 +1,7 @@
 //! Removing containers, and with them the volumes that nobody named.
 
 use super::options::MountKind;
-use super::record::Container;
+use super::record::{Container, Record};
 use super::{Containers, status};
 use crate::error::{Error, Result};
 use crate::volume::Volumes;
@@ -38,16 +38,21 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
 /// # Errors
 /// Fails if something cannot be removed.
 pub fn erase(containers: &Containers<'_>, container: &Container, volumes: bool) -> Result<()> {
-    containers.erase(container)?;
-    if volumes {
-        let all = Volumes::open(containers.store)?;
-        for mount in &container.record.options.mounts {
-            if let MountKind::Anonymous(name) = &mount.kind
-                && let Some(volume) = all.get(name)?
-                && users(containers, name)?.is_empty()
-            {
-                all.remove(&volume)?;
-            }
+    containers.erase(container, volumes)
+}
+
+/// Removes the volumes of a container that nobody has named and no other container has.
+///
+/// # Errors
+/// Fails if something cannot be removed.
+pub fn unnamed_volumes(containers: &Containers<'_>, record: &Record) -> Result<()> {
+    let all = Volumes::open(containers.store)?;
+    for mount in &record.options.mounts {
+        if let MountKind::Anonymous(name) = &mount.kind
+            && let Some(volume) = all.get(name)?
+            && users(containers, name)?.is_empty()
+        {
+            all.remove(&volume)?;
         }
     }
     Ok(())
