@@ -14,6 +14,7 @@ runs in namespaces of its own (mount, pid, network, ipc, uts, cgroup), on a read
 
 import argparse
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import re
@@ -65,6 +66,10 @@ RACY = {
 }
 TRIES = 5
 
+# What runs now, and the signal that ended it all.
+RUNNING = set()
+GIVEN_UP = []
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -81,6 +86,8 @@ def main():
     for runtime in runtimes:
         if not os.access(runtime, os.X_OK):
             sys.exit(f"runtime-tools: {runtime}: no program")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, give_up)
     source = source_of(arguments.checkout.resolve())
     programs = build(source)
     unknown = set(arguments.only) - set(programs)
@@ -88,7 +95,24 @@ def main():
         sys.exit(f"runtime-tools: no program {', '.join(sorted(unknown))}")
     names = arguments.only or programs
     results = {runtime: judge(runtime, names) for runtime in runtimes}
+    if GIVEN_UP:
+        sys.exit(128 + GIVEN_UP[0])
     return report(runtimes, names, results, arguments.verbose)
+
+
+def give_up(number, _):
+    """A signal: nothing more is begun, what runs is ended, and those who began it take away what it leaves."""
+    GIVEN_UP.append(number)
+    for process in list(RUNNING):
+        kill_sandbox(process)
+    if not RUNNING:
+        sys.exit(128 + number)
+
+
+def kill_sandbox(process):
+    """unshare takes the whole pid namespace along."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def source_of(checkout):
@@ -154,7 +178,10 @@ def judge(runtime, names):
 
 def one(runtime, name):
     """Runs a program, one that races more than once: `passed`, `failed` or `skipped`, and what it said."""
+    result = "failed", "not begun"
     for _ in range(TRIES if name in RACY else 1):
+        if GIVEN_UP:
+            break
         result = once(runtime, name)
         if result[0] != "failed":
             break
@@ -169,15 +196,18 @@ def once(runtime, name):
         process = subprocess.Popen([sys.executable, __file__, "--enter", subtree, stage, runtime, name],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                    text=True, errors="replace", start_new_session=True)
+        RUNNING.add(process)
+        if GIVEN_UP:
+            kill_sandbox(process)
         try:
             said, _ = process.communicate(timeout=DEADLINE_S)
         except subprocess.TimeoutExpired:
-            # unshare takes the whole pid namespace along.
-            os.killpg(process.pid, signal.SIGKILL)
+            kill_sandbox(process)
             said, _ = process.communicate()
             return "failed", f"{said}\nno end after {DEADLINE_S} s"
         return verdict(process.returncode, said), said
     finally:
+        RUNNING.discard(process)
         remove_subtree(subtree)
         os.rmdir(stage)
 

@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -22,16 +23,31 @@ CLIENTS = [name for name in ("podman", "containerd", "docker", "buildah", "cri")
 Step = collections.namedtuple("Step", "verdict reason")
 
 
+class Interrupted(BaseException):
+    """A signal asks for the end."""
+
+
+def interrupt(number, _):
+    raise Interrupted(number)
+
+
 def main():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--peers")
     parser.add_argument("clients", nargs="*", metavar="CLIENT", choices=[*CLIENTS, []], default=[])
     arguments = parser.parse_args()
     tested = pathlib.Path(os.environ.get("RUNTIME") or HERE.parents[1] / "bin/corten")
-    peers = arguments.peers
-    if peers is None:
-        peers = "runc,crun" if tested.name == "corten" else ""
-    runtimes = [str(tested), *(name for name in peers.split(",") if shutil.which(name))]
+    if not shutil.which(tested):
+        sys.exit(f"run.py: RUNTIME={tested}: no program")
+    if arguments.peers is None:
+        peers = [name for name in ("runc", "crun") if tested.name == "corten" and shutil.which(name)]
+    else:
+        peers = [name for name in arguments.peers.split(",") if name != "none"]
+        for missing in (name for name in peers if not shutil.which(name)):
+            sys.exit(f"run.py: --peers {missing}: no program")
+    runtimes = [str(tested), *peers]
     failed = False
     for client in arguments.clients or CLIENTS:
         results = {runtime: play(client, runtime) for runtime in runtimes}
@@ -43,10 +59,17 @@ def main():
 def play(client, runtime):
     """Plays one scenario; its steps by name, and what it says about itself as a whole under the name `all`."""
     environment = dict(os.environ, RUNTIME=runtime)
-    done = subprocess.run([HERE / f"{client}.py"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    process = subprocess.Popen([HERE / f"{client}.py"], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors="replace")
+    try:
+        said, _ = process.communicate()
+    except Interrupted as interrupted:
+        # The scenario takes away what it has on the machine, which is longer than a moment.
+        process.terminate()
+        process.communicate()
+        sys.exit(128 + interrupted.args[0])
     steps, last = {}, None
-    for line in done.stdout.splitlines():
+    for line in said.splitlines():
         found = re.match(r"(ok|not ok) \d+ - (.*?)(?: # SKIP (.*))?$", line)
         if found:
             last = found[2]
@@ -55,8 +78,8 @@ def play(client, runtime):
             steps[last] = steps[last]._replace(reason=f"{steps[last].reason}\n{line[4:]}".strip())
         elif not re.match(r"TAP version|1\.\.", line):
             print(f"    {client}, {os.path.basename(runtime)}: {line}")
-    if done.returncode and not any(step.verdict == "FAILED" for step in steps.values()):
-        steps["all"] = Step("FAILED", f"the scenario ended with {done.returncode}")
+    if process.returncode and not any(step.verdict == "FAILED" for step in steps.values()):
+        steps["all"] = Step("FAILED", f"the scenario ended with {process.returncode}")
     return steps
 
 

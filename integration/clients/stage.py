@@ -84,7 +84,8 @@ class Outside:
         self.cgroups = [tree / f"{SIGN}{os.getpid()}" for tree in cgroup_trees()]
 
     def run(self):
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in numbers:
             signal.signal(number, lambda number, _: sys.exit(128 + number))
         process = None
         try:
@@ -100,6 +101,9 @@ class Outside:
             process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, preexec_fn=self.enter_cgroups)
             code = process.wait()
         finally:
+            # A second one must not disturb the taking away.
+            for number in numbers:
+                signal.signal(number, signal.SIG_IGN)
             if process and process.poll() is None:
                 process.kill()
                 process.wait()
@@ -114,9 +118,7 @@ class Outside:
 
     def take_away(self):
         """Ends all; returns what would not go."""
-        left = []
-        for cgroup in self.cgroups:
-            left += remove_cgroup(cgroup)
+        left = remove_cgroups(self.cgroups)
         table = pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8")
         left += [f"mount {line}" for line in table.splitlines() if str(self.work) in line]
         if not left:
@@ -146,18 +148,20 @@ def make_cgroup(cgroup):
         (cgroup / "cgroup.clone_children").write_text("1")
 
 
-def remove_cgroup(cgroup):
-    """Removes a tree of cgroups whose processes are dying; returns what is left of it after ten seconds."""
+def remove_cgroups(cgroups):
+    """Removes trees of cgroups whose processes are dying; returns what is left of them after ten seconds."""
     end = time.monotonic() + 10
-    while cgroup.exists():
-        for path, _, _ in os.walk(cgroup, topdown=False):
-            thaw(pathlib.Path(path))
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
-        if time.monotonic() > end:
-            return [f"cgroup {path}" for path, _, _ in os.walk(cgroup)]
+    while True:
+        # A process that is frozen by one tree stays in all of them.
+        for cgroup in cgroups:
+            for path, _, _ in os.walk(cgroup, topdown=False):
+                thaw(pathlib.Path(path))
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+        left = [f"cgroup {path}" for cgroup in cgroups for path, _, _ in os.walk(cgroup)]
+        if not left or time.monotonic() > end:
+            return left
         time.sleep(0.02)
-    return []
 
 
 def thaw(cgroup):
@@ -173,9 +177,7 @@ def sweep_stale():
     def is_stale(path):
         number = re.match(rf"{SIGN}(\d+)", path.name)
         return number and not pathlib.Path(f"/proc/{number[1]}").exists()
-    for tree in cgroup_trees():
-        for cgroup in filter(is_stale, tree.glob(f"{SIGN}*")):
-            remove_cgroup(cgroup)
+    remove_cgroups([cgroup for tree in cgroup_trees() for cgroup in filter(is_stale, tree.glob(f"{SIGN}*"))])
     for work in filter(is_stale, pathlib.Path("/var/tmp").glob(f"{SIGN}*")):
         shutil.rmtree(work)
 

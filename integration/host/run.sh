@@ -14,7 +14,7 @@ set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 project=$(realpath "$here/../..")
 cache=${HOST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/corten-host}
-runtime=$(realpath "${RUNTIME:-$project/bin/corten}")
+runtime=$(realpath -m "${RUNTIME:-$project/bin/corten}")
 optional=no
 [[ ${1:-} != --optional ]] || { optional=yes; shift; }
 # These ask nothing of the host, and the last one compares with this machine's libseccomp.
