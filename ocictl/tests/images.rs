@@ -157,3 +157,24 @@ fn what_is_no_image_is_refused_and_leaves_nothing() {
         scratch.assert_empty();
     }
 }
+
+#[test]
+fn the_form_of_layers_does_not_depend_on_the_run_directory() {
+    // `/run` is in memory on most hosts, where no index could be mounted; layers lie below the root.
+    let memory = Scratch::in_memory("form");
+    let forms = [None, Some(memory.join("run"))].map(|runroot| {
+        let scratch = Scratch::new("form");
+        fs::write(scratch.join("image.tar"), docker_archive("x:1", &[tar(&[("x", b"y")])])).expect("written");
+        let mut command = std::process::Command::new(scratch.command().get_program());
+        command.arg("--root").arg(scratch.join("root"));
+        command.arg("--runroot").arg(runroot.unwrap_or_else(|| scratch.join("run")));
+        command.env_remove("OCICTL_LAYERS").args(["load", "-q", "-i"]).arg(scratch.join("image.tar"));
+        assert!(command.status().expect("ocictl starts").success());
+        let layers = scratch.join("root/layers");
+        let record = layers.join(&files(&layers)[0]).join("layer.json");
+        let record: serde_json::Value =
+            serde_json::from_slice(&fs::read(record).expect("a record")).expect("JSON");
+        record["form"].clone()
+    });
+    assert_eq!(forms[0], forms[1]);
+}

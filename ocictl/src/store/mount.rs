@@ -102,25 +102,25 @@ impl Store {
         Ok(self.runroot()?.join("layers").join(diff_id.hex()))
     }
 
-    /// Whether this kernel mounts an index over a tar: asked once a boot by mounting an empty one.
+    /// Whether this kernel mounts an index over a tar: asked once a boot by mounting an empty one, there where layers lie, since
+    /// not every file system will do. (tmpfs, which `/run` is, will not.)
     ///
     /// # Errors
-    /// Fails if the run directory cannot be written.
+    /// Fails if the store or the run directory cannot be written.
     pub fn index_is_supported(&self) -> Result<bool> {
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let device = rustix::fs::stat(self.root())?.st_dev;
         let runroot = self.runroot()?;
         let said = disk::read_small(&runroot.join("index-support"), 4096)?.unwrap_or_default();
+        let words = |answer: bool| format!("{release} {device} {answer}\n");
         for answer in [true, false] {
-            if said == format!("{release} {answer}\n").as_bytes() {
+            if said == words(answer).as_bytes() {
                 return Ok(answer);
             }
         }
-        let probe = runroot.join(format!("probe-{}", disk::random()));
-        disk::make_directory(&probe)?;
-        let answer = probe_index(&probe);
-        disk::remove_tree(&probe)?;
-        let answer = answer?;
-        disk::write_whole(runroot, "index-support", format!("{release} {answer}\n").as_bytes())?;
+        let ingest = self.ingest()?;
+        let answer = probe_index(ingest.directory())?;
+        disk::write_whole(runroot, "index-support", words(answer).as_bytes())?;
         Ok(answer)
     }
 }
