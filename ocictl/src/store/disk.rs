@@ -79,12 +79,23 @@ pub fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(Error::from(errno).context(format!("read {}", path.display()))),
         };
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes).context(|| format!("read {}", path.display()))?;
+    let bytes = read_at_once(file, limit + 1).context(|| format!("read {}", path.display()))?;
     if bytes.len() as u64 > limit {
         return Err(Error::new(format!("read {}: it is larger than {limit} bytes", path.display())));
     }
     Ok(Some(bytes))
+}
+
+/// What most of our files take is read by one call: listing many containers is reading many small files.
+fn read_at_once(mut file: File, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut front = [0u8; 4096];
+    let length = file.read(&mut front)?;
+    let mut bytes = front[..length].to_vec();
+    // A regular file reads short at its end only.
+    if length == front.len() {
+        file.take(limit.saturating_sub(length as u64)).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
 }
 
 /// The names in a directory of ours, without those that are being written.
@@ -176,8 +187,12 @@ pub fn remove_tree(path: &Path) -> Result<()> {
             Ok(()) | Err(Errno::NOENT) => {
                 names.pop();
             }
-            Err(Errno::ISDIR | Errno::PERM | Errno::NOTDIR) => {
+            Err(why @ (Errno::ISDIR | Errno::PERM | Errno::NOTDIR)) => {
                 let inner = match open_inner(&here, name) {
+                    // It is no directory: immutable, perhaps.
+                    Err(error) if error.errno() == Some(libc::ENOTDIR) => {
+                        return Err(Error::from(why).context(place()));
+                    }
                     Err(error) if error.errno() == Some(libc::ENOENT) => {
                         names.pop();
                         continue;
