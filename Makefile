@@ -176,10 +176,10 @@ bench: build
 	@benches/run.py --rounds $(ROUNDS)
 .PHONY: bench
 
-## bench-engine: measures ocictl, podman and skopeo interleaved: pull, warm pull, images, removal (ROUNDS=5; as root)
+## bench-engine: ocictl beside podman, docker, containerd, skopeo, umoci, with the goals (ROUNDS=5, BENCH="--containers 0"; as root)
 bench-engine: build
-	@integration/setup.sh test
-	@benches/engine.py --rounds $(if $(filter $(ROUNDS),30),5,$(ROUNDS))
+	@integration/setup.sh bench-engine
+	@benches/engine.py --rounds $(if $(filter $(ROUNDS),30),5,$(ROUNDS)) $(BENCH)
 .PHONY: bench-engine
 
 ## manual: writes the man pages and the completions of bash, zsh and fish to target/manual

@@ -1,193 +1,372 @@
 #!/usr/bin/env python3
-"""`make bench-engine`: ocictl beside Debian's podman and skopeo, as far as they are installed, interleaved in one run.
+"""`make bench-engine`: ocictl beside Debian's podman, docker, containerd, skopeo and umoci, as far as they are installed and start.
 
-    benches/engine.py [--rounds N] [--megabytes N]       OCICTL=bin/ocictl PODMAN=podman
+    benches/engine.py [--rounds N] [--megabytes N] [--containers N] [--images N] [--running N] [--only WORD,WORD...]
+        OCICTL=, PODMAN=, DOCKER=, CTR=, CONTAINERD= name other programs; --containers 0 and the like leave that part out
 
-What is measured: a cold pull, a pull when nothing changed, listing and removal of one image of six layers (gzip), made of this
-machine's own /usr, from a docker-registry on loopback. skopeo copies it to an OCI layout, without
-looking into the layers: a part of the work.
+Everything is played in namespaces of its own (integration/clients/stage.py): daemons, stores, cgroups and a docker-registry on
+loopback, which end with it.
 
-Interleaved means: in every round each program has one turn, in an order that rotates. CPU is user + system time of the program and
-of all processes that it has waited for. The registry's is not in it. Ratios count; seconds are those of a loaded machine.
+Interleaved: in every round each program has one turn at each piece of work, in an order that rotates. CPU, the first number, is that of a
+cgroup (cpuacct, or cpu.stat on v2): client, daemon, shims, runtime and containers, without the registry, the daemons of others and this script.
+Ratios and goals are of the minimum of all rounds, since this is not the only thing that a machine does. A goal is CPU unless it says otherwise.
 """
 
 import argparse
-import gzip
-import hashlib
-import io
+import concurrent.futures
 import json
 import os
+import pathlib
 import resource
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import tarfile
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-OCICTL = os.environ.get("OCICTL", os.path.join(HERE, "..", "bin", "ocictl"))
-PODMAN = os.environ.get("PODMAN", "podman")
-SOURCES = ["/usr/bin", "/usr/sbin", "/usr/lib/python3", "/usr/lib/x86_64-linux-gnu", "/usr/share", "/usr/lib"]
-ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "integration/clients")]
+
+import image  # noqa: E402
+import peers  # noqa: E402
+import stage  # noqa: E402
+
+# Work, measure, peer, at most: the table of the goals.
+GOALS = [
+    ("cold pull", "cpu", "podman", 0.25), ("cold pull", "cpu", "containerd", 0.7), ("cold pull", "written", "podman", 0.7),
+    ("remove", "wall", "podman", 0.05), ("warm pull", "cpu", "podman", 0.3),
+    ("run --rm", "cpu", "podman", 0.25), ("run --rm", "cpu", "containerd", 0.3),
+    ("exec", "cpu", "podman", 0.3), ("run -d", "cpu", "podman", 0.3), ("stop", "cpu", "podman", 0.3), ("rm -f", "cpu", "podman", 0.3),
+    ("ps", "cpu", "podman", 0.25), ("inspect", "cpu", "podman", 0.25), ("images", "cpu", "podman", 0.25), ("logs", "cpu", "podman", 0.25),
+    ("ps -a of many", "cpu", "podman", 0.1), ("create with many", "cpu", "podman", 1.0), ("images of many", "cpu", "podman", 1.0),
+]
+MOST = {"cold pull": ("peak", 32 << 20, "peak memory, bytes"), "rm -f": ("waits", 0.1, "seconds of waiting")}
+OPTIONS = json.loads(os.environ.get("BENCH_ENGINE", "{}"))
 
 
 def main():
+    if os.environ.get("STAGE"):
+        stage.play(__file__)
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--megabytes", type=int, default=300, help="of the image, uncompressed")
-    options = parser.parse_args()
-    if os.geteuid() != 0:
-        sys.exit("bench-engine: needs root: layers are mounted and unpacked with their owners")
-    if not shutil.which("docker-registry") or not shutil.which("skopeo"):
-        sys.exit("bench-engine: docker-registry and skopeo are needed (integration/setup.sh test)")
-    with tempfile.TemporaryDirectory(prefix="ocictl-bench.") as work:
-        name, registry = prepare(work, options.megabytes)
+    parser.add_argument("--megabytes", type=int, default=300, help="of the image that is pulled, uncompressed")
+    parser.add_argument("--containers", type=int, default=500, help="that `ps -a` lists")
+    parser.add_argument("--images", type=int, default=500, help="that `images` lists")
+    parser.add_argument("--running", type=int, default=20, help="whose monitors' memory is added up")
+    parser.add_argument("--only", default="", help="programs beside ocictl, by commas")
+    os.environ["BENCH_ENGINE"] = json.dumps(vars(parser.parse_args()))
+    # crun, which podman runs, refuses both kinds of cgroups at once: by its name the stage has version 1 alone.
+    os.environ["RUNTIME"] = "crun"
+    sys.argv[1:] = []
+    stage.play(__file__)
+
+
+@stage.step("ocictl beside its peers")
+def measure_all(s):
+    bench = Bench(s)
+    bench.work_on_images(OPTIONS["rounds"])
+    bench.work_on_containers(OPTIONS["rounds"])
+    bench.many_containers(OPTIONS["containers"])
+    bench.many_images(OPTIONS["images"])
+    bench.monitors(OPTIONS["running"])
+    errors = bench.parallel(16, 20)
+    missed = bench.report()
+    print(f"# 16 parallel x 20 run --rm: {errors} errors (goal: 0)\n# goals missed: {missed}", flush=True)
+
+
+class Sample:
+    """What a command has cost."""
+
+    def __init__(self, cpu, wall, peak, written):
+        self.cpu, self.wall, self.peak, self.written = cpu, wall, peak, written
+        self.waits = max(wall - cpu, 0)
+
+
+class Bench:
+    """The stage with the registry, the programs, and what was measured: {work: {program: [Sample]}}."""
+
+    def __init__(self, s):
+        self.stage, self.meter, self.results = s, Meter(), {}
+        os.environ.update(HOME="/root", PATH=os.environ["PATH"])
+        print("# making an image of six layers…", flush=True)
+        registry = self.apart("registry")
+        with registry:
+            address = s.registry()
+        os.makedirs("/srv/work")
+        self.image, entries = image.publish("/srv/work", address, OPTIONS["megabytes"])
+        stage.image_archive("/srv/work/busybox.tar", "localhost/busybox:1")
+        self.peers = []
+        wanted = [word for word in OPTIONS["only"].split(",") if word]
+        for peer in (kind(self) for kind in peers.ALL):
+            if wanted and peer.name not in wanted and peer.name != "ocictl":
+                continue
+            self.add(peer)
+        print(f"# {entries} entries, {', '.join(peer.name for peer in self.peers)}", flush=True)
+
+    def add(self, peer):
+        if not peer.present():
+            print(f"# {peer.name}: not installed", flush=True)
+            return
         try:
-            programs = [program for program in (Ocictl, Podman, Skopeo) if program.present()]
-            report(measure([program(work, name) for program in programs], options.rounds))
-        finally:
-            registry.terminate()
-            registry.wait()
+            peer.start()
+            peer.load("/srv/work/busybox.tar")
+        except stage.Failed as failed:
+            print(f"# {peer.name} does not work here: {str(failed).splitlines()[0][:200]}", flush=True)
+            return
+        self.peers.append(peer)
+
+    # ---- what programs use ----
+
+    def run(self, *words):
+        return self.stage.run(*words, code=None, timeout=600)
+
+    def ok(self, *words):
+        return self.stage.run(*words, timeout=600).out
+
+    def apart(self, name):
+        return self.meter.apart(name)
+
+    def daemon(self, name, *words, ready):
+        with self.apart(name):
+            self.stage.daemon(name, *words, ready=lambda: self.run(*ready).code == 0)
+        return name
+
+    # ---- measuring ----
+
+    def measure(self, peer, words):
+        """Runs a command; what it, and all that it had done by daemons, has cost."""
+        # What came before has ended.
+        time.sleep(0.05)
+        cpu, written, start = self.meter.read(peer.daemons), io_of("self"), time.monotonic()
+        with open(os.devnull, "r+b") as null, open("/srv/work/stderr", "w+b") as errors:
+            pid = os.posix_spawnp(words[0], words, os.environ, file_actions=[
+                (os.POSIX_SPAWN_DUP2, null.fileno(), 0), (os.POSIX_SPAWN_DUP2, null.fileno(), 1), (os.POSIX_SPAWN_DUP2, errors.fileno(), 2)])
+            status, peak = wait(pid)
+            wall = time.monotonic() - start
+            if status:
+                errors.seek(0)
+                raise stage.Failed(f"{' '.join(words)}: {errors.read().decode(errors='replace')[-500:]}")
+        # What is done behind the caller's back counts, too.
+        time.sleep(0.15)
+        return Sample(self.meter.read(peer.daemons) - cpu, wall, peak, io_of("self") - written)
+
+    def turn(self, peer, kind, name="", record=""):
+        """One measured turn of a program, if it knows that piece of work."""
+        words = peer.words(kind, name)
+        if words is None:
+            return
+        sample = self.measure(peer, words)
+        self.results.setdefault(record or kind, {}).setdefault(peer.name, []).append(sample)
+
+    def rounds(self, count, what, play):
+        for number in range(count):
+            for peer in self.peers[number % len(self.peers):] + self.peers[:number % len(self.peers)]:
+                try:
+                    play(peer, number)
+                except stage.Failed as failed:
+                    print(f"# {peer.name}: {str(failed)[:300]}", flush=True)
+                    if peer.name == "ocictl":
+                        raise
+            print(f"# {what}: round {number + 1} of {count}", flush=True)
+
+    def work_on_images(self, rounds):
+        def play(peer, _):
+            self.turn(peer, "cold pull")
+            self.turn(peer, "warm pull")
+            self.turn(peer, "remove")
+        self.rounds(rounds, "images", play)
+
+    def work_on_containers(self, rounds):
+        def play(peer, number):
+            if not peer.words("run --rm"):
+                return
+            name, deaf = f"web{number}", f"deaf{number}"
+            self.turn(peer, "run --rm")
+            self.turn(peer, "run -d", name)
+            for kind in ("exec", "ps", "inspect", "images"):
+                self.turn(peer, kind, name)
+            self.turn(peer, "logs", name)
+            self.turn(peer, "stop", name)
+            if peer.words("run -d deaf", deaf):
+                self.ok(*peer.words("run -d deaf", deaf))
+                self.turn(peer, "rm -f", deaf)
+            peer.forget()
+        self.rounds(rounds, "containers", play)
+
+    def some(self):
+        """The two of whom much is asked."""
+        return [peer for peer in self.peers if peer.name in ("ocictl", "podman")]
+
+    def many_containers(self, count):
+        for peer in self.some() if count else []:
+            for number in range(3):
+                self.turn(peer, "create", f"first{number}", "create as the first")
+            for number in range(count):
+                self.ok(*peer.words("create", f"many{number}"))
+            for number in range(3):
+                self.turn(peer, "create", f"last{number}", "create with many")
+                self.turn(peer, "ps -a", record="ps -a of many")
+            print(f"# {peer.name}: {count} containers", flush=True)
+            peer.forget()
+
+    def many_images(self, count):
+        if not count:
+            return
+        image.many("/srv/work/many.tar", count)
+        for peer in self.some():
+            self.ok(*peer.base, "load", "-q", "-i", "/srv/work/many.tar")
+            for _ in range(3):
+                self.turn(peer, "images", record="images of many")
+            print(f"# {peer.name}: {count} images", flush=True)
+
+    def monitors(self, count):
+        """Private memory of what looks after running containers, all of them added up."""
+        self.private = {}
+        for peer in self.peers if count else []:
+            if not peer.words("run -d", "x"):
+                continue
+            try:
+                for number in range(count):
+                    self.ok(*peer.words("run -d", f"running{number}"))
+                sums = [private_bytes(peer.monitor(f"running{number}")) for number in range(count)]
+                self.private[peer.name] = sum(sums) / count
+                peer.forget()
+            except stage.Failed as failed:
+                print(f"# {peer.name}: {str(failed)[:300]}", flush=True)
+
+    def parallel(self, width, each):
+        """So many at once, so often; how many have failed."""
+        words = self.peers[0].words("run --rm")
+        def one(_):
+            return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        with concurrent.futures.ThreadPoolExecutor(width) as pool:
+            failed = [done for done in pool.map(one, range(width * each)) if done.returncode]
+        for done in failed[:3]:
+            print(f"# {done.stderr.decode(errors='replace')[:300]}", flush=True)
+        return len(failed)
+
+    # ---- telling ----
+
+    def report(self):
+        """Prints the table; how many goals are missed."""
+        missed = 0
+        line = "{:<20}{:<12}{:>9}{:>9}{:>9}{:>11}{:>9}  {}"
+        print(line.format("work", "program", "cpu min", "median", "wall min", "written MB", "cpu of it", "goal"))
+        for kind, programs in self.results.items():
+            own = programs.get("ocictl")
+            for name, samples in programs.items():
+                verdicts = self.verdicts(kind, name, own, samples)
+                missed += sum("missed" in verdict for verdict in verdicts)
+                ratio = f"{least(own, 'cpu') / max(least(samples, 'cpu'), 1e-4):.2f}" if own and name != "ocictl" else ""
+                print(line.format(kind, name, f"{least(samples, 'cpu'):.4f}", f"{statistics.median(s.cpu for s in samples):.4f}",
+                                  f"{least(samples, 'wall'):.3f}", f"{least(samples, 'written') / 1e6:.1f}", ratio, "; ".join(verdicts)))
+        missed += self.report_memory() + self.report_growth()
+        sys.stdout.flush()
+        return missed
+
+    @staticmethod
+    def verdicts(kind, name, own, samples):
+        found = []
+        for goal_kind, measure, peer, most in GOALS:
+            if own and (kind, name) == (goal_kind, peer):
+                ratio = least(own, measure) / max(least(samples, measure), 1e-4)
+                found.append(f"{measure} {ratio:.3f} <= {most} {'ok' if ratio <= most else 'missed'}")
+        if name == "ocictl" and kind in MOST:
+            measure, most, words = MOST[kind]
+            value = least(samples, measure)
+            found.append(f"{words} {value:.3g} <= {most:.3g} {'ok' if value <= most else 'missed'}")
+        return found
+
+    def report_memory(self):
+        missed = 0
+        for name, value in self.private.items():
+            ratio = self.private.get("ocictl", 0) / value
+            goal = f"{ratio:.2f} <= 0.6 {'ok' if ratio <= 0.6 else 'missed'}" if name == "podman" else "" if name == "ocictl" else f"{ratio:.2f}"
+            missed += "missed" in goal
+            print(f"{'monitor, private':<20}{name:<12}{value / 1024:>9.0f} kB a container  {goal}")
+        return missed
+
+    def report_growth(self):
+        first, last = (self.results.get(kind, {}).get("ocictl") for kind in ("create as the first", "create with many"))
+        if not first or not last:
+            return 0
+        ratio = least(last, "cpu") / least(first, "cpu")
+        print(f"create with many beside the first: {ratio:.2f} <= 1.2 {'ok' if ratio <= 1.2 else 'missed'}")
+        return int(ratio > 1.2)
 
 
-def prepare(work, megabytes):
-    """Makes the image and a registry that has it; its name there."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = os.path.join(work, "registry.yml")
-    with open(config, "w", encoding="utf-8") as out:
-        out.write(f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
-                  f"storage: {{filesystem: {{rootdirectory: {work}/registry}}}}\nhttp: {{addr: 127.0.0.1:{port}}}\n")
-    registry = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    print("making an image of six layers…", flush=True)
-    entries = layout(os.path.join(work, "layout"), megabytes)
-    name = f"127.0.0.1:{port}/bench:1"
-    for _ in range(100):
-        if subprocess.run(["skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false", f"oci:{work}/layout:bench",
-                           f"docker://{name}"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
-            break
-        time.sleep(0.1)
-    else:
-        registry.terminate()
-        sys.exit("bench-engine: the image cannot be brought to the registry")
-    print(f"image: {entries} entries\n", flush=True)
-    return name, registry
+def wait(pid):
+    """The status that a process ends with, and the most memory that it was seen with (VmHWM).
+
+    Not wait4's: that counts what this script has had, whose memory the child shared until it was another program.
+    """
+    peak = 0
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status, peak
+        try:
+            lines = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+            peak = max(peak, next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")), 0))
+        except OSError:
+            pass
+        time.sleep(0.002)
 
 
-def layout(directory, megabytes):
-    """An OCI layout of six layers; how many entries they have."""
-    os.makedirs(os.path.join(directory, "blobs", "sha256"))
-    limit = megabytes * 1_000_000 // len(SOURCES)
-    layers, diff_ids, entries, seen = [], [], 0, set()
-    for source in SOURCES:
-        tar, count = layer(source, limit, seen)
-        entries += count
-        diff_ids.append("sha256:" + hashlib.sha256(tar).hexdigest())
-        layers.append(blob(directory, gzip.compress(tar, 6), "application/vnd.oci.image.layer.v1.tar+gzip"))
-    config = {"architecture": ARCH, "os": "linux", "config": {"Cmd": ["/bin/sh"]}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
-    config = blob(directory, json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json")
-    kind = "application/vnd.oci.image.manifest.v1+json"
-    manifest = blob(directory, json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers}).encode(), kind)
-    manifest["annotations"] = {"org.opencontainers.image.ref.name": "bench"}
-    for file, value in (("oci-layout", {"imageLayoutVersion": "1.0.0"}), ("index.json", {"schemaVersion": 2, "manifests": [manifest]})):
-        with open(os.path.join(directory, file), "w", encoding="utf-8") as out:
-            json.dump(value, out)
-    return entries
+def least(samples, measure):
+    return min(getattr(sample, measure) for sample in samples)
 
 
-def layer(source, limit, seen):
-    """A tar of what is below a directory, up to a limit."""
-    out, size, count = io.BytesIO(), 0, 0
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for folder, folders, files in os.walk(source):
-            folders.sort()
-            for file in sorted(files):
-                path = os.path.join(folder, file)
-                if path in seen or not os.path.lexists(path) or size > limit:
-                    continue
-                if os.path.isfile(path) or os.path.islink(path):
-                    seen.add(path)
-                    size += os.lstat(path).st_size
-                    count += 1
-                    tar.add(path, recursive=False)
-    return out.getvalue(), count
+class Meter:
+    """CPU seconds of the stage, and of groups in it that are counted apart."""
+
+    def __init__(self):
+        self.root = next((point for point in stage.cgroup_trees() if (point / "cpuacct.usage").exists()), stage.CGROUPS)
+        self.groups = []
+
+    def apart(self, name):
+        group = self.root / f"bench-{name}"
+        group.mkdir()
+        self.groups.append((name, group))
+        # On v2 the processes of the stage are in a group below its root.
+        inner = self.root / "stage"
+        return Inside(inner if inner.exists() else self.root, group)
+
+    def read(self, own):
+        """Seconds of everything but this script and the groups that are not among `own`."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        others = sum(seconds(group) for name, group in self.groups if name not in own)
+        return seconds(self.root) - others - used.ru_utime - used.ru_stime
 
 
-def blob(directory, content, kind):
-    digest = hashlib.sha256(content).hexdigest()
-    with open(os.path.join(directory, "blobs", "sha256", digest), "wb") as out:
-        out.write(content)
-    return {"mediaType": kind, "digest": "sha256:" + digest, "size": len(content)}
+class Inside:
+    """What is started meanwhile is born in the group."""
+
+    def __init__(self, outside, group):
+        self.outside, self.group = outside, group
+
+    def __enter__(self):
+        (self.group / "cgroup.procs").write_text(str(os.getpid()))
+
+    def __exit__(self, *_):
+        (self.outside / "cgroup.procs").write_text(str(os.getpid()))
 
 
-class Program:
-    """What a program is called, and the words for each piece of work."""
-
-    def __init__(self, work, name):
-        self.name, self.home = name, os.path.join(work, type(self).__name__)
-        os.makedirs(self.home)
-
-    @classmethod
-    def present(cls):
-        return shutil.which(cls.program) is not None
+def seconds(group):
+    if (group / "cpuacct.usage").exists():
+        return int((group / "cpuacct.usage").read_text()) / 1e9
+    lines = (group / "cpu.stat").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("usage_usec")) / 1e6
 
 
-class Ocictl(Program):
-    program = OCICTL
-
-    def work(self):
-        base = [OCICTL, "--root", f"{self.home}/root", "--runroot", f"{self.home}/run"]
-        pull = [*base, "pull", "-q", "--tls-verify=false", self.name]
-        return {"cold pull": pull, "warm pull": pull, "images": [*base, "images"], "remove": [*base, "rmi", "-f", self.name]}
+def io_of(pid):
+    """Bytes that a process, and those that it has waited for, have had written to disks."""
+    lines = pathlib.Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
 
 
-class Podman(Program):
-    program = PODMAN
-
-    def work(self):
-        base = [PODMAN, "--root", f"{self.home}/root", "--runroot", f"{self.home}/run", "--storage-driver", "overlay"]
-        pull = [*base, "pull", "-q", "--tls-verify=false", self.name]
-        return {"cold pull": pull, "warm pull": pull, "images": [*base, "images"], "remove": [*base, "rmi", "-f", self.name]}
-
-
-class Skopeo(Program):
-    program = "skopeo"
-
-    def work(self):
-        target = f"{self.home}/layout"
-        copy = ["skopeo", "copy", "-q", "--insecure-policy", "--src-tls-verify=false", f"docker://{self.name}", f"oci:{target}:x"]
-        return {"cold pull": copy, "remove": ["rm", "-r", target]}
-
-
-def measure(programs, rounds):
-    """CPU and wall seconds and peak memory of each program and piece of work, a list an entry."""
-    results = {}
-    for turn in range(rounds):
-        for program in programs[turn % len(programs):] + programs[:turn % len(programs)]:
-            for kind, words in program.work().items():
-                before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-                done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-                wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-                if done.returncode:
-                    sys.exit(f"bench-engine: {' '.join(words)}: {done.stderr.decode()}")
-                cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-                results.setdefault(kind, {}).setdefault(type(program).__name__.lower(), []).append((cpu, wall))
-        print(f"round {turn + 1} of {rounds}", flush=True)
-    return results
-
-
-def report(results):
-    print(f"\n{'work':<12}{'program':<10}{'cpu min':>9}{'cpu med':>9}{'wall min':>10}{'cpu ratio of ocictl to it':>28}")
-    for kind, programs in results.items():
-        own = min(cpu for cpu, _ in programs["ocictl"])
-        for name, values in programs.items():
-            cpus, walls = [cpu for cpu, _ in values], [wall for _, wall in values]
-            ratio = f"{own / max(min(cpus), 1e-4):.2f}" if name != "ocictl" else ""
-            print(f"{kind:<12}{name:<10}{min(cpus):>9.3f}{statistics.median(cpus):>9.3f}{min(walls):>10.3f}{ratio:>28}")
+def private_bytes(pid):
+    lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
 
 
 if __name__ == "__main__":

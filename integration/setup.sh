@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what a purpose needs and this machine lacks; says nothing when all is there.
 #
-#   integration/setup.sh PURPOSE...      build | test | demo | check | package | bench | host | clients | newcomer | conformance |
+#   integration/setup.sh PURPOSE...      build | test | demo | check | package | bench | bench-engine | host | clients | newcomer | conformance |
 #                                       runtime-tools
 #
 # Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
@@ -15,6 +15,7 @@ packages_of() {
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         package) echo binutils dpkg-dev lintian man-db groff-base ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;
+        bench-engine) echo podman crun conmon docker.io containerd skopeo umoci docker-registry busybox-static python3 iproute2 iptables util-linux ;;
         conformance) echo iproute2 ;;
         runtime-tools) echo python3 python3-venv iproute2 git ;;
         host)  echo mmdebstrap e2fsprogs gcc make flex bison bc xz-utils ;;
