@@ -64,7 +64,7 @@ fn tar_of(entries: &[(u8, &str, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn names_are_resolved_within_the_layer() {
+fn h1_h2_h3_names_are_resolved_within_the_layer() {
     const FILE: u8 = b'0';
     const HARD: u8 = b'1';
     const LINK: u8 = b'2';
@@ -149,7 +149,7 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn headers_that_can_be_read_in_two_ways_are_refused() {
+fn h5_headers_that_can_be_read_in_two_ways_are_refused() {
     let file = || tar(&[("file", b"content")]);
     let with = |front: Vec<u8>| [front, file()].concat();
     let long = |kind: u8, name: &str| {
@@ -223,7 +223,7 @@ fn headers_that_can_be_read_in_two_ways_are_refused() {
 }
 
 #[test]
-fn orders_for_overlayfs_and_labels_do_not_come_with_a_layer() {
+fn h2_orders_for_overlayfs_and_labels_do_not_come_with_a_layer() {
     let records = [
         ("SCHILY.xattr.trusted.overlay.redirect", "/etc"),
         ("SCHILY.xattr.user.overlay.opaque", "y"),
@@ -244,7 +244,7 @@ fn orders_for_overlayfs_and_labels_do_not_come_with_a_layer() {
 }
 
 #[test]
-fn a_bomb_is_bounded_and_leaves_nothing() {
+fn h6_a_bomb_is_bounded_and_leaves_nothing() {
     let scratch = Scratch::new("bomb");
     let sparse = [
         pax(&[("GNU.sparse.size", "1099511627776"), ("GNU.sparse.map", "0,512")]),
@@ -341,7 +341,7 @@ fn theirs(program: &str, list: &[&str], extract: &[&str], bytes: &[u8]) -> Optio
 }
 
 #[test]
-fn what_we_accept_gnu_tar_and_bsdtar_read_the_same() {
+fn h5_what_we_accept_gnu_tar_and_bsdtar_read_the_same() {
     let rounds: usize =
         std::env::var("OCICTL_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(150);
     let long = "directory/".repeat(20) + "name";

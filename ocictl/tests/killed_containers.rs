@@ -93,6 +93,7 @@ impl Case<'_> {
             line.contains("its monitor has died")
                 || line.starts_with("bundle ")
                 || line.contains("its name does not lead")
+                || line.contains("it is half made or half removed")
         });
         assert!(only_dead && !said.contains("panicked"), "{place}: {code}: {out} {said}");
         // The disturbed command may have done its work.

@@ -6,13 +6,12 @@ mod registry;
 mod support;
 
 use ocictl::digest::Digest;
-use registry::{Answer, Registry, Server};
-use serde_json::json;
+use registry::{Answer, Registry, Server, hostile, is_layer};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{Scratch, config, docker_archive, tar};
+use support::{Scratch, docker_archive, tar};
 
 fn layers() -> [Vec<u8>; 2] {
     let large: Vec<u8> =
@@ -224,37 +223,6 @@ fn a_mirror_is_asked_first_and_the_image_keeps_its_name() {
 
 // ---- registries that are not what they should be ---------------------------------------------------------------------
 
-/// A registry with one image of one layer, `x:1`, that `change` makes worse.
-fn hostile(change: impl Fn(&registry::Asked, &str, Answer) -> Answer + Send + Sync + 'static) -> Server {
-    let layer = tar(&[("file", b"content")]);
-    let config = config(std::slice::from_ref(&layer)).to_string().into_bytes();
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(&config), "size": config.len()},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of(&layer), "size": layer.len()}],
-    })
-    .to_string()
-    .into_bytes();
-    Server::start(move |asked, host| {
-        let path = asked.path.as_str();
-        let answer = if path.starts_with("/v2/x/manifests/") {
-            Answer::new(200, manifest.clone())
-                .header("content-type", "application/vnd.oci.image.manifest.v1+json")
-        } else if path.ends_with(Digest::of(&config).as_str()) {
-            Answer::new(200, config.clone())
-        } else if path.ends_with(Digest::of(&layer).as_str()) {
-            Answer::new(200, layer.clone())
-        } else {
-            Answer::new(404, "")
-        };
-        change(asked, host, answer)
-    })
-}
-
-fn is_layer(asked: &registry::Asked, answer: &Answer) -> bool {
-    asked.path.contains("/blobs/") && answer.body.len() > 1500
-}
-
 #[test]
 fn a_broken_download_is_taken_up_where_it_broke() {
     let scratch = Scratch::new("broken");
@@ -280,7 +248,7 @@ fn a_broken_download_is_taken_up_where_it_broke() {
 }
 
 #[test]
-fn what_does_not_have_its_digest_is_refused_and_nothing_stays() {
+fn h10_what_does_not_have_its_digest_is_refused_and_nothing_stays() {
     type Change = fn(&registry::Asked, &str, Answer) -> Answer;
     let cases: [(&str, Change, &str); 9] = [
         (
@@ -378,7 +346,7 @@ fn what_does_not_have_its_digest_is_refused_and_nothing_stays() {
 }
 
 #[test]
-fn credentials_go_to_the_registry_and_nowhere_else() {
+fn i1_i2_credentials_go_to_the_registry_and_nowhere_else() {
     let elsewhere = Server::start(|_, _| Answer::new(200, r#"{"token":"t"}"#));
     let other = elsewhere.host.replace("127.0.0.1", "127.0.0.2");
     // A token service at another host, and blobs at another host.

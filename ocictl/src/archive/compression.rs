@@ -39,23 +39,26 @@ fn unsupported(name: &str) -> Error {
         .hint(format!("decompress it first, or use gzip or zstd instead of {name}"))
 }
 
+/// More than this out of less than a [`BOMB_RATIO`]th of it is a bomb: gzip makes at most 1032 bytes of one, Zstandard any number, and
+/// layers of programs are five times smaller at best.
+const BOMB_BYTES: u64 = 1 << 30;
+const BOMB_RATIO: u64 = 400;
+
 /// The uncompressed bytes of a source.
-pub enum Decoder<R: BufRead> {
-    /// As they are.
+pub struct Decoder<R: BufRead> {
+    form: Form<Counted<R>>,
+    given: u64,
+}
+
+enum Form<R: BufRead> {
     Plain(R),
-    /// From gzip.
     Gzip(Box<flate2::bufread::MultiGzDecoder<R>>),
-    /// From Zstandard.
     Zstd(Box<zstd::stream::read::Decoder<'static, R>>),
 }
 
 impl<R: BufRead> std::fmt::Debug for Decoder<R> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(match self {
-            Self::Plain(_) => "Plain",
-            Self::Gzip(_) => "Gzip",
-            Self::Zstd(_) => "Zstd",
-        })
+        write!(out, "Decoder({:?}, {} bytes given)", self.compression(), self.given)
     }
 }
 
@@ -65,43 +68,87 @@ impl<R: BufRead> Decoder<R> {
     /// # Errors
     /// Names a compression that is known and not supported.
     pub fn new(mut source: R) -> Result<Self> {
-        Ok(match Compression::detect(&mut source)? {
-            Compression::None => Self::Plain(source),
-            Compression::Gzip => Self::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(source))),
+        let compression = Compression::detect(&mut source)?;
+        let source = Counted { source, taken: 0 };
+        let form = match compression {
+            Compression::None => Form::Plain(source),
+            Compression::Gzip => Form::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(source))),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(source)?;
                 decoder.window_log_max(MAX_WINDOW_LOG)?;
-                Self::Zstd(Box::new(decoder))
+                Form::Zstd(Box::new(decoder))
             }
-        })
+        };
+        Ok(Self { form, given: 0 })
     }
 
     /// How the source is compressed.
     pub fn compression(&self) -> Compression {
-        match self {
-            Self::Plain(_) => Compression::None,
-            Self::Gzip(_) => Compression::Gzip,
-            Self::Zstd(_) => Compression::Zstd,
+        match self.form {
+            Form::Plain(_) => Compression::None,
+            Form::Gzip(_) => Compression::Gzip,
+            Form::Zstd(_) => Compression::Zstd,
         }
     }
 
-    /// The source, to read what may follow the compressed data.
+    /// The source, as far as it was read.
     pub fn into_inner(self) -> R {
-        match self {
-            Self::Plain(source) => source,
-            Self::Gzip(decoder) => decoder.into_inner(),
-            Self::Zstd(decoder) => decoder.finish(),
+        match self.form {
+            Form::Plain(source) => source.source,
+            Form::Gzip(decoder) => decoder.into_inner().source,
+            Form::Zstd(decoder) => decoder.finish().source,
+        }
+    }
+
+    fn taken(&self) -> u64 {
+        match &self.form {
+            Form::Plain(source) => source.taken,
+            Form::Gzip(decoder) => decoder.get_ref().taken,
+            Form::Zstd(decoder) => decoder.get_ref().taken,
         }
     }
 }
 
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(source) => source.read(buffer),
-            Self::Gzip(decoder) => decoder.read(buffer),
-            Self::Zstd(decoder) => decoder.read(buffer),
+        let length = match &mut self.form {
+            Form::Plain(source) => source.read(buffer)?,
+            Form::Gzip(decoder) => decoder.read(buffer)?,
+            Form::Zstd(decoder) => decoder.read(buffer)?,
+        };
+        self.given += length as u64;
+        if self.given > BOMB_BYTES && self.given / BOMB_RATIO > self.taken() {
+            let taken = self.taken();
+            return Err(io::Error::other(format!(
+                "{taken} compressed bytes have become more than {BOMB_BYTES}: this is a bomb"
+            )));
         }
+        Ok(length)
+    }
+}
+
+/// A source that counts what was taken of it.
+struct Counted<R> {
+    source: R,
+    taken: u64,
+}
+
+impl<R: BufRead> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.source.read(buffer)?;
+        self.taken += length as u64;
+        Ok(length)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.source.fill_buf()
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.source.consume(length);
+        self.taken += length as u64;
     }
 }
 

@@ -226,7 +226,8 @@ impl Tree {
             node.content = content;
             node.links = 0; // `set` counts the name.
         }
-        node.mode = entry.mode;
+        // A symlink has no mode of its own: symlink(7), and the same in both forms of a layer.
+        node.mode = if matches!(entry.kind, Kind::Symlink(_)) { 0o777 } else { entry.mode };
         (node.uid, node.gid) = (entry.uid, entry.gid);
         (node.mtime, node.mtime_nsec) = (entry.mtime, entry.mtime_nsec);
         node.xattrs = entry

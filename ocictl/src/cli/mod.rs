@@ -17,6 +17,7 @@ use crate::paths::Paths;
 use crate::rootless;
 use crate::store::Store;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use output::table::harmless;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
@@ -115,9 +116,11 @@ pub fn main(typed: Vec<OsString>) -> u8 {
         }
         Err(Failure::Error(error)) => {
             let mut stderr = std::io::stderr();
-            let _nobody_may_listen = writeln!(stderr, "Error: {error}");
+            // Words of registries, images and programs are among ours.
+            let said = harmless(&error.to_string());
+            let _nobody_may_listen = writeln!(stderr, "Error: {said}");
             if let Some(hint) = error.hint_text() {
-                let _nobody_may_listen = writeln!(stderr, "  hint: {hint}");
+                let _nobody_may_listen = writeln!(stderr, "  hint: {}", harmless(hint));
             }
             error.code()
         }

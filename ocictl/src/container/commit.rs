@@ -3,6 +3,7 @@
 use super::Containers;
 use super::options::Options;
 use super::record::Container;
+use super::root::Root;
 use super::start;
 use crate::archive::write::{self, Form};
 use crate::digest::Digest;
@@ -163,9 +164,15 @@ fn nanos(ms: u64) -> i64 {
 /// # Errors
 /// Names the path that cannot be read.
 pub fn export(containers: &Containers<'_>, container: &Container, out: impl Write) -> Result<()> {
-    start::with_root(containers, container, |root| {
+    let write = |root: &Root| {
         let directory = root.open_at("/", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
         write::directory(&directory, Form::Root, BufWriter::with_capacity(BUFFER, out))
-    })
+    };
+    let (state, status) = container.now()?;
+    match status.lives() {
+        // Of a running one, what is mounted in it (`/proc`, volumes) is no part of it.
+        true => Root::bare(state.pid).and_then(|root| write(&root)),
+        false => start::with_root(containers, container, write),
+    }
     .context(|| container.place())
 }

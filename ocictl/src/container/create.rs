@@ -3,7 +3,7 @@
 
 use super::options::{Mount, MountKind, Namespace, Options, Typed};
 use super::record::{Container, ImageUse, Record};
-use super::{Containers, bad_name, new_id, parse};
+use super::{Containers, bad_name, claims, new_id, parse};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::oci::Config;
@@ -36,6 +36,9 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container
     if options.remove && options.restart != super::options::Restart::No {
         return Err(Error::new("--rm and --restart contradict each other").exit_code(125));
     }
+    if let Some((image, name)) = &image {
+        claims::check(&image.config.config).map_err(|error| error.context(name.clone()).exit_code(125))?;
+    }
     let none = Config::default();
     options.complete(typed, image.as_ref().map_or(&none, |(image, _)| &image.config.config));
     if options.arguments.is_empty() {
@@ -58,11 +61,7 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container
     }
     for target in std::mem::take(&mut options.image_volumes) {
         let covered = options.mounts.iter().any(|mount| mount.target == target.trim_end_matches('/'));
-        if !covered
-            && target.starts_with('/')
-            && !target.split('/').any(|part| part == "..")
-            && !target.trim_matches('/').is_empty()
-        {
+        if !covered {
             let target = target.trim_end_matches('/').to_owned();
             options.mounts.push(Mount {
                 kind: MountKind::Anonymous(String::new()),

@@ -17,6 +17,7 @@
 pub mod attach;
 pub mod bundle;
 pub mod changes;
+pub mod claims;
 pub mod commit;
 pub mod copying;
 pub mod create;
@@ -202,7 +203,7 @@ impl<'a> Containers<'a> {
         let aside = self.aside_folder().join(&record.id);
         let guard = {
             let _no_sweep_between = Lock::wait(&self.aside_folder().join(".lock"), false)?;
-            self.sweep_aside()?;
+            self.sweep_if_possible();
             disk::make_directory(&aside)?;
             Lock::wait(&aside.join("lock"), false)?
         };
@@ -376,25 +377,52 @@ impl<'a> Containers<'a> {
         Ok(swept)
     }
 
+    /// What cannot go, since something is mounted in it or it is immutable, must not keep others from working: `system check` tells
+    /// of it.
+    fn sweep_if_possible(&self) {
+        let _told_by_check = self.sweep_aside();
+    }
+
+    /// Containers that are half made or half removed, and nobody alive is at it.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be read.
+    pub fn left_aside(&self) -> Result<Vec<String>> {
+        let _nobody_begins_meanwhile = Lock::wait(&self.aside_folder().join(".lock"), false)?;
+        self.aside_of_nobody()
+    }
+
+    fn aside_of_nobody(&self) -> Result<Vec<String>> {
+        let mut ids = disk::names(&self.aside_folder())?;
+        ids.retain(|id| {
+            let lock = self.aside_folder().join(id).join("lock");
+            std::fs::symlink_metadata(&lock).is_err() || !matches!(Lock::attempt(&lock), Ok(None))
+        });
+        Ok(ids)
+    }
+
     fn sweep_aside(&self) -> Result<usize> {
         let mut swept = 0;
-        for id in disk::names(&self.aside_folder())? {
-            let aside = self.aside_folder().join(&id);
-            let lock = aside.join("lock");
-            if std::fs::symlink_metadata(&lock).is_ok() && matches!(Lock::attempt(&lock), Ok(None)) {
-                continue;
+        let mut failed = None;
+        for id in self.aside_of_nobody()? {
+            match self.sweep_one(&id) {
+                Ok(()) => swept += 1,
+                Err(error) => failed = Some(error),
             }
-            if let Some(record) = read_record(&aside)? {
-                self.unclaim(&record.name, &id)?;
-                if std::fs::symlink_metadata(aside.join(VOLUMES_TOO)).is_ok() {
-                    remove::unnamed_volumes(self, &record)?;
-                }
-            }
-            self.store.unpin(&pin_key(&id))?;
-            disk::remove_tree(&aside)?;
-            swept += 1;
         }
-        Ok(swept)
+        failed.map_or(Ok(swept), Err)
+    }
+
+    fn sweep_one(&self, id: &str) -> Result<()> {
+        let aside = self.aside_folder().join(id);
+        if let Some(record) = read_record(&aside)? {
+            self.unclaim(&record.name, id)?;
+            if std::fs::symlink_metadata(aside.join(VOLUMES_TOO)).is_ok() {
+                remove::unnamed_volumes(self, &record)?;
+            }
+        }
+        self.store.unpin(&pin_key(id))?;
+        disk::remove_tree(&aside)
     }
 }
 

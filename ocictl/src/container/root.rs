@@ -4,10 +4,12 @@
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +29,27 @@ impl Root {
         let directory = rustix::fs::openat(CWD, path, flags, Mode::empty())
             .context(|| format!("open {}", path.display()))?;
         Ok(Self { directory })
+    }
+
+    /// The root of a running container without what is mounted in it: a clone of that one mount, which only this descriptor holds.
+    ///
+    /// # Errors
+    /// Fails if the process is gone, or without the privilege.
+    pub fn bare(pid: i32) -> Result<Self> {
+        let open = |path: &str, flags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
+        let (outside, here) = (open("/proc/self/ns/mnt", OFlags::RDONLY)?, open(".", OFlags::PATH)?);
+        let place = || format!("root of process {pid}");
+        let inside = open(&format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY).context(place)?;
+        let root = open(&format!("/proc/{pid}/root"), OFlags::PATH | OFlags::DIRECTORY).context(place)?;
+        // The kernel clones mounts of the caller's own mount namespace only.
+        move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Mount)).context(place)?;
+        let flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let cloned = open_tree(&root, "", flags);
+        move_into_link_name_space(outside.as_fd(), Some(LinkNameSpaceType::Mount))
+            .context(|| "go back to the host's mounts")?;
+        rustix::process::fchdir(&here)?;
+        Ok(Self { directory: cloned.context(place)? })
     }
 
     /// Opens what a path leads to, as seen from inside.

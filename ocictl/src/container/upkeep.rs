@@ -31,6 +31,9 @@ pub fn check(containers: &Containers<'_>) -> Result<(usize, Vec<String>)> {
             faults.push(format!("{}: its name does not lead to it", container.place()));
         }
     }
+    for id in containers.left_aside()? {
+        faults.push(format!("container {}: it is half made or half removed", &id[..id.len().min(12)]));
+    }
     for id in strays(containers)? {
         faults.push(format!("bundle {}: its container is gone", &id[..id.len().min(12)]));
     }
@@ -40,8 +43,8 @@ pub fn check(containers: &Containers<'_>) -> Result<(usize, Vec<String>)> {
 /// The bundles of containers that are not there.
 fn strays(containers: &Containers<'_>) -> Result<Vec<String>> {
     let mut strays = disk::names(&containers.runroot().join("containers"))?;
-    let ids = containers.ids()?;
-    strays.retain(|id| !ids.contains(id));
+    // One that is being removed is in good hands.
+    strays.retain(|id| !containers.is_there(id));
     Ok(strays)
 }
 

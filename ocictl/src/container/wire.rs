@@ -71,6 +71,8 @@ pub fn listen(directory: &Path, name: &str, kind: SocketType) -> Result<OwnedFd>
     }
     let address =
         SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd())).context(place)?;
+    // Its directory keeps others out; its mode says so, too. What it is before it has a name, the name gets.
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR).context(place)?;
     rustix::net::bind(&socket, &address).context(place)?;
     rustix::net::listen(&socket, 16).context(place)?;
     Ok(socket)

@@ -236,7 +236,7 @@ fn tls_words(said: String, origin: &Origin) -> Error {
         return Error::new("its certificate is signed by nobody whom this machine trusts")
             .hint(format!("lay the authority's certificate down as /etc/containers/certs.d/{}:{}/ca.crt, or say --tls-verify=false", origin.host, origin.port));
     }
-    if https && said.contains("Expired") {
+    if https && (said.contains("Expired") || said.contains("certificate expired")) {
         return Error::new("its certificate has expired");
     }
     if https && (said.contains("NotValidForName") || said.contains("not valid for name")) {

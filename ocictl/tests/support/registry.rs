@@ -3,7 +3,9 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use super::support::run;
+use super::support::{config, run, tar};
+use ocictl::digest::Digest;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -46,6 +48,11 @@ impl Registry {
             password.display()
         );
         Self::start(directory, &more)
+    }
+
+    /// TLS with this certificate and key, and more lines of its `http` section and behind it.
+    pub fn with_certificate(directory: &Path, certificate: &str, key: &str, more: &str) -> Option<Self> {
+        Self::start(directory, &format!("  tls: {{certificate: {certificate}, key: {key}}}\n{more}"))
     }
 
     fn start(directory: &Path, more: &str) -> Option<Self> {
@@ -114,11 +121,15 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Close the connection after so many bytes of the body.
     pub cut: Option<usize>,
+    /// Say the body again and again, as long as somebody listens.
+    pub endless: bool,
+    /// Say nothing more after the cut, and keep the connection.
+    pub stall: bool,
 }
 
 impl Answer {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), cut: None }
+        Self { status, headers: Vec::new(), body: body.into(), cut: None, endless: false, stall: false }
     }
 
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -128,6 +139,16 @@ impl Answer {
 
     pub fn cut(mut self, after: usize) -> Self {
         self.cut = Some(after);
+        self
+    }
+
+    pub fn endless(mut self) -> Self {
+        self.endless = true;
+        self
+    }
+
+    pub fn stall(mut self, after: usize) -> Self {
+        (self.cut, self.stall) = (Some(after), true);
         self
     }
 }
@@ -141,7 +162,12 @@ pub struct Server {
 
 impl Server {
     pub fn start(answer: impl Fn(&Asked, &str) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::at("127.0.0.1:0", answer)
+    }
+
+    /// At this address and port.
+    pub fn at(address: &str, answer: impl Fn(&Asked, &str) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
         let host = listener.local_addr().expect("an address").to_string();
         let server = Self { host: host.clone(), log: Arc::default(), ended: Arc::default() };
         let (log, ended, answer) = (Arc::clone(&server.log), Arc::clone(&server.ended), Arc::new(answer));
@@ -171,6 +197,10 @@ impl Drop for Server {
     }
 }
 
+fn reader_of(stream: &TcpStream) -> std::io::Result<TcpStream> {
+    stream.try_clone()
+}
+
 fn serve(
     stream: TcpStream,
     log: &Mutex<Vec<Asked>>,
@@ -179,7 +209,10 @@ fn serve(
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut out = stream;
     let mut line = String::new();
-    reader.read_line(&mut line)?;
+    if reader.read_line(&mut line).is_err() {
+        // TLS, as a server of plain HTTP sees it.
+        return out.write_all(b"HTTP/1.0 400 Bad Request\r\n\r\n");
+    }
     let mut words = line.split_whitespace();
     let (method, path) =
         (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
@@ -196,7 +229,9 @@ fn serve(
     log.lock().expect("a log").push(asked.clone());
     let answer = answer(&asked);
     let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", answer.status);
-    if !answer.headers.iter().any(|(name, _)| name == "content-length" || name == "transfer-encoding") {
+    if !answer.endless
+        && !answer.headers.iter().any(|(name, _)| name == "content-length" || name == "transfer-encoding")
+    {
         head += &format!("content-length: {}\r\n", answer.body.len());
     }
     for (name, value) in &answer.headers {
@@ -205,6 +240,48 @@ fn serve(
     out.write_all((head + "\r\n").as_bytes())?;
     if asked.method != "HEAD" {
         out.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len()).min(answer.body.len())])?;
+        if answer.endless {
+            loop {
+                out.write_all(&answer.body)?;
+            }
+        }
+        if answer.stall {
+            // Until the client hangs up.
+            out.flush()?;
+            let _end = reader_of(&out)?.read(&mut [0]);
+        }
     }
     out.flush()
+}
+
+/// A registry with one image of one layer, `x:1`, that `change` makes worse.
+pub fn hostile(change: impl Fn(&Asked, &str, Answer) -> Answer + Send + Sync + 'static) -> Server {
+    let layer = tar(&[("file", b"content")]);
+    let config = config(std::slice::from_ref(&layer)).to_string().into_bytes();
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(&config), "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of(&layer), "size": layer.len()}],
+    })
+    .to_string()
+    .into_bytes();
+    Server::start(move |asked, host| {
+        let path = asked.path.as_str();
+        let answer = if path.starts_with("/v2/x/manifests/") {
+            Answer::new(200, manifest.clone())
+                .header("content-type", "application/vnd.oci.image.manifest.v1+json")
+        } else if path.ends_with(Digest::of(&config).as_str()) {
+            Answer::new(200, config.clone())
+        } else if path.ends_with(Digest::of(&layer).as_str()) {
+            Answer::new(200, layer.clone())
+        } else {
+            Answer::new(404, "")
+        };
+        change(asked, host, answer)
+    })
+}
+
+/// Whether this answer is the layer of [`hostile`]'s image.
+pub fn is_layer(asked: &Asked, answer: &Answer) -> bool {
+    asked.path.contains("/blobs/") && answer.body.len() > 1500
 }

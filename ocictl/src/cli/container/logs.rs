@@ -82,6 +82,12 @@ struct Printer {
     until: u64,
 }
 
+/// Opens a log; what a symlink in its place leads to is somebody else's.
+fn open(path: &std::path::Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
 /// A line of a log.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry<'a> {
@@ -98,7 +104,7 @@ impl Printer {
         let mut waiting = VecDeque::new();
         let mut last: Option<File> = None;
         for file in older.chain([path.clone()]) {
-            let file = match File::open(&file) {
+            let file = match open(&file) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 file => file.context(|| format!("log {}", file_name(&path)))?,
             };
@@ -141,7 +147,7 @@ impl Printer {
             let (_, status) = container.now()?;
             let over = !status.lives() && !container.is_monitored();
             if reader.is_none() {
-                reader = File::open(path).ok().map(BufReader::new);
+                reader = open(path).ok().map(BufReader::new);
             }
             while let Some(from) = &mut reader
                 && from.read_until(b'\n', &mut line)? > 0

@@ -284,7 +284,7 @@ impl Shape {
             hostname: checked_hostname(self.hostname.unwrap_or_default())?,
             domainname: self.domainname.unwrap_or_default(),
             hosts: each("--add-host", &self.add_host, parse::host)?,
-            dns: Dns { servers: self.dns, search: self.dns_search, options: self.dns_option },
+            dns: resolver(Dns { servers: self.dns, search: self.dns_search, options: self.dns_option })?,
             tty: self.tty,
             interactive: self.interactive,
             remove: self.rm,
@@ -349,8 +349,29 @@ fn pairs(words: &[String]) -> BTreeMap<String, String> {
     words.iter().map(split).collect()
 }
 
+/// Each becomes a word of /etc/resolv.conf.
+fn resolver(dns: Dns) -> Result<Dns> {
+    let bad = |option: &str, word: &str, what: &str| {
+        Err(Error::new(format!("--{option}: \"{word}\" is no {what}")).exit_code(125))
+    };
+    if let Some(word) = dns.servers.iter().find(|word| word.parse::<std::net::IpAddr>().is_err()) {
+        return bad("dns", word, "IP address");
+    }
+    let odd = |word: &&String| word.is_empty() || !word.bytes().all(|letter| letter.is_ascii_graphic());
+    for (option, words, what) in
+        [("dns-search", &dns.search, "domain"), ("dns-option", &dns.options, "option of a resolver")]
+    {
+        if let Some(word) = words.iter().find(odd) {
+            return bad(option, word, what);
+        }
+    }
+    Ok(dns)
+}
+
 fn checked_hostname(name: String) -> Result<String> {
-    match name.len() > 64 || name.contains(|letter: char| letter.is_whitespace() || letter == '/') {
+    // It becomes a word of /etc/hosts.
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+    match name.len() > 64 || !name.chars().all(plain) {
         true => Err(Error::new(format!("--hostname: \"{name}\" is no host name")).exit_code(125)),
         false => Ok(name),
     }

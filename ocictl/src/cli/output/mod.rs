@@ -90,5 +90,17 @@ pub fn json(value: &Value) -> Result<String> {
         serde_json::ser::PrettyFormatter::with_indent(b"    "),
     );
     value.serialize(&mut serializer).map_err(|error| crate::error::Error::new(error.to_string()))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(escaped(&String::from_utf8_lossy(&bytes)))
+}
+
+/// The control characters that JSON lets pass, DEL and those of C1, as JSON's escapes: some terminals obey them.
+pub fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match u32::from(letter) {
+            code @ 0x7f..=0x9f => text += &format!("\\u{code:04x}"),
+            _ => text.push(letter),
+        }
+    }
+    text
 }

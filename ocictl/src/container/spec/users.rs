@@ -23,20 +23,24 @@ struct User<'a> {
     home: &'a str,
 }
 
-/// Looks up `user[:group]`, each a name or a number, and more groups that were asked for.
+/// The largest number that user and group may have: others have told `-1` from it at their own peril (CVE-2024-40635).
+const MAX_ID: u32 = i32::MAX as u32;
+
+/// Looks up `user[:group]`, each a name or a number, and more groups that were asked for. What looks like a number is one: a name
+/// `1000` in the image's passwd does not make it another user (CVE-2016-3697).
 ///
 /// # Errors
-/// Names the user or group that the image does not know.
+/// Names the user or group that the image does not know, and a number that is beyond all ids.
 pub fn identify(user: &str, more: &[String], passwd: &str, group: &str) -> Result<Identity> {
     let (user, typed_group) = user.split_once(':').unwrap_or((user, ""));
     let entries: Vec<User> = passwd.lines().filter_map(user_of).collect();
-    let number = user.parse::<u32>().ok();
     let wanted = if user.is_empty() { "0" } else { user };
-    let entry = entries
-        .iter()
-        .find(|entry| entry.name == wanted)
-        .or_else(|| entries.iter().find(|entry| Some(entry.uid) == wanted.parse().ok()));
-    let (uid, mut gid, home, name) = match (entry, number.or((user.is_empty()).then_some(0))) {
+    let number = number("user", wanted)?;
+    let entry = match number {
+        Some(uid) => entries.iter().find(|entry| entry.uid == uid),
+        None => entries.iter().find(|entry| entry.name == wanted),
+    };
+    let (uid, mut gid, home, name) = match (entry, number) {
         (Some(entry), _) => (entry.uid, entry.gid, entry.home, entry.name),
         (None, Some(uid)) => (uid, 0, if uid == 0 { "/root" } else { "/" }, ""),
         (None, None) => {
@@ -72,18 +76,38 @@ pub fn identify(user: &str, more: &[String], passwd: &str, group: &str) -> Resul
 }
 
 fn group_number(name: &str, group: &str) -> Result<u32> {
+    if let Some(gid) = number("group", name)? {
+        return Ok(gid);
+    }
     let entry = group.lines().filter_map(group_of).find(|(known, ..)| *known == name);
     entry
         .map(|(_, gid, _)| gid)
-        .or_else(|| name.parse().ok())
         .ok_or_else(|| Error::new(format!("unable to find group {name}: no matching entry in group file")))
+}
+
+/// The number that a text is; nothing for a name.
+fn number(kind: &str, text: &str) -> Result<Option<u32>> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match id(text) {
+        Some(id) => Ok(Some(id)),
+        None => Err(Error::new(format!("{kind} {text}: numbers of users and groups are 0 to {MAX_ID}"))),
+    }
+}
+
+/// An id in digits alone.
+fn id(text: &str) -> Option<u32> {
+    let plain = text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse().ok().filter(|id| plain && *id <= MAX_ID)
 }
 
 fn user_of(line: &str) -> Option<User<'_>> {
     let mut fields = line.split(':');
     let name = fields.next().filter(|name| !name.is_empty())?;
-    let uid = fields.nth(1)?.parse().ok()?;
-    let gid = fields.next()?.parse().ok()?;
+    let uid = id(fields.nth(1)?)?;
+    let gid = id(fields.next()?)?;
     let home = fields.nth(1).unwrap_or_default();
     Some(User { name, uid, gid, home })
 }
@@ -91,7 +115,7 @@ fn user_of(line: &str) -> Option<User<'_>> {
 fn group_of(line: &str) -> Option<(&str, u32, &str)> {
     let mut fields = line.split(':');
     let name = fields.next().filter(|name| !name.is_empty())?;
-    let gid = fields.nth(1)?.parse().ok()?;
+    let gid = id(fields.nth(1)?)?;
     Some((name, gid, fields.next().unwrap_or_default()))
 }
 
@@ -114,7 +138,8 @@ mod tests {
             ("web:77", 33, 77, &[], "/var/www"),
             ("500", 500, 0, &[], "/"),
             ("500:500", 500, 500, &[], "/"),
-            ("1000", 7, 7, &[], "/odd"),
+            // That is the name of another: the number counts.
+            ("1000", 1000, 0, &[], "/"),
         ];
         for (typed, uid, gid, groups, home) in table {
             let wanted = Identity { uid, gid, groups: groups.to_vec(), home: home.into() };
@@ -133,6 +158,13 @@ mod tests {
             ("nobody", "unable to find user nobody"),
             ("web:nogroup", "unable to find group nogroup"),
             ("bad", "find user bad"),
+            ("-1", "user -1: numbers of users and groups are 0 to 2147483647"),
+            ("+1", "user +1: numbers"),
+            ("2147483648", "user 2147483648: numbers"),
+            ("4294967296", "user 4294967296: numbers"),
+            ("0:99999999999", "group 99999999999: numbers"),
+            (" 1", "unable to find user  1"),
+            ("0x1", "unable to find user 0x1"),
         ] {
             let said = identify(typed, &[], PASSWD, GROUP).expect_err(typed).to_string();
             assert!(said.contains(wanted), "{said}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 pub fn call(name: &str, arguments: Vec<Value>) -> Result<Value> {
     let wrong = |wanted: &str| Err(Error::new(format!("{name}: it takes {wanted}")));
     match (name, &arguments[..]) {
-        ("json", [value]) => Ok(Value::from(value.to_string())),
+        ("json", [value]) => Ok(Value::from(super::super::escaped(&value.to_string()))),
         ("len", [value]) => match value {
             Value::String(text) => Ok(Value::from(text.len())),
             Value::Array(items) => Ok(Value::from(items.len())),
