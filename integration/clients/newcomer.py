@@ -52,7 +52,7 @@ def fresh(s):
        f"mount -t tmpfs -o mode=755 run {HERE}/run; mkdir {HERE}/run/lock; cp /etc/resolv.conf {HERE}/etc/ 2>/dev/null || true")
     # What `make install` does, without its build: there is no network in here.
     sh(f"install -D -m 755 {s.runtime} {HERE}/usr/local/bin/{s.name}; install -d {HERE}/usr/local/share/corten; "
-       f"cp {ROOT}/contrib/* {HERE}/usr/local/share/corten/")
+       f"cp {ROOT}/contrib/*.* {ROOT}/contrib/systemd/* {HERE}/usr/local/share/corten/")
     expect_match("corten version", there(s, "corten", "--version").out, "its version")
     expect_match("(?i)crun|runc", there(s, "podman", "info", "--format", "{{.Host.OCIRuntime.Name}}").out, "podman's runtime before")
 
