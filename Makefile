@@ -84,6 +84,18 @@ test: build
 	@$(MAKE) --no-print-directory fallbacks package-test
 .PHONY: test
 
+# Points at which commands of ocictl are killed, or find the disk full.
+POINTS ?= 200
+
+## engine-test: ocictl with real images (Debian; podman, skopeo), killed and on a full disk at POINTS=200 points; as root
+engine-test: build
+	@integration/setup.sh test engine
+	@$(SAY) "real images (the first time makes a Debian: some minutes)"
+	@cargo nextest run --package ocictl --locked --no-fail-fast --test real_images --run-ignored only
+	@$(SAY) "killed, and on a full disk, at $(POINTS) points of each command"
+	@OCICTL_KILL_POINTS=$(POINTS) cargo nextest run --package ocictl --locked --no-fail-fast --test killed --test killed_containers
+.PHONY: engine-test
+
 ## conformance: a test for each clause of the specification (RUNTIME=..., COMPARE=1: runc and crun beside it, CASES="WORD...")
 conformance: build conformance-suite
 	@integration/setup.sh conformance $(if $(COMPARE),bench)

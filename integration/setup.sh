@@ -1,8 +1,8 @@
 #!/bin/bash
 # Installs what a purpose needs and this machine lacks; says nothing when all is there.
 #
-#   integration/setup.sh PURPOSE...      build | test | demo | check | package | bench | bench-engine | host | clients | newcomer | conformance |
-#                                       runtime-tools
+#   integration/setup.sh PURPOSE...      build | test | demo | check | package | bench | bench-engine | host | clients | engine | newcomer |
+#                                       conformance | runtime-tools
 #
 # Debian packages come by apt-get with --no-remove, the Rust target and tools by rustup.
 set -euo pipefail
@@ -11,6 +11,7 @@ packages_of() {
     case $1 in
         build) echo gcc libc6-dev musl-tools ;;
         test)  echo gcc libc6-dev pkg-config libseccomp-dev busybox-static strace jq python3 procps uidmap iproute2 iptables tar attr libcap2-bin crun runc docker-registry skopeo openssl libarchive-tools ;;
+        engine) echo mmdebstrap podman crun conmon containernetworking-plugins ;;
         demo)  echo busybox-static jq ;;
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         package) echo binutils dpkg-dev lintian man-db groff-base ;;

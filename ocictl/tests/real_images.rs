@@ -1,0 +1,312 @@
+//! Real images on their way between ocictl, Debian's docker-registry (TLS, a password), podman and skopeo: busybox, and Debian with Python
+//! in six layers by mmdebstrap. `make engine-test` runs it; it takes minutes, so `make test` does not.
+
+mod engine;
+#[path = "support/registry.rs"]
+mod registry;
+
+use engine::{Engine, support};
+use registry::Registry;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use support::{goarch, run};
+
+/// An image in a registry, and who takes it there and back.
+struct Journey {
+    engine: Engine,
+    registry: Registry,
+}
+
+impl Journey {
+    fn begin(name: &str) -> Self {
+        let engine = Engine::empty(name);
+        let registry = Registry::private(&engine.scratch.path).expect("docker-registry is installed");
+        let journey = Self { engine, registry };
+        let certs = journey.certs();
+        journey.engine.ok(&["login", "-u", "user", "-p", "secret", &certs, &journey.registry.host]);
+        journey
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.engine.scratch.join(name).to_str().expect("text").to_owned()
+    }
+
+    fn certs(&self) -> String {
+        format!("--cert-dir={}", self.path("certs"))
+    }
+
+    fn name(&self, tag: &str) -> String {
+        format!("{}/real/image:{tag}", self.registry.host)
+    }
+
+    fn id(&self, name: &str) -> String {
+        self.engine.ok(&["image", "inspect", name, "--format", "{{.Id}}"])
+    }
+
+    fn push(&self, from: &str, tag: &str) {
+        self.engine.ok(&["push", "-q", &self.certs(), from, &self.name(tag)]);
+    }
+
+    fn pull(&self, tag: &str) -> String {
+        self.engine.ok(&["pull", "-q", &self.certs(), &self.name(tag)])
+    }
+
+    /// Runs a shell line in a container that goes.
+    fn sh(&self, image: &str, script: &str) -> String {
+        self.engine.ok(&["run", "--rm", image, "sh", "-c", script])
+    }
+
+    /// Debian's podman with a store of its own, and our runtime: its own knows no hybrid cgroups, and may not raise limits here.
+    fn podman(&self, words: &[&str]) -> String {
+        let mut command = Command::new("podman");
+        command.args([
+            "--root",
+            &self.path("podman"),
+            "--runroot",
+            &self.path("podman-run"),
+            "--storage-driver",
+            "overlay",
+        ]);
+        command.args([
+            "--cgroup-manager",
+            "cgroupfs",
+            "--events-backend",
+            "none",
+            "--tmpdir",
+            &self.path("podman-tmp"),
+        ]);
+        command.arg("--runtime").arg(fs::canonicalize(engine::runtime()).expect("corten is built"));
+        said(
+            command.args(words).env("HOME", &self.engine.scratch.path).output(),
+            &format!("podman {words:?}"),
+        )
+    }
+
+    fn podman_sh(&self, image: &str, script: &str) -> String {
+        self.podman(&[
+            "run",
+            "--rm",
+            "--network=none",
+            "--ulimit=nofile=1024:1024",
+            "--ulimit=nproc=1024:1024",
+            image,
+            "sh",
+            "-c",
+            script,
+        ])
+    }
+
+    fn skopeo(&self, words: &[&str]) -> String {
+        let mut command = Command::new("skopeo");
+        command.arg("--insecure-policy").args(words).env("HOME", &self.engine.scratch.path);
+        said(command.output(), &format!("skopeo {words:?}"))
+    }
+
+    /// To the registry and back, changed by us, changed by podman, and through every kind of archive; `look` prints what must not change.
+    fn round(&self, first: &str, look: &str) {
+        let wanted = self.sh(first, look);
+        assert!(!wanted.is_empty());
+        let id = self.id(first);
+        self.push(first, "1");
+        self.engine.ok(&["rmi", "-a"]);
+        assert_eq!(self.pull("1"), id);
+        self.engine.ok(&["system", "check", "--deep"]);
+        assert_eq!(self.sh(&self.name("1"), look), wanted);
+        // We change it.
+        self.engine.ok(&[
+            "run",
+            "--name",
+            "c",
+            &self.name("1"),
+            "sh",
+            "-c",
+            "echo ours > /ours; rm -f /etc/group; mkdir -p /opt/deep",
+        ]);
+        self.engine.ok(&["commit", "-q", "-m", "ours", "c", &self.name("2")]);
+        self.engine.ok(&["rm", "c"]);
+        self.push(&self.name("2"), "2");
+        // Podman takes it, runs it, changes it.
+        let creds = ["--creds=user:secret", &self.certs()].map(str::to_owned);
+        let with = |words: &[&str]| -> String {
+            let (verb, rest) = words.split_first().expect("a verb");
+            self.podman(&[&[*verb, "-q", &creds[0], &creds[1]], rest].concat())
+        };
+        let second = self.name("2");
+        with(&["pull", &second]);
+        assert_eq!(self.podman_sh(&second, look), wanted);
+        assert_eq!(
+            self.podman_sh(&second, "cat /ours; test -e /etc/group || echo gone; ls -d /opt/deep"),
+            "ours\ngone\n/opt/deep"
+        );
+        self.podman(&[
+            "run",
+            "--name",
+            "p",
+            "--network=none",
+            "--ulimit=nofile=1024:1024",
+            "--ulimit=nproc=1024:1024",
+            &second,
+            "sh",
+            "-c",
+            "echo theirs > /theirs; rm /ours",
+        ]);
+        let third = self.name("3");
+        self.podman(&["commit", "-q", "p", &third]);
+        self.podman(&["rm", "p"]);
+        with(&["push", &third]);
+        let changed = self.pull("3");
+        assert_eq!(self.sh(&third, "cat /theirs; test -e /ours || echo gone"), "theirs\ngone");
+        assert_eq!(self.sh(&third, look), wanted);
+        self.archives(&third, &changed);
+        self.podman(&["rmi", "-a", "-f"]);
+        self.engine.ok(&["rmi", "-a", "-f"]);
+        self.engine.ok(&["system", "check"]);
+        self.engine.scratch.assert_empty();
+        assert!(self.engine.leftovers().is_empty(), "{:?}", self.engine.leftovers());
+    }
+
+    /// What one writes, the others read: layouts, archives of OCI and of docker.
+    fn archives(&self, name: &str, id: &str) {
+        for (format, transport) in
+            [("oci-dir", "oci"), ("oci-archive", "oci-archive"), ("docker-archive", "docker-archive")]
+        {
+            let ours = self.path(&format!("ours-{format}"));
+            self.engine.ok(&["save", "--format", format, "-o", &ours, name]);
+            let copied = self.path(&format!("copied-{format}"));
+            self.skopeo(&[
+                "copy",
+                "-q",
+                &format!("{transport}:{ours}"),
+                &format!("{transport}:{copied}:again:1"),
+            ]);
+            self.podman(&["rmi", "-a", "-f"]);
+            if format != "oci-dir" {
+                self.podman(&["load", "-q", "-i", &ours]);
+                assert_eq!(self.podman(&["images", "-q", "--no-trunc"]), format!("sha256:{id}"), "{format}");
+            } else {
+                self.podman(&["pull", "-q", &format!("oci:{ours}")]);
+            }
+            let theirs = self.path(&format!("theirs-{format}"));
+            let image = self.podman(&["images", "-q"]);
+            self.podman(&["save", "-q", "--format", format, "-o", &theirs, &image]);
+            for file in [&copied, &theirs] {
+                self.engine.ok(&["rmi", "-a", "-f"]);
+                self.engine.ok(&["load", "-q", "-i", file]);
+                assert_eq!(self.engine.ok(&["images", "-q", "--no-trunc"]), format!("sha256:{id}"), "{file}");
+            }
+            self.engine.ok(&["tag", id, name]);
+            for file in [ours, copied, theirs] {
+                run("rm", &["-rf", &file]);
+            }
+        }
+    }
+}
+
+fn said(output: std::io::Result<Output>, what: &str) -> String {
+    let output = output.unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+/// An OCI layout of layers that are files.
+fn layout(directory: &Path, name: &str, layers: &[PathBuf]) {
+    let blobs = directory.join("blobs/sha256");
+    fs::create_dir_all(&blobs).expect("a directory");
+    let digest = |path: &Path| {
+        let line = run("sha256sum", &["-b", path.to_str().expect("text")]);
+        String::from_utf8_lossy(&line[..64]).into_owned()
+    };
+    let put = |value: &Value, kind: &str| {
+        let path = blobs.join("new");
+        fs::write(&path, value.to_string()).expect("written");
+        let (digest, size) = (digest(&path), value.to_string().len());
+        fs::rename(&path, blobs.join(&digest)).expect("renamed");
+        json!({ "mediaType": format!("application/vnd.oci.image.{kind}.v1+json"), "digest": format!("sha256:{digest}"), "size": size })
+    };
+    let mut descriptors = Vec::new();
+    for layer in layers {
+        let digest = digest(layer);
+        let size = fs::metadata(layer).expect("a layer").len();
+        fs::rename(layer, blobs.join(&digest)).expect("renamed");
+        descriptors.push(json!({ "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": format!("sha256:{digest}"), "size": size }));
+    }
+    let ids: Vec<&Value> = descriptors.iter().map(|layer| &layer["digest"]).collect();
+    let config = json!({
+        "architecture": goarch(), "os": "linux", "config": { "Cmd": ["/bin/sh"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"] },
+        "rootfs": { "type": "layers", "diff_ids": ids },
+        "history": layers.iter().map(|_| json!({ "created_by": "by hand" })).collect::<Vec<_>>(),
+    });
+    let config = put(&config, "config");
+    let manifest = json!({ "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": descriptors });
+    let mut manifest = put(&manifest, "manifest");
+    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": name });
+    fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).expect("written");
+    fs::write(
+        directory.join("index.json"),
+        json!({ "schemaVersion": 2, "manifests": [manifest] }).to_string(),
+    )
+    .expect("written");
+}
+
+#[test]
+#[ignore = "minutes: make engine-test"]
+fn busybox_travels() {
+    let journey = Journey::begin("real-busybox");
+    journey.engine.load("first", &json!({ "Cmd": ["sh"], "Env": ["PATH=/bin"] }));
+    journey.round("first", "cat /data/inner/file; stat -c '%u:%g %a' /data /tmp; ls /bin | wc -l");
+}
+
+#[test]
+#[ignore = "minutes: make engine-test"]
+fn debian_with_python_travels() {
+    let journey = Journey::begin("real-debian");
+    let tar = debian();
+    let tar = tar.to_str().expect("text");
+    let most = ["./usr/lib/*", "./usr/share/*", "./usr/bin/*", "./usr/sbin/*", "./var/*", "./dev/*"];
+    let parts: [Vec<&str>; 6] = [
+        most.iter().flat_map(|pattern| ["--exclude", pattern]).collect(),
+        vec!["--exclude", "./usr/lib/python3*", "--include", "./usr/lib/*"],
+        vec!["--include", "./usr/lib/python3*"],
+        vec!["--include", "./usr/share/*"],
+        vec!["--include", "./usr/bin/*", "--include", "./usr/sbin/*"],
+        vec!["--include", "./var/*"],
+    ];
+    let mut layers = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        let layer = journey.engine.scratch.join(&format!("layer{index}"));
+        let source = format!("@{tar}");
+        run("bsdtar", &[&["-cf", layer.to_str().expect("text")], &part[..], &[&source]].concat());
+        layers.push(layer);
+    }
+    layout(&journey.engine.scratch.join("layout"), "debian", &layers);
+    journey.engine.ok(&["load", "-q", "-i", &journey.path("layout")]);
+    run("rm", &["-rf", &journey.path("layout")]);
+    let look = "python3 -c 'import json, sqlite3, zlib; print(json.dumps(dict(sum=sum(range(10)))))'; perl -e 'print 6*7, \"\\n\"'; \
+        find / -xdev \\( -path /etc/group -o -path /ours -o -path /theirs -o -path '/opt*' -o -path '/etc/hosts' -o -path /etc/hostname \
+        -o -path /etc/resolv.conf -o -path /run -o -path '/run/*' -o -path '/dev*' -o -path /proc -o -path /sys -o -path /etc/mtab \\) -prune -o -type f -printf '%p %s %m %U:%G\\n' | sort | sha256sum";
+    journey.round("debian", look);
+}
+
+/// A fresh Debian with Python, made once.
+fn debian() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/engine-test");
+    let tar = folder.join("debian.tar");
+    if fs::symlink_metadata(&tar).is_err() {
+        println!("making a Debian with Python (some minutes, once)");
+        fs::create_dir_all(&folder).expect("a directory");
+        let aside = folder.join(format!("debian.{}.tar", std::process::id()));
+        let words = [
+            "--quiet",
+            "--mode=root",
+            "--variant=minbase",
+            "--include=python3",
+            "--dpkgopt=force-unsafe-io",
+            "bookworm",
+        ];
+        run("mmdebstrap", &[&words[..], &[aside.to_str().expect("text")]].concat());
+        fs::rename(&aside, &tar).expect("renamed");
+    }
+    tar
+}
