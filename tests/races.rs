@@ -101,6 +101,11 @@ fn create_with_sleeping_hook(bundle: &mut Bundle, seconds: u32) -> support::runt
     creator
 }
 
+/// What a creator says then.
+fn deleted_meanwhile(bundle: &Bundle) -> String {
+    format!("create {}: the container was deleted meanwhile", bundle.id)
+}
+
 #[test]
 fn old_creator_leaves_the_new_container_of_its_id_alone() {
     if skipped() {
@@ -112,7 +117,7 @@ fn old_creator_leaves_the_new_container_of_its_id_alone() {
     bundle.unset("/hooks/createRuntime");
     bundle.create().ok();
     let pid = bundle.pid();
-    assert_eq!(creator.finish().code, Some(1));
+    creator.finish().fails(&deleted_meanwhile(&bundle));
     assert!(is_alive(pid));
     assert_eq!(bundle.status(), "created");
     bundle.start().ok();
@@ -129,7 +134,7 @@ fn forced_delete_waits_for_the_creator_that_gives_up() {
     bundle.delete_force().ok();
     // The creator was done before the delete was.
     let before = Instant::now();
-    assert_eq!(creator.finish().code, Some(1));
+    creator.finish().fails(&deleted_meanwhile(&bundle));
     assert!(before.elapsed() < Duration::from_secs(1));
     bundle.unset("/hooks/createRuntime");
     bundle.create().ok();

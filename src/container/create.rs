@@ -85,7 +85,7 @@ pub fn create(request: &Request<'_>) -> Result<()> {
         let mut init = creation.launch(&decided, sockets)?;
         creation.put_on_record(init.pid, request, Stage::Created)?;
         receivers.send(init.pidfd.as_fd())?;
-        init.go()?;
+        creation.let_go(&init)?;
         init.release();
         creation.commit()?;
         Ok(())
@@ -127,7 +127,7 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
     let supervisor = mode.supervisor.filter(|_| decided.plan.notify);
     let relay = supervisor.map(|supervisor| Relay::open(supervisor, &creation.container.directory));
     let relay = relay.transpose()?;
-    init.go()?;
+    creation.let_go(&init)?;
     let state = creation.state(Some(init.pid.as_raw_nonzero().get()));
     let introduction = decided.plan.listener.as_ref().map(|listener| Introduction {
         listener,
@@ -136,7 +136,8 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
         state: state.clone(),
     });
     creation.interrupts.await_word(init.socket())?;
-    if let Some(failure) = agent::attend(init.socket(), introduction)? {
+    let attended = agent::attend(init.socket(), introduction);
+    if let Some(failure) = attended.map_err(|error| creation.explain(error))? {
         return Err(launch::failure(&decided.plan, &failure));
     }
     creation.run_hooks(&decided.plan.poststart, &state)?;
@@ -249,6 +250,10 @@ impl<'a> Creation<'a> {
 
     /// Makes init and goes with it to the point where all is prepared.
     fn launch(&mut self, decided: &Decided, sockets: Sockets) -> Result<Init> {
+        self.accompany(decided, sockets).map_err(|error| self.explain(error))
+    }
+
+    fn accompany(&mut self, decided: &Decided, sockets: Sockets) -> Result<Init> {
         let plan = &decided.plan;
         let Some(mut guard) = self.cgroup.take() else { return Err(Error::new("no cgroup was made")) };
         let born = self.birth(decided, &mut guard, sockets);
@@ -291,6 +296,19 @@ impl<'a> Creation<'a> {
         }
     }
 
+    /// Lets init go on from its last meeting with the runtime.
+    fn let_go(&self, init: &Init) -> Result<()> {
+        init.go().map_err(|error| self.explain(error))
+    }
+
+    /// Why the making has failed, where somebody else has deleted the container meanwhile: what failed for that is no news.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        match self.container.directory.is_deleted() {
+            Ok(true) if error.code() <= 128 => Error::new("the container was deleted meanwhile"),
+            _ => error,
+        }
+    }
+
     /// Waits for the next report of init.
     fn report(&self, init: &Init) -> Result<Option<Report>> {
         self.interrupts.await_word(init.socket())?;
@@ -329,7 +347,7 @@ impl<'a> Creation<'a> {
     pub(super) fn put_on_record(&mut self, init: Pid, request: &Request<'_>, stage: Stage) -> Result<()> {
         self.container.record.process = Some(Process::of(init)?);
         self.container.record.stage = stage;
-        self.container.directory.write(&self.container.record)?;
+        self.container.directory.write(&self.container.record).map_err(|error| self.explain(error))?;
         if let Some(path) = request.pid_file {
             pid_file::write(path, init.as_raw_nonzero().get())?;
         }

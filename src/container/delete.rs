@@ -72,6 +72,7 @@ fn acquire(container: &mut Container, force: bool) -> Result<()> {
         }
         if force && let Some(record) = container.directory.read()? {
             container.record = record;
+            container.directory.mark_deleted()?;
             // Another deleter may be taking the cgroup away this moment. What cannot be killed shows when we have the lock.
             let _may_vanish_meanwhile = signal::kill_all(container);
         }

@@ -56,8 +56,9 @@ pub fn restore(mut request: Request<'_>) -> Result<u8> {
     let mut creation = Creation::begin(&decided, &request.create, directory)?;
     let options = std::mem::take(&mut request.options);
     let mut revival = Revival { decided: &decided, request: &request, master: None, creation: &mut creation };
-    let init = revival.revive(options, &mut images, &inherited)?;
+    let revived = revival.revive(options, &mut images, &inherited);
     let master = revival.master.take();
+    let init = revived.map_err(|error| creation.explain(error))?;
     let pidfd = rustix::process::pidfd_open(init, PidfdFlags::empty())
         .context(|| "pidfd_open of the restored init")?;
     creation.commit()?;

@@ -5,6 +5,7 @@
 //!         exec.json    what `exec` needs
 //!         start.sock   where init awaits `start`
 //!         init.lock    locked by init until it executes the program: the kernel tells `created` from `running`
+//!         deleted      whoever makes the container hears by it why it has failed
 //!         notify/      what the program finds in /run/notify, with notify.sock while somebody hears it
 //! ```
 //!
@@ -29,6 +30,7 @@ const TEMPLATE: &str = "exec.json";
 const NEW_TEMPLATE: &str = ".exec.json";
 const SOCKET: &str = "start.sock";
 const MARKER: &str = "init.lock";
+const DELETED: &str = "deleted";
 const NOTIFY: &str = "notify";
 const NOTIFY_SOCKET: &str = "notify.sock";
 
@@ -456,6 +458,31 @@ impl Directory {
         Ok(!self.is_at(&self.path())? && !self.is_at(&self.private_path())?)
     }
 
+    /// Tells whoever makes the container that it is being deleted.
+    ///
+    /// # Errors
+    /// Those of open(2).
+    pub fn mark_deleted(&self) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.fd, DELETED, flags, Mode::from_raw_mode(0o600)) {
+            // Its maker has removed it already.
+            Ok(_) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(Error::from(errno).context(self.path().join(DELETED).display().to_string())),
+        }
+    }
+
+    /// Whether somebody else deletes or has deleted it.
+    ///
+    /// # Errors
+    /// Those of stat(2).
+    pub fn is_deleted(&self) -> Result<bool> {
+        match rustix::fs::statat(&self.fd, DELETED, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => self.is_gone(),
+            Err(errno) => Err(Error::from(errno).context(self.path().join(DELETED).display().to_string())),
+        }
+    }
+
     fn is_at(&self, path: &Path) -> Result<bool> {
         let context = || path.display().to_string();
         let own = rustix::fs::fstat(&self.fd).context(context)?;
@@ -511,7 +538,8 @@ impl Directory {
         let context = || self.path().display().to_string();
         for entry in rustix::fs::Dir::read_from(&self.fd).context(context)? {
             let name = entry.context(context)?.file_name().to_owned();
-            let ours = [".", "..", SOCKET, MARKER, NEW_TEMPLATE, TEMPLATE, NEW_RECORD, RECORD, NOTIFY];
+            let ours =
+                [".", "..", SOCKET, MARKER, NEW_TEMPLATE, TEMPLATE, NEW_RECORD, RECORD, NOTIFY, DELETED];
             if !ours.iter().any(|ours| ours.as_bytes() == name.as_bytes()) {
                 return Ok(false);
             }
@@ -532,6 +560,7 @@ impl Directory {
         if removed == Err(Errno::NOTEMPTY) {
             // Few containers have them: most are spared the questions.
             self.remove_entry(NEW_TEMPLATE)?;
+            self.remove_entry(DELETED)?;
             self.remove_entry(&format!("{NOTIFY}/{NOTIFY_SOCKET}"))?;
             self.remove_entry(NOTIFY)?;
             removed = rustix::fs::rmdir(&path);
