@@ -314,8 +314,6 @@ impl Manager {
     }
 }
 
-/// The error for a cgroup that should be there. It avoids the words of ENOENT, which engines take for a command that was
-/// not found in the container.
 /// Where cgroup v2 is mounted when it is alone.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -329,6 +327,8 @@ fn common<'a>(one: &'a str, other: &str) -> &'a str {
     parts(one).rfind(is_above).map_or("", |end| one[..end].trim_end_matches('/'))
 }
 
+/// The error for a cgroup that should be there. It avoids the words of ENOENT, which engines take for a command that was
+/// not found in the container.
 fn vanished(path: &str, errno: Errno) -> Error {
     let error = match errno {
         Errno::NOENT | Errno::NODEV => Error::new("it has vanished"),

@@ -5,6 +5,7 @@
 use crate::cgroup::{self, OomWatch, Stats};
 use crate::container::Container;
 use crate::container::network::{self, Interface};
+use crate::container::resctrl;
 use crate::error::{Context, Error, Result};
 use crate::spec::Status;
 use crate::sys::held::Held;
@@ -25,14 +26,10 @@ struct Event<'a> {
 struct Data {
     #[serde(flatten)]
     stats: Stats,
-    /// Always empty: what resctrl counts is not told yet.
-    intel_rdt: Nothing,
+    intel_rdt: resctrl::Stats,
     /// `null` where the container has no network of its own.
     network_interfaces: Option<Vec<Interface>>,
 }
-
-#[derive(Serialize)]
-struct Nothing {}
 
 /// What the container uses now, as one line.
 ///
@@ -90,7 +87,10 @@ fn check(container: &Container) -> Result<()> {
 fn stats_line(container: &Container) -> Result<String> {
     let network_interfaces = container.record.process.as_ref().and_then(network::interfaces);
     let stats = cgroup::open(&container.record.cgroup).stats();
-    line("stats", container, Some(Data { stats, intel_rdt: Nothing {}, network_interfaces }))
+    // An update may have given it a class meanwhile.
+    let directories = container.directory.read_template()?.resctrl;
+    let intel_rdt = resctrl::Stats::read(&directories, &container.record.id);
+    line("stats", container, Some(Data { stats, intel_rdt, network_interfaces }))
 }
 
 fn line(r#type: &'static str, container: &Container, data: Option<Data>) -> Result<String> {

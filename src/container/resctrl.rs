@@ -3,8 +3,10 @@
 //! Documentation/filesystems/resctrl.rst. Whatever the kernel refuses it explains in `info/last_cmd_status`.
 
 mod change;
+mod stats;
 
 pub use change::Change;
+pub use stats::Stats;
 
 use crate::error::{Context, Error, Result};
 use crate::plan::Place;
