@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs;
+use std::os::fd::AsRawFd;
 use support::counter::{self, await_progress};
 use support::{Bundle, criu, leaks, runtime, skip_on_peer};
 
@@ -208,6 +209,92 @@ fn memory_goes_to_a_page_server() {
     let sent = names(&pages);
     assert!(sent.iter().any(|name| name.starts_with("pages-")), "{sent:?}");
     assert!(!fs::exists(bundle.dir.join("images/pages-1.img")).unwrap());
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn file_without_a_name_gets_one_when_it_is_asked_for() {
+    let Some(_) = criu::find() else { return };
+    let bundle = Bundle::sh(
+        "echo > /a; ln /a /n; exec 3>>/a; rm /a; n=0; while :; do n=$((n+1)); echo $n >&3; usleep 2000; done",
+    );
+    bundle.run_detached();
+    await_progress(&bundle);
+    let refused = bundle.checkpoint(&[]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    bundle.checkpoint(&["--link-remap"]).ok();
+    bundle.restore(&["--detach"]).ok();
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn image_gives_up_what_was_restored_from_it() {
+    let Some(_) = criu::find() else { return };
+    use std::os::unix::fs::MetadataExt;
+    let bundle = counter::bundle();
+    let blocks = || fs::metadata(bundle.dir.join("images/pages-1.img")).unwrap().blocks();
+    bundle.run_detached();
+    await_progress(&bundle);
+    bundle.checkpoint(&["--leave-running", "--auto-dedup"]).ok();
+    let before = blocks();
+    bundle.kill_and_delete();
+    bundle.restore(&["--detach"]).ok();
+    assert_eq!(blocks(), before, "nobody asked for it");
+    bundle.kill_and_delete();
+    bundle.restore(&["--detach", "--auto-dedup"]).ok();
+    assert!(blocks() < before, "{} of {before}", blocks());
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn network_comes_back_without_devices() {
+    let Some(_) = criu::find() else { return };
+    let bundle = counter::bundle();
+    bundle.run_detached();
+    await_progress(&bundle);
+    let link = ["-t", &bundle.pid().to_string(), "-n", "ip", "link", "add", "dummy9", "type", "dummy"];
+    let made = std::process::Command::new("nsenter").args(link).output().unwrap();
+    let devices = || bundle.exec_sh(&[], "tail -n +3 /proc/net/dev | grep -c dummy9 || true");
+    assert_eq!(devices().trim() == "1", made.status.success());
+    bundle.checkpoint(&["--empty-ns", "network"]).ok();
+    bundle.restore(&["--detach", "--empty-ns", "network"]).ok();
+    await_progress(&bundle);
+    assert_eq!(devices(), "0\n");
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn status_descriptor_hears_when_memory_can_be_fetched() {
+    let Some(_) = criu::find() else { return };
+    if !criu::has("uffd-noncoop") {
+        return eprintln!("skipped: this kernel has no userfaultfd for others");
+    }
+    let bundle = counter::bundle();
+    bundle.run_detached();
+    await_progress(&bundle);
+    let (told, teller) = std::io::pipe().unwrap();
+    let port = 40_000 + std::process::id() % 20_000;
+    let server = format!("127.0.0.1:{port}");
+    let number = teller.as_raw_fd().to_string();
+    let flags = ["--lazy-pages", "--page-server", &server, "--work-path", "work", "--status-fd", &number];
+    rustix::io::fcntl_setfd(&teller, rustix::io::FdFlags::empty()).unwrap();
+    let running = bundle.begin(&mut bundle.checkpoint_command(&flags));
+    drop(teller);
+    let mut byte = [1];
+    std::io::Read::read_exact(&mut &told, &mut byte).unwrap();
+    assert_eq!(byte, [0]);
+    let still = counter::count(&bundle);
+    // Its memory is there to be fetched; who comes and goes leaves the container as it was.
+    drop(std::net::TcpStream::connect(&server).unwrap());
+    assert_eq!(counter::count(&bundle), still, "it stands still meanwhile");
+    let outcome = running.finish();
+    if outcome.code == Some(0) {
+        return leaks::assert_nothing_left(&bundle);
+    }
+    outcome.fails(&format!("checkpoint {}: criu: ", bundle.id));
     await_progress(&bundle);
     bundle.kill_and_delete();
 }

@@ -42,7 +42,12 @@ pub fn has(feature: &str) -> bool {
 impl Bundle {
     /// `checkpoint FLAGS… --image-path images ID`, by way of the CRIU that runs here.
     pub fn checkpoint(&self, flags: &[&str]) -> Outcome {
-        self.finish(&mut self.with_criu(&["checkpoint", "--image-path", "images"], flags))
+        self.finish(&mut self.checkpoint_command(flags))
+    }
+
+    /// The command line of `checkpoint`, not yet run.
+    pub fn checkpoint_command(&self, flags: &[&str]) -> Command {
+        self.with_criu(&["checkpoint", "--image-path", "images"], flags)
     }
 
     /// `restore FLAGS… --bundle bundle --image-path images ID`; its input is what the caller has as its.
