@@ -58,6 +58,17 @@ const CASES: &[Case] = &[
     ("mount-options", "plan.txt", v2, as_typed),
     ("mount-options", "plan-old-api.txt", || old_api(v2()), as_typed),
     ("mount-options-once", "plan-old-api.txt", || old_api(v2()), as_typed),
+    ("resources", "plan.txt", || with_rdma(v2()), as_typed),
+    ("resources", "plan-v1.txt", || with_rdma(v1()), as_typed),
+    (
+        "resources",
+        "plan-systemd.txt",
+        || with_rdma(systemd()),
+        |options| {
+            options.cgroup_manager = CgroupManager::Systemd;
+        },
+    ),
+    ("net-devices", "plan.txt", v2, as_typed),
     ("no-process", "plan.txt", v2, as_typed),
     ("no-mount-namespace", "plan.txt", v2, as_typed),
     ("hooks", "plan.txt", v2, as_typed),
@@ -345,6 +356,18 @@ fn users_systemd() -> Host {
 /// The same machine with a kernel before Linux 5.12.
 fn old_api(host: Host) -> Host {
     Host { new_mount_api: false, ..host }
+}
+
+/// The same machine with a controller that few have.
+fn with_rdma(mut host: Host) -> Host {
+    match &mut host.cgroups.hierarchies[..] {
+        [unified] => unified.controllers.push("rdma".to_owned()),
+        _ => {
+            let rdma = hierarchy("/sys/fs/cgroup/rdma", &["rdma"], "/system.slice/docker.service", false);
+            host.cgroups.hierarchies.push(rdma);
+        }
+    }
+    host
 }
 
 fn host(mode: Mode, hierarchies: Vec<Hierarchy>) -> Host {

@@ -165,8 +165,11 @@ fn block_io(block_io: &BlockIo, out: &mut Converter) -> Result<()> {
             let number = format!("{}:{}", device.major, device.minor);
             let value = format!("{number} {}", io_weight_of(weight));
             let missing = Missing::Instead { file: "io.weight", value };
-            let write = Write::new("io.bfq.weight", format!("{number} {weight}"), place);
+            let write = Write::new("io.bfq.weight", format!("{number} {weight}"), place.clone());
             out.push(write.if_missing(missing))?;
+        }
+        if device.leaf_weight.is_some_and(|weight| weight != 0) {
+            out.warn(&format!("{place}.leafWeight"), "cgroup v2 has no leaf weights");
         }
     }
     for (property, key, devices) in [
