@@ -198,10 +198,30 @@ fn empty_filter_is_no_filter() {
 }
 
 #[test]
-fn filter_that_lets_nothing_through_ends_the_container() {
+fn l19_filter_that_denies_execve_is_refused() {
+    // Kubernetes' tutorial has the first one.
+    for filter in [
+        json!({ "defaultAction": "SCMP_ACT_ERRNO" }),
+        json!({ "defaultAction": "SCMP_ACT_KILL_PROCESS", "architectures": ["SCMP_ARCH_X86_64"] }),
+        deny(json!([{ "names": ["execve"], "action": "SCMP_ACT_ERRNO" }])),
+    ] {
+        let mut bundle = Bundle::new();
+        bundle.set("/linux/seccomp", filter);
+        let words =
+            if skip_on_peer("runc says that init is dead") { "" } else { "linux.seccomp: execve is denied" };
+        bundle.run().fails(words);
+        leaks::assert_nothing_left(&bundle);
+    }
+}
+
+#[test]
+fn filter_that_lets_only_execve_through_ends_the_container_when_that_fails() {
     // Not even exit_group(2) works there: init must not try it for ever.
     let mut bundle = Bundle::new();
-    bundle.set("/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_ERRNO" }));
+    bundle.executable("script", "#!/no/such/interpreter\n");
+    let rules = json!([{ "names": ["execve"], "action": "SCMP_ACT_ALLOW" }]);
+    bundle.set("/process/args", json!(["/script"]));
+    bundle.set("/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_ERRNO", "syscalls": rules }));
     let outcome = bundle.run();
     assert!(outcome.code != Some(0), "{outcome:#?}");
     bundle.delete_force();

@@ -142,6 +142,10 @@ impl Plan {
             (Some(profile), Some(program)) => Listener::decide(profile, program)?,
             _ => None,
         };
+        if seccomp.as_ref().is_some_and(|program| program.denies_execve) && spec.process.is_some() {
+            // Init could not even say so: what it says with is as likely to be denied.
+            return Err(Error::new("linux.seccomp: execve is denied, so the program cannot be executed"));
+        }
         options.has_seccomp = seccomp.is_some();
         let namespaces = Namespaces::decide(linux, host)?;
         let cgroup = decide_cgroup(spec, host, &options)?;

@@ -52,6 +52,9 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Option<Program>> {
         .into_iter()
         .map(|section| segments::of(&section, &rules, native).map(|segments| (section.abis[0], segments)))
         .collect::<Result<_>>()?;
+    let (_, calls) = &sections[0];
+    let execve = number_of("execve", native);
+    let denies_execve = !execve.is_some_and(|number| segments::may_pass(calls, number, rules.default_action));
     // The program is laid out from its end: the native ABI, which comes first here, is tested first and is nearest.
     sections.reverse();
     let mut otherwise = assembler::Target::Return(BAD_ARCH);
@@ -70,8 +73,15 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Option<Program>> {
         instructions,
         flags: program::flags(profile.flags.as_deref(), rules.notifies),
         notifies: rules.notifies,
+        denies_execve,
         unknown_names: rules.unknown_names,
     }))
+}
+
+/// The number of a call in an ABI, if it is known and has one there.
+fn number_of(name: &str, abi: Arch) -> Option<u32> {
+    let (column, offset) = abi.numbering()?;
+    Some(tables::Names::new().find(name)?.number(column)? + offset)
 }
 
 /// The ABIs of one `seccomp_data.arch`: one, or x86_64 and x32, which are told apart by a bit of the number.
@@ -202,6 +212,27 @@ mod tests {
             {"names": ["mknod"], "action": "SCMP_ACT_NOTIFY"}]}"#;
         let program = compiled(json).unwrap().unwrap();
         assert_eq!((program.notifies, program.flags), (true, 12));
+    }
+
+    #[test]
+    fn execve_is_denied_when_no_arguments_get_it_through() {
+        let argument = r#""args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]"#;
+        for (default, rule, denied) in [
+            ("ERRNO", String::new(), true),
+            ("KILL", String::new(), true),
+            ("KILL_PROCESS", String::new(), true),
+            ("TRAP", r#"{"names": ["read"], "action": "SCMP_ACT_ALLOW"}"#.into(), true),
+            ("ERRNO", r#"{"names": ["execve"], "action": "SCMP_ACT_ALLOW"}"#.into(), false),
+            ("ERRNO", r#"{"names": ["execve"], "action": "SCMP_ACT_NOTIFY"}"#.into(), false),
+            ("ERRNO", format!(r#"{{"names": ["execve"], "action": "SCMP_ACT_LOG", {argument}}}"#), false),
+            ("ALLOW", String::new(), false),
+            ("TRACE", String::new(), false),
+            ("ALLOW", r#"{"names": ["execve"], "action": "SCMP_ACT_ERRNO", "errnoRet": 0}"#.into(), true),
+            ("ALLOW", format!(r#"{{"names": ["execve"], "action": "SCMP_ACT_KILL", {argument}}}"#), false),
+        ] {
+            let json = format!(r#"{{"defaultAction": "SCMP_ACT_{default}", "syscalls": [{rule}]}}"#);
+            assert_eq!(compiled(&json).unwrap().unwrap().denies_execve, denied, "{json}");
+        }
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub struct Program {
     pub flags: u32,
     /// Whether loading the filter gives a descriptor that is to be sent to `listenerPath`; `NEW_LISTENER` is in `flags`.
     pub notifies: bool,
+    /// Whether nothing can be executed under it, whatever the arguments of execve(2); not kept in the state.
+    #[serde(skip)]
+    pub denies_execve: bool,
     /// Names in the profile that are no system call of any ABI known to us, for a warning; not kept in the state.
     #[serde(skip)]
     pub unknown_names: Vec<String>,
@@ -122,7 +125,8 @@ mod tests {
             Instruction { code: 0x20, jt: 0, jf: 0, k: 4 },
             Instruction { code: 0x15, jt: 255, jf: 1, k: 0xc000_003e },
         ];
-        let program = Program { instructions, flags: 12, notifies: true, unknown_names: vec![] };
+        let program =
+            Program { instructions, flags: 12, notifies: true, denies_execve: false, unknown_names: vec![] };
         let text = serde_json::to_string(&program).unwrap();
         assert_eq!(text, r#"{"instructions":"00200000000000040015ff01c000003e","flags":12,"notifies":true}"#);
         assert_eq!(serde_json::from_str::<Program>(&text).unwrap(), program);

@@ -38,6 +38,18 @@ pub(super) fn of(section: &Section, rules: &Rules, native: Arch) -> Result<Vec<S
     Ok(line.segments)
 }
 
+/// Whether a call may be made under the filter, with some arguments at least.
+pub(super) fn may_pass(segments: &[Segment], number: u32, default: u32) -> bool {
+    // SECCOMP_RET_USER_NOTIF, TRACE, LOG and ALLOW are the highest; KILL_PROCESS is below zero.
+    let passes = |value: u32| value as i32 >= 0x7fc0_0000;
+    let following = segments.partition_point(|segment| segment.start <= number);
+    match segments[..following].last().map(|segment| &segment.verdict) {
+        Some(Verdict::Decide(paths)) => passes(default) || paths.iter().any(|path| passes(path.action)),
+        Some(Verdict::Return(value)) => passes(*value),
+        None => false,
+    }
+}
+
 /// Segments in the making, from number 0 upward.
 struct Line {
     segments: Vec<Segment>,
