@@ -6,8 +6,15 @@ use crate::error::Result;
 use crate::spec::linux::IdMapping;
 use std::fmt::Display;
 
+/// How many ranges a map may have (`UID_GID_MAP_MAX_EXTENTS`).
+const MAX_RANGES: usize = 340;
+
 /// Judges one map; `place` is its property.
 pub(super) fn id_map(place: impl Display, map: &[IdMapping]) -> Result<()> {
+    if map.len() > MAX_RANGES {
+        let what = format!("{} ranges are more than the kernel's {MAX_RANGES}", map.len());
+        return Err(wrong(place, what));
+    }
     for (index, range) in map.iter().enumerate() {
         if range.size == 0 {
             return Err(wrong(format_args!("{place}[{index}].size"), "must not be 0"));

@@ -52,12 +52,23 @@ fn id_mapped(index: usize, mount: &Mount, has_user_namespace: bool) -> Result<()
     }
     id_maps::id_map(format_args!("mounts[{index}].uidMappings"), uids)?;
     id_maps::id_map(format_args!("mounts[{index}].gidMappings"), gids)?;
-    let option = mount.options.iter().find(|option| matches!(option.as_str(), "idmap" | "ridmap"));
+    let option = mount.options.iter().find(|option| matches!(name(option), "idmap" | "ridmap"));
     match option {
+        // Left out, the files would come out with other owners than were asked for. Podman gives the maps as properties, too.
+        Some(option) if uids.is_empty() && option.contains('=') => {
+            let what =
+                format!("{option:?} is crun's alone; the maps are given as uidMappings and gidMappings");
+            Err(wrong(format_args!("mounts[{index}].options"), what))
+        }
         Some(option) if uids.is_empty() && !has_user_namespace => {
             let what = format!("{option:?} needs uidMappings and gidMappings, or a user namespace");
             Err(wrong(format_args!("mounts[{index}].options"), what))
         }
         _ => Ok(()),
     }
+}
+
+/// An option without its value.
+fn name(option: &str) -> &str {
+    option.split_once('=').map_or(option, |(name, _value)| name)
 }

@@ -1,6 +1,7 @@
 //! The exact message of every rule, over one sound document and a change to it.
 
-use super::valid_id;
+use super::{id_maps, valid_id};
+use crate::spec::linux::IdMapping;
 use crate::spec::samples::judge_with;
 
 /// Judges the document after each change and expects the message.
@@ -287,6 +288,17 @@ fn namespace_rules() {
 }
 
 #[test]
+fn a_map_has_at_most_340_ranges() {
+    let judge = |count: u32| {
+        let range = |first| IdMapping { container_id: first, host_id: 1000 + first, size: 1 };
+        id_maps::id_map("linux.uidMappings", &(0..count).map(range).collect::<Vec<_>>())
+    };
+    assert_eq!(judge(340), Ok(()));
+    let words = "linux.uidMappings: 341 ranges are more than the kernel's 340";
+    assert_eq!(judge(341).unwrap_err().to_string(), words);
+}
+
+#[test]
 fn mount_rules() {
     expect_errors(&[
         (r#"{"mounts": [{"destination": "/a"}, {"source": "/b"}]}"#, "mounts[1].destination: missing"),
@@ -305,6 +317,10 @@ fn mount_rules() {
         (
             r#"{"linux": null, "mounts": [{"destination": "/a", "options": ["rbind", "ridmap"]}]}"#,
             r#"mounts[0].options: "ridmap" needs uidMappings and gidMappings, or a user namespace"#,
+        ),
+        (
+            r#"{"mounts": [{"destination": "/a", "options": ["bind", "idmap=uids=0-1-10;gids=0-1-10"]}]}"#,
+            r#"mounts[0].options: "idmap=uids=0-1-10;gids=0-1-10" is crun's alone; the maps are given as uidMappings and gidMappings"#,
         ),
     ]);
     expect_warnings(&[
