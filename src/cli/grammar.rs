@@ -24,8 +24,15 @@ const VERSION: &str =
     concat!("version ", env!("CARGO_PKG_VERSION"), "\ncommit: ", env!("CORTEN_COMMIT"), "\nspec: 1.3.0");
 
 /// A low-level OCI runtime: makes containers from bundles.
+// An option that is given twice counts as it was given last: engines put theirs behind those of the administrator.
 #[derive(Debug, Parser)]
-#[command(name = "corten", version = VERSION, disable_help_subcommand = true, disable_version_flag = true)]
+#[command(
+    name = "corten",
+    version = VERSION,
+    disable_help_subcommand = true,
+    disable_version_flag = true,
+    args_override_self = true
+)]
 pub struct Arguments {
     /// Print the version.
     #[arg(short = 'v', short_alias = 'V', long, action = clap::ArgAction::Version)]
@@ -41,7 +48,7 @@ pub struct Arguments {
     #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
     /// What is told: errors alone, or warnings, too [default: warnings on stderr, the error in the log].
-    #[arg(long, global = true, value_enum, value_name = "LEVEL", overrides_with_all = ["debug", "log_level"])]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL", overrides_with = "debug")]
     log_level: Option<LogLevel>,
     /// Write warnings to the log, too: --log-level debug.
     #[arg(long, global = true, overrides_with = "log_level")]
@@ -56,7 +63,7 @@ pub struct Arguments {
         global = true,
         value_enum,
         value_name = "MANAGER",
-        overrides_with_all = ["systemd_cgroup", "manager"]
+        overrides_with = "systemd_cgroup"
     )]
     manager: Option<Manager>,
     /// Go on without cgroup permissions: true, false or auto.

@@ -48,6 +48,20 @@ fn callers_words_are_understood() {
 }
 
 #[test]
+fn option_that_is_given_twice_counts_as_it_was_given_last() {
+    let read = |words: &str| Arguments::try_parse_from(words.split(' ')).unwrap();
+    let arguments = read(
+        "corten --root /a --debug --log /a --root /b --debug --log /b --systemd-cgroup --systemd-cgroup list",
+    );
+    assert_eq!(arguments.root.as_deref(), Some("/b".as_ref()));
+    assert_eq!(arguments.log.as_deref(), Some("/b".as_ref()));
+    let Verb::Update(update) = read("corten update --pids-limit 5 id --pids-limit 6").verb else { panic!() };
+    assert_eq!(update.pids_limit, Some(6));
+    let Verb::Exec(exec) = read("corten exec -d -d -e A=1 -e B=2 -g 1 -g 2 id sh").verb else { panic!() };
+    assert_eq!((exec.env.len(), exec.additional_gids.len()), (2, 2), "those of which there may be many");
+}
+
+#[test]
 fn flags_of_exec_end_at_the_id() {
     for (words, id, command) in [
         ("corten exec -t id sh -c x --foo", "id", vec!["sh", "-c", "x", "--foo"]),
