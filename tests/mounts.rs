@@ -546,6 +546,16 @@ fn a16_tmpcopyup_keeps_owners_modes_and_links() {
 }
 
 #[test]
+fn a16_tmpcopyup_leaves_the_kernels_file_systems_empty() {
+    if skip_on_peer("runc 1.1 copies nothing on the root") {
+        return;
+    }
+    let mut bundle = Bundle::new();
+    bundle.mount("/", "tmpfs", "tmpfs", &["tmpcopyup"]);
+    assert_eq!(bundle.payload("ls -A /proc /sys; ls -d /bin/busybox"), "/proc:\n\n/sys:\n/bin/busybox\n");
+}
+
+#[test]
 fn a21_nothing_is_mounted_that_is_not_listed() {
     let mut bundle = Bundle::new();
     bundle.set("/mounts", json!([{ "destination": "/proc", "type": "proc", "source": "proc" }]));

@@ -2,7 +2,7 @@
 
 use super::rootfs::file_type;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RawDir, Stat, Uid};
+use rustix::fs::{AtFlags, FileType, FsWord, Gid, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, Stat, Uid};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
@@ -44,6 +44,9 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
             let source = rustix::fs::openat(from, name, directory_flags(), Mode::empty())?;
             let target = rustix::fs::openat(to, name, directory_flags(), Mode::empty())?;
             own(&target, &stat)?;
+            if is_the_kernels(&source)? {
+                return Ok(());
+            }
             copy_directory(source.as_fd(), target.as_fd(), depth + 1)
         }
         FileType::RegularFile => copy_file(from, to, name, &stat),
@@ -58,6 +61,16 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usiz
             chown(to, name, &stat)
         }
     }
+}
+
+/// Whether a file system that is mounted in the tree has files that the kernel makes up when they are read: some of them never end,
+/// some wait, and a copy would say nothing.
+fn is_the_kernels(directory: &OwnedFd) -> Result<bool, Errno> {
+    const SYSFS: FsWord = 0x6265_6572;
+    const CGROUP: FsWord = 0x0027_e0eb;
+    const CGROUP2: FsWord = 0x6367_7270;
+    let kind = rustix::fs::fstatfs(directory)?.f_type;
+    Ok([PROC_SUPER_MAGIC, SYSFS, CGROUP, CGROUP2].contains(&kind))
 }
 
 fn copy_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<(), Errno> {
