@@ -215,6 +215,15 @@ fn help_goes_to_standard_output_and_exits_0() {
         let outcome = bundle.call(words).ok();
         assert!(outcome.stdout.contains("--"), "{outcome:#?}");
     }
+    let told = |words: &[&str]| {
+        let mut command = std::process::Command::new(support::runtime::program());
+        bundle.finish(command.args(words).env("CORTENTEST", &bundle.id).stdin(Stdio::null())).ok().stdout
+    };
+    assert_eq!(told(&["help"]), told(&["--help"]));
+    assert_eq!(told(&["help", "create"]), told(&["create", "--help"]));
+    if !is_peer() {
+        assert!(told(&["help", "kill"]).starts_with("Send a signal"), "{}", told(&["help", "kill"]));
+    }
 }
 
 #[test]

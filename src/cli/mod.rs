@@ -56,8 +56,14 @@ pub fn main(mut typed: Vec<OsString>) -> u8 {
     }
 }
 
-/// containerd gives one flag of `restore` with one dash, which Go's parsers take for two.
+/// containerd gives one flag of `restore` with one dash, which Go's parsers take for two. `help VERB` is `VERB --help`.
 fn spell_out(typed: &mut [OsString]) {
+    if typed.get(1).is_some_and(|word| word == "help") {
+        typed[1] = "--help".into();
+        if typed.len() > 2 {
+            typed.swap(1, 2);
+        }
+    }
     let flags = typed.iter_mut().skip_while(|word| *word != "restore");
     for word in flags.filter(|word| *word == "-no-subreaper") {
         *word = "--no-subreaper".into();

@@ -18,7 +18,11 @@ impl<T> Deref for Deferred<T> {
 
 impl<T: Args> Args for Deferred<T> {
     fn augment_args(command: Command) -> Command {
-        command.defer(T::augment_args)
+        command.defer(|command| {
+            // What the verb does is told where the verbs are listed; the arguments have words of their own.
+            let about = command.get_about().cloned().unwrap_or_default();
+            T::augment_args(command).about(about)
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
