@@ -414,13 +414,14 @@ fn mount_in_a_shared_bind_mount_is_seen_outside() {
 }
 
 fn mount_table_of_the_caller_stays(bundle: &Bundle) {
-    // Everything shared, so whatever the runtime mounts before it has left the namespace would come back.
-    let script = "cat /proc/self/mountinfo > before; \
+    // Everything shared, so whatever the runtime mounts before it has left the namespace would come back; but not with the
+    // host, where other tests mount.
+    let script = "mount --make-rshared /; cat /proc/self/mountinfo > before; \
         \"$@\" create --bundle bundle --pid-file pid $ID </dev/null >/dev/null; cat /proc/self/mountinfo > created; \
         \"$@\" start $ID; cat /proc/self/mountinfo > started; \
         \"$@\" delete --force $ID; cat /proc/self/mountinfo > after";
     bundle.write_config();
-    let wrapper = ["unshare", "--mount", "--propagation", "shared", "sh", "-e", "-c", script, "sh"];
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
     bundle.finish(bundle.command_under(&wrapper, &[]).env("ID", &bundle.id)).ok();
     let table = |name: &str| fs::read_to_string(bundle.dir.join(name)).unwrap();
     for name in ["created", "started", "after"] {
