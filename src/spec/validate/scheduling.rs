@@ -63,6 +63,11 @@ pub(super) fn memory_policy(policy: &MemoryPolicy) -> Result<()> {
         let (one, other) = (MemoryFlag::RelativeNodes, MemoryFlag::StaticNodes);
         return Err(wrong("linux.memoryPolicy.flags", format_args!("{one} and {other} exclude each other")));
     }
+    if has(MemoryFlag::NumaBalancing) && !matches!(mode, MemoryMode::Bind | MemoryMode::PreferredMany) {
+        let (flag, one, other) = (MemoryFlag::NumaBalancing, MemoryMode::Bind, MemoryMode::PreferredMany);
+        let what = format!("{flag} is for {one} and {other}, not for {mode}");
+        return Err(wrong("linux.memoryPolicy.flags", what));
+    }
     match (mode, nodes) {
         (MemoryMode::Default | MemoryMode::Local, Some(_)) => {
             Err(wrong("linux.memoryPolicy.nodes", format_args!("{mode} takes none")))

@@ -164,6 +164,10 @@ fn scheduling_rules() {
             "linux.memoryPolicy.flags: MPOL_F_RELATIVE_NODES and MPOL_F_STATIC_NODES exclude each other",
         ),
         (
+            r#"{"linux": {"memoryPolicy": {"mode": "MPOL_INTERLEAVE", "nodes": "0", "flags": ["MPOL_F_NUMA_BALANCING"]}}}"#,
+            "linux.memoryPolicy.flags: MPOL_F_NUMA_BALANCING is for MPOL_BIND and MPOL_PREFERRED_MANY, not for MPOL_INTERLEAVE",
+        ),
+        (
             r#"{"linux": {"memoryPolicy": {"mode": "MPOL_DEFAULT", "nodes": "0"}}}"#,
             "linux.memoryPolicy.nodes: MPOL_DEFAULT takes none",
         ),
