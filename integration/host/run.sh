@@ -18,7 +18,7 @@ runtime=$(realpath -m "${RUNTIME:-$project/bin/corten}")
 optional=no
 [[ ${1:-} != --optional ]] || { optional=yes; shift; }
 # These ask nothing of the host, and the last one compares with this machine's libseccomp.
-elsewhere=' layers plans config seccomp_oracle '
+elsewhere=' layers plans config contrib seccomp_oracle '
 # What SELinux has a part in: labels, limits, and each file, process and message that an active policy looks at.
 labelled=' labels limits cgroups_v2 lifecycle run exec exec_process rootfs mounts console systemd update rootless conformance '
 
@@ -40,7 +40,9 @@ furnish() {
     cp "$runtime" "$job/corten"
     cp "$here/suite.sh" "$job/run"
     # Fixtures are read from where the sources were when the tests were built.
+    mkdir -p "$job/source/integration"
     cp -r "$project/tests" "$job/source"
+    cp -r "$project/integration/contract" "$job/source/integration"
     echo "$project" >"$job/place"
     local program name
     while read -r program; do

@@ -6,8 +6,8 @@
 export RUNTIME=/job/corten TMPDIR=/var/tmp
 security=$(sed -n 's/.*security=\([a-z]*\).*/\1/p' /proc/cmdline)
 place=$(cat place)
-mkdir -p output "$place"
-ln -s /job/source "$place/tests"
+mkdir -p output "$(dirname "$place")"
+ln -s /job/source "$place"
 # User-mode Linux has no 32-bit personality.
 without="--skip personality_is_set --skip l16_personality_is_set_before_the_filter"
 failed=0 all_passed=0 all_failed=0 all_skipped=0 conformance=
