@@ -8,6 +8,7 @@
 mod cases;
 mod clauses;
 mod compare;
+mod interrupt;
 mod play;
 mod report;
 mod runner;
@@ -80,8 +81,12 @@ fn judge(arguments: &Arguments) -> Result<bool, String> {
     schema::install(schemas);
     let subject = subject::Subject::ask()?;
     subject::hide_hybrid_tree()?;
+    interrupt::watch();
     let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let results = runner::run(&book, &cases, &subject, &arguments.words, jobs);
+    if let Some(signal) = interrupt::asked() {
+        return Err(format!("ended by signal {signal} after {} tests", results.len()));
+    }
     if let Some(path) = &arguments.tap {
         report::write(path, &report::tap(&results))?;
     }

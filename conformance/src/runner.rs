@@ -2,6 +2,7 @@
 
 use crate::cases::Case;
 use crate::clauses::{Book, Clause};
+use crate::interrupt;
 use crate::subject::Subject;
 use std::cell::RefCell;
 use std::panic::{self, AssertUnwindSafe};
@@ -71,7 +72,9 @@ pub fn run(book: &Book, cases: &[Case], subject: &Subject, words: &[String], job
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
-                while let Some(clause) = clauses.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while interrupt::asked().is_none()
+                    && let Some(clause) = clauses.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     let case = cases.iter().find(|(id, _)| *id == clause.id).expect("a clause with a test");
                     let outcome = one(book, subject, clause, case.1);
                     outcomes.lock().expect("no test holds the lock").push(outcome);
