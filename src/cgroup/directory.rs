@@ -12,6 +12,12 @@ pub(super) fn open(path: &str) -> rustix::io::Result<OwnedFd> {
     openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
+/// Whether a cgroup is not there any more. systemd removes that of a scope as soon as the last process has left it, at whatever point
+/// we are.
+pub(super) fn is_gone(path: &str) -> bool {
+    matches!(open(path), Err(Errno::NOENT | Errno::NODEV))
+}
+
 /// Opens a directory within another.
 pub(super) fn open_below(directory: impl AsFd, name: &CStr) -> rustix::io::Result<OwnedFd> {
     openat(directory, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

@@ -82,8 +82,10 @@ impl Cgroup {
         }
         // A process in the freezer does not even die.
         match self.freezer() {
-            Some(path) if directory::open(path).is_ok() => thaw(path),
-            _ => Ok(()),
+            Some(path) => {
+                thaw(path).or_else(|error| if directory::is_gone(path) { Ok(()) } else { Err(error) })
+            }
+            None => Ok(()),
         }
     }
 

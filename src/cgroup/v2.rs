@@ -148,9 +148,14 @@ pub(super) fn kill(path: &str) -> Result<bool> {
         Err(Errno::NOENT | Errno::NODEV) => return Ok(true),
         Err(errno) => return Err(vanished(path, errno)),
     };
-    match directory::write(&fd, "cgroup.kill", "1") {
+    kill_in(&fd, path)
+}
+
+/// The same with its directory open; that may have been removed since, and then lacks every file.
+fn kill_in(fd: &OwnedFd, path: &str) -> Result<bool> {
+    match directory::write(fd, "cgroup.kill", "1") {
         Ok(()) | Err(Errno::NODEV) => Ok(true),
-        Err(Errno::NOENT) => Ok(false),
+        Err(Errno::NOENT) => Ok(directory::is_gone(path)),
         Err(errno) => Err(Error::from(errno).context(format!("write 1 to {path}/cgroup.kill"))),
     }
 }
@@ -180,7 +185,7 @@ impl Cgroup {
                 }
             }
         }
-        set_frozen(path, false)
+        set_frozen(path, false).or_else(|error| if directory::is_gone(path) { Ok(()) } else { Err(error) })
     }
 
     pub(super) fn freeze(&self) -> Result<()> {
@@ -238,5 +243,21 @@ fn wait_until_frozen(directory: &OwnedFd) -> rustix::io::Result<bool> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cgroup_that_goes_while_it_is_killed_is_killed() {
+        let path = std::env::temp_dir().join(format!("corten-gone-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let text = path.to_str().unwrap();
+        let fd = directory::open(text).unwrap();
+        assert_eq!(kill_in(&fd, text).ok(), Some(false), "a kernel without the file");
+        std::fs::remove_dir(&path).unwrap();
+        assert_eq!(kill_in(&fd, text).ok(), Some(true), "removed since it was opened");
     }
 }
