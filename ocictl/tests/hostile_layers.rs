@@ -8,7 +8,7 @@ use ocictl::archive::tree::{Content, Id, ROOT, Tree};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use support::{Scratch, docker_archive, header, seal, tar};
+use support::{Scratch, docker_archive, header, pax, seal, tar};
 
 /// The tree that a tar means, a line a name; or what is said of it.
 fn meaning(bytes: &[u8]) -> Result<String, String> {
@@ -129,23 +129,6 @@ fn h1_h2_h3_names_are_resolved_within_the_layer() {
             _ => panic!("{entries:?}: wanted {wanted:?}, found {found:?}"),
         }
     }
-}
-
-/// A PAX header with these records, for what follows.
-fn pax(records: &[(&str, &str)]) -> Vec<u8> {
-    let mut text = String::new();
-    for (key, value) in records {
-        let rest = key.len() + value.len() + 3;
-        let length = (1..)
-            .map(|digits| rest + digits)
-            .find(|length| length.to_string().len() + rest == *length)
-            .expect("a length");
-        text += &format!("{length} {key}={value}\n");
-    }
-    let mut bytes = header("pax", b'x', text.len() as u64, "").to_vec();
-    bytes.extend(text.as_bytes());
-    bytes.resize(bytes.len().next_multiple_of(512), 0);
-    bytes
 }
 
 #[test]

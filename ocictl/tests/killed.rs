@@ -7,7 +7,6 @@ mod support;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use support::{Scratch, docker_archive, tar};
 
 /// How many of the calls of each command are tried; spread over all of them.
@@ -36,32 +35,13 @@ fn calls(scratch: &Scratch, words: &[&str]) -> Vec<(String, usize)> {
     let status = traced(scratch, &["-f", "-c", "-o", counts.to_str().expect("text")], words);
     assert!(status, "the command works when nobody disturbs it");
     let text = fs::read_to_string(&counts).expect("counts");
-    let mut calls = Vec::new();
-    for line in text.lines() {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        if let [_, _, _, count, .., name] = fields[..]
-            && CALLS.contains(&name)
-            && let Ok(count) = count.parse()
-        {
-            calls.push((name.to_owned(), count));
-        }
-    }
+    let calls = support::counted(&text, &CALLS);
     assert!(calls.len() > 3, "{text}");
     calls
 }
 
 fn traced(scratch: &Scratch, strace: &[&str], words: &[&str]) -> bool {
-    let plain = scratch.command();
-    let mut command = Command::new("timeout");
-    command.args(["20", "strace"]).args(strace).arg(plain.get_program()).args(plain.get_args()).args(words);
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = silent.status().expect("strace");
+    let status = support::strace(&scratch.command(), &["20"], strace, words);
     assert_ne!(status.code(), Some(124), "it hangs: strace {strace:?} {words:?}");
     status.success()
 }

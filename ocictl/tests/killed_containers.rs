@@ -112,22 +112,7 @@ impl Case<'_> {
 }
 
 fn traced(engine: &Engine, strace: &[&str], words: &[&str]) -> bool {
-    let plain = engine.command();
-    let mut command = Command::new("timeout");
-    command
-        .args(["-s", "KILL", "40", "strace"])
-        .args(strace)
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .args(words);
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = silent.status().expect("strace");
+    let status = support::strace(&engine.command(), &["-s", "KILL", "40"], strace, words);
     assert_ne!(status.code(), Some(137), "it hangs: strace {strace:?} {words:?}");
     status.success()
 }
@@ -142,16 +127,12 @@ fn kill(engine: &Engine, case: &Case<'_>, all: bool) {
     case.undo.iter().for_each(|words| drop(engine.output(words)));
     let text = fs::read_to_string(&counts).expect("counts");
     fs::remove_file(&counts).expect("removed");
-    let mut calls = Vec::new();
-    for line in text.lines() {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        if let [_, _, _, count, .., name] = fields[..]
-            && CALLS.contains(&name)
-            && let Ok(count) = count.parse::<usize>()
-        {
-            calls.extend((1..=count.min(300)).map(|at| (name.to_owned(), at)));
-        }
-    }
+    let counted = support::counted(&text, &CALLS);
+    let spread = |(name, count): &(String, usize)| {
+        let name = name.clone();
+        (1..=(*count).min(300)).map(move |at| (name.clone(), at))
+    };
+    let calls: Vec<_> = counted.iter().flat_map(spread).collect();
     assert!(calls.len() > 10, "{text}");
     let before = used(engine);
     for (name, at) in calls.iter().step_by((calls.len() / points()).max(1)) {

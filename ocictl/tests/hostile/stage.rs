@@ -3,7 +3,7 @@
 
 use crate::canary::Canary;
 use crate::engine::Engine;
-use crate::support::{goarch, header, seal, tar, tar_of};
+use crate::support::{goarch, header, pax, seal, tar, tar_of};
 use ocictl::digest::Digest;
 use serde_json::{Value, json};
 use std::fs;
@@ -171,17 +171,9 @@ impl Layer {
     }
 
     /// A PAX header for the next entry.
-    pub fn pax(self, records: &[(&str, &str)]) -> Self {
-        let mut text = String::new();
-        for (key, value) in records {
-            let rest = key.len() + value.len() + 3;
-            let length = (1..)
-                .map(|digits| rest + digits)
-                .find(|length| length.to_string().len() + rest == *length)
-                .expect("a length");
-            text += &format!("{length} {key}={value}\n");
-        }
-        self.raw(header("pax", b'x', text.len() as u64, ""), text.as_bytes())
+    pub fn pax(mut self, records: &[(&str, &str)]) -> Self {
+        self.bytes.extend(pax(records));
+        self
     }
 
     /// A block and what follows it.

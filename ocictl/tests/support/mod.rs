@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 /// A directory with a store of its own.
 pub struct Scratch {
@@ -198,6 +198,23 @@ pub fn header(name: &str, kind: u8, size: u64, link: &str) -> [u8; 512] {
     seal(block)
 }
 
+/// A PAX header with these records, for what follows.
+pub fn pax(records: &[(&str, &str)]) -> Vec<u8> {
+    let mut text = String::new();
+    for (key, value) in records {
+        let rest = key.len() + value.len() + 3;
+        let length = (1..)
+            .map(|digits| rest + digits)
+            .find(|length| length.to_string().len() + rest == *length)
+            .expect("a length");
+        text += &format!("{length} {key}={value}\n");
+    }
+    let mut bytes = header("pax", b'x', text.len() as u64, "").to_vec();
+    bytes.extend(text.as_bytes());
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
 /// Writes the checksum of a header.
 pub fn seal(mut block: [u8; 512]) -> [u8; 512] {
     block[148..156].copy_from_slice(b"        ");
@@ -218,4 +235,39 @@ pub fn docker_archive(name: &str, layers: &[Vec<u8>]) -> Vec<u8> {
     files.push((&config_name, config.as_bytes()));
     files.push(("manifest.json", manifest.as_bytes()));
     tar(&files)
+}
+
+/// Runs what `plain` would under strace and timeout(1), silently: how timeout ends.
+pub fn strace(plain: &Command, timeout: &[&str], options: &[&str], words: &[&str]) -> ExitStatus {
+    let mut command = Command::new("timeout");
+    command
+        .args(timeout)
+        .arg("strace")
+        .args(options)
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .args(words);
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    silent.status().expect("strace")
+}
+
+/// How often each of these calls was made, by what `strace -c` has counted: name and number.
+pub fn counted(text: &str, names: &[&str]) -> Vec<(String, usize)> {
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        if let [_, _, _, count, .., name] = fields[..]
+            && names.contains(&name)
+            && let Ok(count) = count.parse()
+        {
+            calls.push((name.to_owned(), count));
+        }
+    }
+    calls
 }
