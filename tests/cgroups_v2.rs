@@ -109,9 +109,11 @@ fn v2_kill_without_a_pid_namespace_takes_the_whole_cgroup() {
     }
     let mut bundle = Bundle::sh("sleep 100 & sleep 101 & echo up; wait");
     bundle.without_namespace("pid");
+    // A process leaves its cgroup some moments before it has ended.
     let script = "\"$@\" run --detach --pid-file pid --bundle bundle $ID </dev/null >out 2>&1; \
         while ! grep -q up out; do sleep 0.01; done; \"$@\" kill $ID KILL; \
-        while [ -n \"$(cat /sys/fs/cgroup/$ID/cgroup.procs)\" ]; do sleep 0.01; done; \"$@\" delete $ID";
+        while [ -n \"$(cat /sys/fs/cgroup/$ID/cgroup.procs)\" ]; do sleep 0.01; done; \
+        until \"$@\" state $ID | grep -q stopped; do sleep 0.01; done; \"$@\" delete $ID";
     script_on_v2(&bundle, script).ok();
     leaks::assert_nothing_left(&bundle);
 }

@@ -10,6 +10,7 @@
 #
 # RUNTIME is what they test (bin/corten). SECURITY=apparmor or selinux boots that host alone. The host is built once into HOST_CACHE
 # (~/.cache/corten-host): its kernel takes some minutes, its disk one. BUILD_PATIENCE (3600 s) ends that, PATIENCE (5400 s) the tests.
+# NEXTEST_RETRIES=1 gives a test that fails a second try, as cargo-nextest does.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 project=$(realpath "$here/../..")
@@ -44,6 +45,7 @@ furnish() {
     cp -r "$project/tests" "$job/source"
     cp -r "$project/integration/contract" "$job/source/integration"
     echo "$project" >"$job/place"
+    echo "${NEXTEST_RETRIES:-0}" >"$job/retries"
     local program name
     while read -r program; do
         name=$(basename "${program%-*}")
