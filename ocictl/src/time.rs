@@ -1,13 +1,14 @@
 //! Points in time as nanoseconds since 1970 (UTC), and as RFC 3339 writes them.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 const SECOND: u64 = 1_000_000_000;
 
 /// Now.
 pub fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(0)
 }
 
 /// `2026-11-21T22:37:13.123456789Z`; the zero time of docker's JSON for 0.
@@ -15,73 +16,34 @@ pub fn rfc3339(nanos: u64) -> String {
     if nanos == 0 {
         return "0001-01-01T00:00:00Z".into();
     }
-    let (seconds, rest) = (nanos / SECOND, nanos % SECOND);
-    let (year, month, day) = date(seconds / 86_400);
-    let of_day = seconds % 86_400;
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{rest:09}Z",
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    // 2554, where the number ends, is before the last year that can be written.
+    Timestamp::from_nanosecond(nanos.into()).map_or_else(|_| String::new(), |time| format!("{time:.9}"))
 }
 
-/// The day so many days after 1970-01-01, in the Gregorian calendar: by eras of 400 years that begin in March.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, day)
-}
-
-/// Reads what [`rfc3339`] writes, with or without fractions, and with an offset; also seconds since 1970.
+/// Reads what [`rfc3339`] writes, with or without fractions, and with an offset; what has none is in UTC, and may be a date
+/// alone; also seconds since 1970.
 pub fn parse(text: &str) -> Option<u64> {
     if let Ok(seconds) = text.parse::<u64>() {
         return seconds.checked_mul(SECOND);
     }
-    let (day, clock) = text.split_once(['T', 't', ' '])?;
-    let mut fields = day.split('-').map(|field| field.parse::<u64>().ok());
-    let (year, month, day) = (fields.next()??, fields.next()??, fields.next()??);
-    let (clock, offset_minutes) = match clock.find(['Z', 'z', '+', '-']) {
-        None => (clock, 0),
-        Some(at) if clock[at..].eq_ignore_ascii_case("z") => (&clock[..at], 0),
-        Some(at) => {
-            let (hours, minutes) = clock[at + 1..].split_once(':')?;
-            let minutes = hours.parse::<i64>().ok()? * 60 + minutes.parse::<i64>().ok()?;
-            (&clock[..at], if clock.as_bytes()[at] == b'-' { -minutes } else { minutes })
-        }
-    };
-    let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
-    let mut fields = clock.split(':').map(|field| field.parse::<u64>().ok());
-    let (hour, minute, second) = (fields.next()??, fields.next()??, fields.next().unwrap_or(Some(0))?);
-    if !(1970..3000).contains(&year)
-        || !(1..=12).contains(&month)
-        || !(1..=31).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 60
-    {
-        return None;
-    }
-    if fraction.len() > 9 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let shifted = (month + 9) % 12;
-    let year = year - u64::from(month <= 2);
-    let of_era =
-        (year % 400) * 365 + (year % 400) / 4 - (year % 400) / 100 + (153 * shifted + 2) / 5 + day - 1;
-    let days = (year / 400 * 146_097 + of_era).checked_sub(719_468)?;
-    let seconds =
-        i64::try_from(days * 86_400 + hour * 3600 + minute * 60 + second).ok()? - offset_minutes * 60;
-    let nanos: u64 = format!("{fraction:0<9}").parse().ok()?;
-    u64::try_from(seconds).ok()?.checked_mul(SECOND)?.checked_add(nanos)
+    let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
+    let time: Timestamp = text.parse().ok().or_else(in_utc)?;
+    u64::try_from(time.as_nanosecond()).ok()
 }
 
-/// How long ago that was, as docker says it: `5 seconds`, `About a minute`, `3 weeks`.
+/// Seconds since 1970 of a time as RFC 3339 writes it.
+pub fn seconds(text: &str) -> Option<i64> {
+    text.parse::<Timestamp>().ok().map(Timestamp::as_second)
+}
+
+/// `3 days ago`, from a time as RFC 3339 writes it; empty if it is none.
+pub fn ago(text: Option<&str>) -> String {
+    let Some(then) = text.and_then(seconds) else { return String::new() };
+    let since = Timestamp::now().as_second().saturating_sub(then);
+    format!("{} ago", words(u64::try_from(since).unwrap_or(0).saturating_mul(SECOND)))
+}
+
+/// A span, as docker and podman say it: `5 seconds`, `About a minute`, `3 weeks`.
 pub fn words(nanos: u64) -> String {
     let seconds = nanos / SECOND;
     let (minutes, hours) = (seconds / 60, (seconds + 1800) / 3600);
@@ -116,10 +78,27 @@ mod tests {
         }
         assert_eq!(parse("2000-02-29T01:00:00+01:00"), Some(951_782_400 * SECOND));
         assert_eq!(parse("951782400"), Some(951_782_400 * SECOND));
+        assert_eq!(parse("2000-02-29 00:00:00"), Some(951_782_400 * SECOND));
+        assert_eq!(parse("2000-02-29"), Some(951_782_400 * SECOND));
         for text in ["", "yesterday", "2026-13-01T00:00:00Z", "1960-01-01T00:00:00Z", "2026-01-01T00:00:00.x"]
         {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn times_of_images_are_told_by_their_distance() {
+        assert_eq!(seconds("2026-11-28T06:00:00+02:00"), Some(1_795_838_400));
+        assert_eq!(seconds("0001-01-01T00:00:00Z"), Some(-62_135_596_800));
+        for bad in ["", "yesterday", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00é"] {
+            assert_eq!(seconds(bad), None, "{bad}");
+            assert_eq!(ago(Some(bad)), "", "{bad}");
+        }
+        assert_eq!(
+            ago(Some("2020-01-01T00:00:00Z")),
+            format!("{} ago", words(now() - 1_577_836_800 * SECOND))
+        );
+        assert_eq!(ago(Some("2553-01-01T00:00:00Z")), "Less than a second ago");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::store::gc::Collected;
 use crate::store::images::{ImageRecord, NameRecord};
+use crate::time;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -181,7 +182,7 @@ fn df_row(
     json!({
         "Repository": names.first().map_or("<none>", |name| name.name.as_str()),
         "ImageID": image.id.short(),
-        "Created": units::ago(image.created.as_deref()),
+        "Created": time::ago(image.created.as_deref()),
         "Size": units::size(bytes(&shared) + bytes(&own)),
         "SharedSize": units::size(bytes(&shared)),
         "UniqueSize": units::size(bytes(&own)),

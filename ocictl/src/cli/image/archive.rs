@@ -1,11 +1,11 @@
 //! `image load`, `image save` and `image import`.
 
-use super::super::output::units;
 use super::super::{Invocation, SUCCESS, images, print_text};
 use crate::error::{Context, Error, Result};
 use crate::image::import;
 use crate::image::save::Form;
 use crate::oci::Platform;
+use crate::time;
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -143,7 +143,7 @@ pub fn import(invocation: &Invocation, arguments: Import) -> Result<u8> {
         changes: arguments.change,
         message: arguments.message,
         platform: arguments.platform.as_deref().map(Platform::parse).transpose().context(|| "--platform")?,
-        created: units::rfc3339(units::now()),
+        created: time::rfc3339(time::now()),
     };
     let name = arguments.name.as_deref();
     let images = images(&store)?;

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::image::Images;
 use crate::oci::ImageConfig;
 use crate::store::images::{ImageRecord, NameRecord};
+use crate::time;
 use serde_json::{Value, json};
 
 /// What `image ls` takes.
@@ -101,9 +102,9 @@ fn row(image: &ImageRecord, name: Option<&NameRecord>, names: &[NameRecord], who
         "Repository": repository,
         "Tag": tag,
         "Digest": digest.map_or("<none>", |digest| digest.as_str()),
-        "CreatedSince": units::ago(image.created.as_deref()),
+        "CreatedSince": time::ago(image.created.as_deref()),
         "CreatedAt": image.created,
-        "Created": image.created.as_deref().and_then(units::seconds_since_epoch),
+        "Created": image.created.as_deref().and_then(time::seconds),
         "Size": units::size(image.size),
         "VirtualSize": units::size(image.size),
         "Names": names.iter().map(|name| name.name.as_str()).collect::<Vec<_>>(),
@@ -228,7 +229,7 @@ pub fn history(invocation: &Invocation, arguments: History) -> Result<u8> {
             "ID": "<missing>",
             "Created": step.created,
             "CreatedAt": step.created,
-            "CreatedSince": units::ago(step.created.as_deref()),
+            "CreatedSince": time::ago(step.created.as_deref()),
             "CreatedBy": shortened,
             "Size": if arguments.human { Value::from(units::size(size)) } else { Value::from(size) },
             "Comment": step.comment.as_deref().unwrap_or_default(),
