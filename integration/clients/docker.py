@@ -12,6 +12,7 @@ import pathlib
 import re
 import time
 
+from engines import exec_in, interactive
 from stage import Skipped, Terminal, await_that, expect, expect_match, image_archive, limits_of, play, processes, step
 
 IMAGE = "busybox:1"
@@ -120,35 +121,13 @@ def run_errors(s):
 
 @step("-it: a terminal, its size, a resize, ^C")
 def terminal(s):
-    t = Terminal("docker", "run", "--rm", "-it", "--runtime", registered(s), IMAGE, "sh", rows=30, columns=90)
-    t.expect(r"/ # ")
-    await_that("the size arrives", lambda: "30 90" in t.size())
-    t.resize(40, 120)
-    await_that("the resize arrives", lambda: "40 120" in t.size())
-    t.send("sleep 1000\n")
-    time.sleep(0.5)
-    t.send("\x03")
-    t.expect(r"/ # ")
-    t.send("exit 5\n")
-    t.end(5)
+    interactive("docker", "run", "--rm", "-it", "--runtime", registered(s), IMAGE, "sh")
 
 
 @step("exec: output, exit code, input, user, environment, directory, terminal, detached; errors")
 def exec_(s):
     sleeper(s, "web2")
-    expect(docker(s, "exec", "web2", "echo", "inside").out, "inside", "output")
-    docker(s, "exec", "web2", "sh", "-c", "exit 9", code=9)
-    expect(docker(s, "exec", "-i", "web2", "cat", stdin="to exec\n").out, "to exec", "input")
-    found = docker(s, "exec", "-u", "1000:2000", "-e", "K=v", "-w", "/tmp", "web2", "sh", "-c", "id -u; id -g; echo $K; pwd").out
-    expect(found.split(), ["1000", "2000", "v", "/tmp"], "user, environment, directory")
-    t = Terminal("docker", "exec", "-it", "web2", "sh")
-    t.expect(r"/ # ")
-    t.send("tty && exit 3\n")
-    t.expect(r"/dev/pts/\d")
-    t.end(3)
-    docker(s, "exec", "-d", "web2", "sh", "-c", "echo done > /tmp/detached")
-    await_that("the detached exec has written", lambda: docker(s, "exec", "web2", "cat", "/tmp/detached", code=None).out == "done")
-    docker(s, "exec", "--privileged", "web2", "true")
+    exec_in(s, "docker", "web2")
     for code, word, reason in ((126, "nosuch", r"executable file not found in \$PATH"), (126, "/etc/passwd", "permission denied")):
         result = docker(s, "exec", "web2", word, code=None)
         expect(result.code in (code, 127), True, f"code of exec {word}: {result}")

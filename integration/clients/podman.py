@@ -12,6 +12,7 @@ import pathlib
 import re
 import time
 
+from engines import exec_in, interactive
 from stage import (Failed, Skipped, Terminal, await_that, expect, expect_match, image_archive, limits_of, play, processes, sh, step)
 
 IMAGE = "localhost/busybox:1"
@@ -105,36 +106,14 @@ def run_errors(s):
 
 @step("-it: a terminal, its size, a resize, ^C")
 def terminal(s):
-    t = Terminal("podman", "run", "--rm", "-it", "--network=none", "--name", "web2", IMAGE, "sh", rows=30, columns=90)
-    t.expect(r"/ # ")
-    t.send("tty; stty size\n")
-    t.expect(r"/dev/pts/0\r?\n30 90")
-    t.resize(40, 120)
-    await_that("the resize arrives", lambda: "40 120" in t.size())
-    t.send("sleep 1000\n")
-    time.sleep(0.5)
-    t.send("\x03")
-    t.expect(r"/ # ")
-    t.send("exit 5\n")
-    t.end(5)
+    interactive("podman", "run", "--rm", "-it", "--network=none", IMAGE, "sh")
+    expect(run(s, "-t", IMAGE, "tty").out.strip(), "/dev/pts/0", "the terminal's name")
 
 
 @step("exec: output, exit code, input, user, environment, directory, terminal, detached")
 def exec_(s):
     sleeper(s, "web3")
-    expect(podman(s, "exec", "web3", "echo", "inside").out, "inside", "output")
-    podman(s, "exec", "web3", "sh", "-c", "exit 9", code=9)
-    expect(podman(s, "exec", "-i", "web3", "cat", stdin="to exec\n").out, "to exec", "input")
-    found = podman(s, "exec", "-u", "1000:2000", "-e", "K=v", "-w", "/tmp", "web3", "sh", "-c", "id -u; id -g; echo $K; pwd").out
-    expect(found.split(), ["1000", "2000", "v", "/tmp"], "user, environment, directory")
-    t = Terminal("podman", "exec", "-it", "web3", "sh")
-    t.expect(r"/ # ")
-    t.send("tty && exit 3\n")
-    t.expect(r"/dev/pts/\d")
-    t.end(3)
-    podman(s, "exec", "-d", "web3", "sh", "-c", "echo done > /tmp/detached")
-    await_that("the detached exec has written", lambda: podman(s, "exec", "web3", "cat", "/tmp/detached", code=None).out == "done")
-    podman(s, "exec", "--privileged", "web3", "true")
+    exec_in(s, "podman", "web3")
 
 
 @step("exec: exit codes 126 and 127, and that of a container that does not run")
