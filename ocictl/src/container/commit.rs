@@ -112,6 +112,7 @@ pub fn commit(
         kind: "layers".into(),
         diff_ids: descriptors.iter().map(|layer| layer.digest.clone()).collect(),
     };
+    one_each(&mut config.history, descriptors.len() - 1);
     config.history.push(History {
         created: Some(now),
         created_by: Some(container.record.options.arguments.join(" ")),
@@ -126,6 +127,18 @@ pub fn commit(
     store.keep(&ingest, &[digest.clone(), Digest::of(&config)])?;
     store.put_blob(&manifest)?;
     images.add(NewImage { config: &config, manifest: digest, index: None, repository: None, names: &names })
+}
+
+/// Makes the history tell of as many layers as there are: podman and skopeo refuse an image whose history does not, and those that have
+/// none are common. The specification has it optional (image-spec, config.md).
+fn one_each(history: &mut Vec<History>, layers: usize) {
+    let told = history.iter().filter(|entry| !entry.empty_layer).count();
+    for _ in told..layers {
+        history.push(History { comment: Some("a layer without history".into()), ..History::default() });
+    }
+    for entry in history.iter_mut().filter(|entry| !entry.empty_layer).skip(layers) {
+        entry.empty_layer = true;
+    }
 }
 
 fn descriptor(digest: Digest, size: u64) -> Descriptor {
