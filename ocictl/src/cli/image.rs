@@ -5,7 +5,7 @@ mod list;
 mod remove;
 mod view;
 
-pub use remove::{confirmed, tell as tell_removed};
+pub use remove::tell as tell_removed;
 
 use super::output;
 use super::registry::IMAGE_VERBS;

@@ -19,7 +19,7 @@ use crate::store::Store;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use output::table::harmless;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 /// Exit codes of verbs that succeed; errors carry their own.
@@ -297,6 +297,21 @@ pub fn print_text(text: &str) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
+}
+
+/// Asks before something is removed; without a terminal there is nobody to ask.
+///
+/// # Errors
+/// Fails if nobody can be asked.
+pub fn confirmed(what: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::new(format!("this removes {what}, and standard input is no terminal to ask at"))
+            .hint("say --force"));
+    }
+    write!(std::io::stderr(), "WARNING! This will remove {what}. Are you sure you want to continue? [y/N] ")?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Does something for each of several names: all are tried, each failure is told, and the first one's exit code stays.

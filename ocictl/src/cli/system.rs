@@ -1,11 +1,13 @@
 //! `ocictl system …`: the store as a whole.
 
-use super::image::confirmed;
 use super::output::{self, Style, units};
-use super::{Family, Invocation, SUCCESS, for_each, images, print_text, verb};
-use crate::container::{Containers, start, upkeep};
+use super::{Family, Invocation, SUCCESS, confirmed, for_each, images, print_text, verb};
+use crate::container::record::Status;
+use crate::container::{Containers, facts, start, upkeep};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::oci::Platform;
+use crate::runtime::Runtime;
 use crate::store::Store;
 use crate::store::gc::Collected;
 use crate::store::images::{ImageRecord, NameRecord};
@@ -93,11 +95,40 @@ fn boot(invocation: &Invocation, Boot {}: Boot) -> Result<u8> {
 }
 
 #[derive(Debug, clap::Args)]
-struct Version {}
+struct Version {
+    /// A template, or json
+    #[arg(long, short, value_name = "TEMPLATE")]
+    format: Option<String>,
+}
 
-fn version(_: &Invocation, Version {}: Version) -> Result<u8> {
-    print_text(&format!("ocictl version {}\n", env!("CARGO_PKG_VERSION")))?;
+fn version(_: &Invocation, arguments: Version) -> Result<u8> {
+    let platform = Platform::host();
+    let client = json!({
+        "Name": "ocictl",
+        "Version": env!("CARGO_PKG_VERSION"),
+        "OsArch": format!("{}/{}", platform.os, platform.architecture),
+    });
+    match arguments.format {
+        None => {
+            let word = |key: &str| output::template::plain(&client[key]);
+            print_text(&format!(
+                "Client:   {}\nVersion:  {}\nOS/Arch:  {}\n",
+                word("Name"),
+                word("Version"),
+                word("OsArch")
+            ))?;
+        }
+        Some(format) => print_object(&json!({ "Client": client }), &format)?,
+    }
     Ok(SUCCESS)
+}
+
+/// One object as JSON or by a template.
+fn print_object(value: &Value, format: &str) -> Result<()> {
+    match format {
+        "json" => print_text(&format!("{}\n", output::json(value)?)),
+        format => output::print_objects(std::slice::from_ref(value), Some(format)),
+    }
 }
 
 /// Frees what nothing refers to.
@@ -222,20 +253,44 @@ fn info(invocation: &Invocation, arguments: Info) -> Result<u8> {
     let store = invocation.store()?;
     let images = images(&store)?;
     let system = rustix::system::uname();
+    #[allow(clippy::unnecessary_cast, reason = "it is narrower on other machines")]
+    let memory = rustix::system::sysinfo().totalram as u64;
     let text = |words: &std::ffi::CStr| words.to_string_lossy().into_owned();
+    let containers = Containers::open(&store)?;
+    let statuses =
+        containers.list()?.iter().map(|container| Ok(container.now()?.1)).collect::<Result<Vec<Status>>>()?;
+    let of = |wanted: Status| statuses.iter().filter(|status| **status == wanted).count();
+    let running = of(Status::Running);
+    let paused = of(Status::Paused);
+    // One that is not there is no reason to say nothing else.
+    let runtime = match Runtime::choose("", containers.runroot()) {
+        Ok(runtime) => {
+            json!({"name": runtime.binary.file_name().map(|name| name.to_string_lossy()), "path": runtime.binary})
+        }
+        Err(error) => json!({"error": error.to_string()}),
+    };
     let layers = if store.index_is_supported()? { "tars with an EROFS index" } else { "directories" };
     let value: Value = json!({
         "host": {
-            "arch": crate::oci::Platform::host().architecture,
+            "arch": Platform::host().architecture,
             "os": "linux",
             "kernel": text(system.release()),
             "hostname": text(system.nodename()),
+            "cgroupVersion": if facts::is_v2() { "v2" } else { "v1" },
             "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            "memTotal": memory,
+            "ociRuntime": runtime,
             "security": {"rootless": !rustix::process::geteuid().is_root() || crate::rootless::in_user_namespace()},
         },
         "store": {
             "graphRoot": store.root(),
             "runRoot": store.runroot()?,
+            "containerStore": {
+                "number": statuses.len(),
+                "running": running,
+                "paused": paused,
+                "stopped": statuses.len() - running - paused,
+            },
             "imageStore": {"number": store.images()?.len()},
             "layers": layers,
         },
@@ -244,8 +299,7 @@ fn info(invocation: &Invocation, arguments: Info) -> Result<u8> {
     });
     match arguments.format {
         None => print_text(&outline(&value, 0))?,
-        Some(format) if format == "json" => print_text(&format!("{}\n", output::json(&value)?))?,
-        Some(format) => output::print_objects(&[value], Some(&format))?,
+        Some(format) => print_object(&value, &format)?,
     }
     Ok(SUCCESS)
 }

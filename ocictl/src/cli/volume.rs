@@ -1,7 +1,7 @@
 //! `ocictl volume …`.
 
 use super::output::{self, Filters, Style};
-use super::{Family, Invocation, SUCCESS, print_text, verb};
+use super::{Family, Invocation, SUCCESS, confirmed, print_text, verb};
 use crate::container::{Containers, parse, remove as removal};
 use crate::error::{Error, Result};
 use crate::store::disk;
@@ -41,6 +41,8 @@ struct Create {
 
 fn create(invocation: &Invocation, arguments: Create) -> Result<u8> {
     let store = invocation.store()?;
+    // docker, too, takes one that nobody named away with those of containers.
+    let anonymous = arguments.name.is_none();
     let name = arguments.name.unwrap_or_else(|| (0..4).map(|_| disk::random()).collect());
     if !parse::is_name(&name) {
         return Err(Error::new(format!(
@@ -54,7 +56,7 @@ fn create(invocation: &Invocation, arguments: Create) -> Result<u8> {
         .map(|label| label.split_once('=').unwrap_or((label, "")))
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
     // docker says nothing where one is there already; a volume is what it was.
-    if Volumes::open(&store)?.create(&name, labels.collect(), false)?.is_none() && !arguments.ignore {
+    if Volumes::open(&store)?.create(&name, labels.collect(), anonymous)?.is_none() && !arguments.ignore {
         return Err(Error::new("it is there already").context(format!("volume {name}")).exit_code(125));
     }
     print_text(&format!("{name}\n"))?;
@@ -196,7 +198,7 @@ fn remove(invocation: &Invocation, arguments: Remove) -> Result<u8> {
 
 #[derive(Debug, clap::Args)]
 struct Prune {
-    /// Accepted for docker and podman: nothing is asked
+    /// Do not ask
     #[arg(long, short)]
     force: bool,
     /// Named volumes, too
@@ -209,6 +211,13 @@ struct Prune {
 
 fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
     let filters = Filters::parse(&arguments.filter, &["label"])?;
+    let what = match arguments.all {
+        true => "all volumes that no container has",
+        false => "all volumes that nobody named and no container has",
+    };
+    if !arguments.force && !confirmed(what)? {
+        return Ok(SUCCESS);
+    }
     let store = invocation.store()?;
     let (volumes, containers) = (Volumes::open(&store)?, Containers::open(&store)?);
     volumes.sweep()?;

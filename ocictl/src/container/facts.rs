@@ -67,7 +67,8 @@ fn throttles() -> Vec<String> {
     found
 }
 
-fn is_v2() -> bool {
+/// Whether the cgroups are of version 2.
+pub fn is_v2() -> bool {
     rustix::fs::statfs("/sys/fs/cgroup")
         .is_ok_and(|stat| u32::try_from(stat.f_type).is_ok_and(|magic| magic == CGROUP2_MAGIC))
 }

@@ -18,15 +18,16 @@ pub struct Scratch {
 
 impl Scratch {
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("ocictl-{name}-{}", std::process::id()));
-        remove(&path);
-        fs::create_dir_all(&path).expect("a scratch directory");
-        Self { path, layers: "" }
+        Self::below(&std::env::temp_dir(), name)
     }
 
     /// In memory: for tests that write and sync thousands of times.
     pub fn in_memory(name: &str) -> Self {
-        let path = Path::new("/dev/shm").join(format!("ocictl-{name}-{}", std::process::id()));
+        Self::below(Path::new("/dev/shm"), name)
+    }
+
+    pub fn below(directory: &Path, name: &str) -> Self {
+        let path = directory.join(format!("ocictl-{name}-{}", std::process::id()));
         remove(&path);
         fs::create_dir_all(&path).expect("a scratch directory");
         Self { path, layers: "" }

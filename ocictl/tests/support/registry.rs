@@ -102,7 +102,7 @@ impl Drop for Registry {
 }
 
 /// `user:secret`, as `htpasswd -B` writes it.
-const HTPASSWD: &str = "user:$2y$05$0NgQIMTHopJmI8.dYBeREuWZyBClQnhz./9xzw5pSo3nne7eaYyrW\n";
+pub const HTPASSWD: &str = "user:$2y$05$0NgQIMTHopJmI8.dYBeREuWZyBClQnhz./9xzw5pSo3nne7eaYyrW\n";
 
 /// What a client asked.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! `stop`, `restart`, `kill`, `rm`, `wait`, `pause`, `unpause`, `rename`, `prune`.
 
 use super::super::output::Filters;
-use super::super::{Invocation, SUCCESS, print_text};
+use super::super::{Invocation, SUCCESS, confirmed, print_text};
 use super::for_each;
 use crate::container::record::{Container, Status};
 use crate::container::{Containers, parse, remove as removal, start, status};
@@ -282,7 +282,7 @@ pub fn rename(invocation: &Invocation, arguments: Rename) -> Result<u8> {
 /// What `prune` takes.
 #[derive(Debug, clap::Args)]
 pub struct Prune {
-    /// Accepted for docker and podman: nothing is asked
+    /// Do not ask
     #[arg(long, short)]
     force: bool,
     /// label=KEY[=VALUE], until=TIME
@@ -294,6 +294,9 @@ pub struct Prune {
 pub fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
     let filters = Filters::parse(&arguments.filter, &["label", "until"])?;
     let until = filters.values("until").iter().map(|text| moment(text)).collect::<Result<Vec<_>>>()?;
+    if !arguments.force && !confirmed("all containers that do not run")? {
+        return Ok(SUCCESS);
+    }
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
     containers.sweep()?;

@@ -1,11 +1,10 @@
 //! `image rm` and `image prune`.
 
-use super::super::{Invocation, SUCCESS, for_each, images, print_text};
-use crate::error::{Error, Result};
+use super::super::{Invocation, SUCCESS, confirmed, for_each, images, print_text};
+use crate::error::Result;
 use crate::image::Images;
 use crate::image::remove::Removed;
 use crate::store::Store;
-use std::io::{BufRead, IsTerminal, Write};
 
 /// What `image rm` takes.
 #[derive(Debug, clap::Args)]
@@ -92,19 +91,4 @@ pub fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
     let bytes = collect(&store)?;
     print_text(&format!("Total reclaimed space: {}\n", super::output::units::size(bytes)))?;
     Ok(SUCCESS)
-}
-
-/// Asks before something is removed; without a terminal there is nobody to ask.
-///
-/// # Errors
-/// Fails if nobody can be asked.
-pub fn confirmed(what: &str) -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Error::new(format!("this removes {what}, and standard input is no terminal to ask at"))
-            .hint("say --force"));
-    }
-    write!(std::io::stderr(), "WARNING! This will remove {what}. Are you sure you want to continue? [y/N] ")?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
