@@ -124,6 +124,12 @@ fallbacks: build
 	@integration/fallbacks.py
 .PHONY: fallbacks
 
+## flags: takes one flag after the other away from the command line: its test (docs/flags.md) must notice
+flags: build
+	@integration/setup.sh test
+	@integration/flags.py
+.PHONY: flags
+
 ## checklist: every row of the specification with its tests and their results on this machine (docs/spec-conformance.md)
 checklist: build
 	@integration/setup.sh test

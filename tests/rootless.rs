@@ -206,9 +206,19 @@ fn root_of_a_user_namespace_runs_a_container() {
         "--map-root-user",
         "--mount",
     ];
-    let words = ["--rootless", "true", "run", "--bundle", "bundle", &bundle.id];
-    let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok();
-    assert_eq!(outcome.stdout, "0\n");
+    for word in ["true", "auto"] {
+        let words = ["--rootless", word, "run", "--bundle", "bundle", &bundle.id];
+        let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok();
+        assert_eq!(outcome.stdout, "0\n", "{word}");
+    }
+    if is_peer() {
+        return;
+    }
+    // Who says that he is no such user is to have a cgroup.
+    let words = ["--rootless", "false", "run", "--bundle", "bundle", &bundle.id];
+    let outcome = bundle.finish(&mut bundle.command_under(&wrapper, &words));
+    outcome.fails("cgroup").fails("permission denied");
+    leaks::assert_nothing_left(&bundle);
 }
 
 #[test]

@@ -232,7 +232,10 @@ fn receiver(bundle: &Bundle) -> UnixListener {
 
 /// What came with the connection: the payload, and the pid that the descriptor stands for (-1 once that has ended).
 fn received(listener: &UnixListener) -> (String, String, OwnedFd) {
-    let (stream, _) = listener.accept().unwrap();
+    // Who connects has sent before it ends, so it is either here or comes no more.
+    listener.set_nonblocking(true).unwrap();
+    let (stream, _) = listener.accept().expect("somebody has connected");
+    stream.set_nonblocking(false).unwrap();
     let (payload, mut descriptors) = messenger::receive(&stream).unwrap();
     assert_eq!(descriptors.len(), 1);
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptors[0].as_raw_fd())).unwrap();
@@ -366,5 +369,51 @@ fn orphans_are_adopted_unless_it_is_forbidden() {
         assert_eq!(parent() == run.pid(), adopted, "{options:?}");
         let_script_go(&bundle);
         run.finish().ok();
+    }
+}
+
+#[test]
+fn restore_adopts_orphans_unless_it_is_forbidden() {
+    if skip_on_peer("runc ignores --criu") || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let bundle = Bundle::new();
+    bundle.write_config();
+    // One that cannot do it is enough: whose orphans they are is settled before.
+    let criu = bundle.host_script("criu", "exit 1");
+    let log = bundle.dir.join("trace").display().to_string();
+    let strace = ["strace", "-qq", "-o", &log, "-e", "trace=prctl"];
+    fs::create_dir(bundle.dir.join("images")).unwrap();
+    for (options, adopted) in [(&[][..], true), (&["--no-subreaper"], false)] {
+        let fixed = ["--criu", &criu, "restore", "--image-path", "images", "--bundle", "bundle"];
+        let words = [&fixed, options, &[bundle.id.as_str()]].concat();
+        bundle.finish(&mut bundle.command_under(&strace, &words)).fails("criu");
+        let calls = fs::read_to_string(&log).unwrap();
+        assert_eq!(calls.contains("PR_SET_CHILD_SUBREAPER"), adopted, "{options:?}: {calls}");
+    }
+}
+
+#[test]
+fn how_cgroups_and_packets_are_treated_is_told_to_criu() {
+    if skip_on_peer("runc ignores --criu") || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let bundle = Bundle::new();
+    bundle.write_config();
+    fs::create_dir(bundle.dir.join("images")).unwrap();
+    let record = bundle.dir.join("record");
+    let recorder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/criu_recorder.py");
+    let criu = bundle.host_script("recorder", &format!("exec python3 {recorder:?} {record:?} \"$@\""));
+    for (options, fields) in [
+        (&[][..], &["34=3"][..]),
+        (&["--manage-cgroups-mode", "ignore"], &["34=0"]),
+        (&["--manage-cgroups-mode", "strict", "--network-lock", "skip"], &["34=5", "64=3"]),
+    ] {
+        let fixed = ["--criu", &criu, "restore", "--image-path", "images", "--bundle", "bundle"];
+        bundle.call(&[&fixed, options, &[bundle.id.as_str()]].concat()).fails("criu");
+        let request = fs::read_to_string(&record).unwrap();
+        for field in fields {
+            assert!(request.lines().any(|line| line == *field), "{options:?}: {request}");
+        }
     }
 }
