@@ -68,6 +68,13 @@ pub(super) fn memory_policy(policy: &MemoryPolicy) -> Result<()> {
         let what = format!("{flag} is for {one} and {other}, not for {mode}");
         return Err(wrong("linux.memoryPolicy.flags", what));
     }
+    let of_nodes = |flag: &&MemoryFlag| matches!(flag, MemoryFlag::RelativeNodes | MemoryFlag::StaticNodes);
+    if let (MemoryMode::Local | MemoryMode::Preferred, None, Some(flag)) =
+        (mode, nodes, flags.iter().find(of_nodes))
+    {
+        let what = format!("{flag} is for nodes, and {mode} has none");
+        return Err(wrong("linux.memoryPolicy.flags", what));
+    }
     match (mode, nodes) {
         (MemoryMode::Default | MemoryMode::Local, Some(_)) => {
             Err(wrong("linux.memoryPolicy.nodes", format_args!("{mode} takes none")))

@@ -176,6 +176,14 @@ fn scheduling_rules() {
             "linux.memoryPolicy.nodes: MPOL_LOCAL takes none",
         ),
         (
+            r#"{"linux": {"memoryPolicy": {"mode": "MPOL_LOCAL", "flags": ["MPOL_F_STATIC_NODES"]}}}"#,
+            "linux.memoryPolicy.flags: MPOL_F_STATIC_NODES is for nodes, and MPOL_LOCAL has none",
+        ),
+        (
+            r#"{"linux": {"memoryPolicy": {"mode": "MPOL_PREFERRED", "flags": ["MPOL_F_RELATIVE_NODES"]}}}"#,
+            "linux.memoryPolicy.flags: MPOL_F_RELATIVE_NODES is for nodes, and MPOL_PREFERRED has none",
+        ),
+        (
             r#"{"linux": {"memoryPolicy": {"mode": "MPOL_BIND"}}}"#,
             "linux.memoryPolicy.nodes: MPOL_BIND needs at least one",
         ),
