@@ -258,6 +258,22 @@ fn d9_another_file_in_the_place_of_a_device_stays_and_is_told_of() {
 }
 
 #[test]
+fn device_whose_path_another_one_has_says_which() {
+    if skip_on_peer("runc says nothing") {
+        return;
+    }
+    let mut bundle = Bundle::sh("stat -c %t:%T /dev/mine /dev/null");
+    for (path, minor) in [("/dev/other", 7), ("/dev/mine", 3), ("/dev/mine", 5)] {
+        bundle.push("/linux/devices", json!({ "path": path, "type": "c", "major": 1, "minor": minor }));
+    }
+    let outcome = bundle.run().ok();
+    assert_eq!(outcome.stdout, "1:3\n1:3\n");
+    let words =
+        "linux.devices[2]: make device \"/dev/mine\" c 1:5 0666: that of linux.devices[1] is there already";
+    assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+}
+
+#[test]
 fn umask_of_the_caller_does_not_take_modes_away() {
     let bundle = Bundle::sh("stat -c %a /dev/null /made /dev/shm");
     let mut config = bundle.config.clone();

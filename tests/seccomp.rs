@@ -229,6 +229,31 @@ fn filter_that_lets_only_execve_through_ends_the_container_when_that_fails() {
 }
 
 #[test]
+fn program_that_cannot_be_executed_is_told_of_also_where_the_filter_silences_init() {
+    if skip_on_peer("nothing is said there") {
+        return;
+    }
+    let words = "linux.seccomp: the program was not executed, and the filter keeps init from saying why";
+    for action in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"] {
+        let mut bundle = Bundle::new();
+        bundle.executable("script", "#!/no/such/interpreter\n");
+        let rules = json!([{ "names": ["write", "sendto", "exit_group"], "action": action }]);
+        bundle.set("/linux/seccomp", deny(rules)).set("/process/args", json!(["/script"]));
+        bundle.run().fails(words);
+        leaks::assert_nothing_left(&bundle);
+        bundle.create().ok();
+        bundle.start().fails(words);
+        bundle.delete().ok();
+        // A program that wants none of them runs, and another one beside it is told of.
+        bundle.set("/process/args", json!(["sleep", "100"]));
+        bundle.run_detached();
+        bundle.exec(&[], &["/script"]).fails_with(255, words);
+        bundle.exec(&["--detach"], &["sleep", "1"]).ok();
+        bundle.kill_and_delete();
+    }
+}
+
+#[test]
 fn unknown_names_of_calls_are_skipped() {
     // L19
     let filter = deny(json!([{ "names": ["no_such_call", "dup", "nor_this"], "action": "SCMP_ACT_ERRNO" }]));

@@ -136,7 +136,8 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
         state: state.clone(),
     });
     creation.interrupts.await_word(init.socket())?;
-    let attended = agent::attend(init.socket(), introduction);
+    let silenced = decided.plan.may_be_silenced().then_some(init.pid.as_raw_nonzero().get());
+    let attended = agent::attend(init.socket(), introduction, silenced);
     if let Some(failure) = attended.map_err(|error| creation.explain(error))? {
         return Err(launch::failure(&decided.plan, &failure));
     }
@@ -279,8 +280,7 @@ impl<'a> Creation<'a> {
                     init.go()?;
                 }
                 Some(Report::Occupied(step)) => {
-                    let step = plan.step_text(step.into());
-                    self.log.warning(&format!("{step}: another file is there already"))?;
+                    self.log.warning(&plan.occupied_text(step.into()))?;
                 }
                 Some(Report::Ready) => {
                     launch::outside::take(plan, init.pid, &decided.procfs)?;
@@ -452,6 +452,7 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
             first,
             steps: plan.steps[first..].iter().map(ToString::to_string).collect(),
             listener: plan.listener.clone(),
+            silenced: plan.may_be_silenced(),
         },
     }
 }

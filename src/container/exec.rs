@@ -204,7 +204,8 @@ impl Decided {
             None => None,
         };
         process.go()?;
-        match agent::attend(process.socket(), introduction)? {
+        let silenced = self.plan.may_be_silenced().then_some(process.pid.as_raw_nonzero().get());
+        match agent::attend(process.socket(), introduction, silenced)? {
             Some(failure) => Err(launch::failure(&self.plan, &failure)),
             None => Ok(()),
         }

@@ -113,6 +113,16 @@ impl Process {
     }
 }
 
+/// Whether a process that was cloned has not executed anything since, or had not when it ended. One that nobody remembers has.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn never_executed(pid: i32) -> Result<bool> {
+    // PF_FORKNOEXEC of include/linux/sched.h, which execve(2) clears before it closes what is close-on-exec.
+    const FORKED_AND_NOT_EXECUTED: u32 = 0x40;
+    Ok(Stat::read(pid)?.is_some_and(|stat| stat.flags & FORKED_AND_NOT_EXECUTED != 0))
+}
+
 /// What needs a pidfd and has no other way.
 pub fn needs_pidfd(what: &str) -> Error {
     Error::new(format!("{what} needs pidfd_open(2), which is missing"))
@@ -122,6 +132,8 @@ pub fn needs_pidfd(what: &str) -> Error {
 /// What is wanted of proc_pid_stat(5).
 struct Stat {
     state: u8,
+    /// The kernel's `PF_*`.
+    flags: u32,
     start_time: u64,
 }
 
@@ -144,8 +156,9 @@ impl Stat {
         let rest = std::str::from_utf8(&text[end + 1..]).ok()?;
         let mut fields = rest.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        let start_time = fields.nth(18)?.parse().ok()?;
-        Some(Self { state, start_time })
+        let flags = fields.nth(5)?.parse().ok()?;
+        let start_time = fields.nth(12)?.parse().ok()?;
+        Some(Self { state, flags, start_time })
     }
 }
 
@@ -157,7 +170,7 @@ mod tests {
     fn a_name_cannot_forge_the_fields() {
         let text = b"7 (a) Z 1 (b) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4242 0 0 0";
         let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.start_time), (b'S', 4242));
+        assert_eq!((stat.state, stat.flags, stat.start_time), (b'S', 4_194_304, 4242));
     }
 
     #[test]

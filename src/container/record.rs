@@ -89,6 +89,9 @@ pub struct Start {
     /// Who answers the system calls that the filter notifies of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listener: Option<Listener>,
+    /// Whether the filter may keep init from saying that the program cannot be executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silenced: bool,
 }
 
 impl Record {

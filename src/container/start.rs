@@ -53,7 +53,8 @@ pub fn start(container: &Container, supervisor: Option<&Supervisor>) -> Result<(
         }
         _ => None,
     };
-    let outcome = agent::attend(connection.as_fd(), introduction).inspect_err(|_| end(container));
+    let silenced = container.record.process.filter(|_| start.silenced).map(|process| process.pid);
+    let outcome = agent::attend(connection.as_fd(), introduction, silenced).inspect_err(|_| end(container));
     if let Some(failure) = outcome? {
         // It ends by itself, unless its filter does not let it.
         end(container);

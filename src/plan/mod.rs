@@ -349,6 +349,26 @@ impl Plan {
         self.steps.get(index).map_or_else(String::new, |step| step.place.to_string())
     }
 
+    /// Whether init may be unable to say that the program cannot be executed.
+    pub fn may_be_silenced(&self) -> bool {
+        self.seccomp.as_ref().is_some_and(|program| program.silences)
+    }
+
+    /// What to say of a device in whose place another file is: which, where that is a device of the plan, too.
+    pub fn occupied_text(&self, index: usize) -> String {
+        let path = |step: &Step| match &step.action {
+            Action::Device(device) => Some((device.parent.clone(), device.name.clone())),
+            _ => None,
+        };
+        let own = self.steps.get(index).and_then(path);
+        let other = match self.steps.iter().take(index).find(|step| own.is_some() && path(step) == own) {
+            None => "another file".to_owned(),
+            Some(step) if step.place.is_none() => "the default device".to_owned(),
+            Some(step) => format!("that of {}", step.place),
+        };
+        format!("{}: {other} is there already", self.step_text(index))
+    }
+
     /// What to say of a step that failed: its place and its action.
     pub fn step_text(&self, index: usize) -> String {
         self.steps.get(index).map_or_else(String::new, Step::to_string)

@@ -55,6 +55,9 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Option<Program>> {
     let (_, calls) = &sections[0];
     let execve = number_of("execve", native);
     let denies_execve = !execve.is_some_and(|number| segments::may_pass(calls, number, rules.default_action));
+    // What init says its failures with (`launch::protocol::send`).
+    let send = number_of("sendto", native);
+    let silences = !send.is_some_and(|number| segments::passes(calls, number));
     // The program is laid out from its end: the native ABI, which comes first here, is tested first and is nearest.
     sections.reverse();
     let mut otherwise = assembler::Target::Return(BAD_ARCH);
@@ -74,7 +77,7 @@ pub fn compile(profile: &Seccomp, native: Arch) -> Result<Option<Program>> {
         flags: program::flags(profile.flags.as_deref(), rules.notifies),
         notifies: rules.notifies,
         denies_execve,
-        unknown_names: rules.unknown_names,
+        silences,
     }))
 }
 
@@ -200,10 +203,20 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_skipped_and_told() {
-        let json = r#"{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
-            {"names": ["frobnicate", "read", "set_tls"], "action": "SCMP_ACT_ALLOW"}]}"#;
-        assert_eq!(compiled(json).unwrap().unwrap().unknown_names, ["frobnicate"]);
+    fn init_may_be_silenced_where_it_cannot_send_whatever_it_has_to_say() {
+        let argument = r#""args": [{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]"#;
+        for (default, rule, silences) in [
+            ("ALLOW", String::new(), false),
+            ("LOG", String::new(), false),
+            ("ERRNO", r#"{"names": ["execve", "sendto"], "action": "SCMP_ACT_ALLOW"}"#.into(), false),
+            ("ERRNO", r#"{"names": ["execve", "write"], "action": "SCMP_ACT_ALLOW"}"#.into(), true),
+            ("ERRNO", format!(r#"{{"names": ["sendto"], "action": "SCMP_ACT_ALLOW", {argument}}}"#), true),
+            ("ALLOW", format!(r#"{{"names": ["sendto"], "action": "SCMP_ACT_KILL", {argument}}}"#), true),
+            ("ALLOW", r#"{"names": ["sendto"], "action": "SCMP_ACT_NOTIFY"}"#.into(), true),
+        ] {
+            let json = format!(r#"{{"defaultAction": "SCMP_ACT_{default}", "syscalls": [{rule}]}}"#);
+            assert_eq!(compiled(&json).unwrap().unwrap().silences, silences, "{json}");
+        }
     }
 
     #[test]

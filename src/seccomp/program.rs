@@ -26,9 +26,9 @@ pub struct Program {
     /// Whether nothing can be executed under it, whatever the arguments of execve(2); not kept in the state.
     #[serde(skip)]
     pub denies_execve: bool,
-    /// Names in the profile that are no system call of any ABI known to us, for a warning; not kept in the state.
-    #[serde(skip)]
-    pub unknown_names: Vec<String>,
+    /// Whether init might not get a word out under it: when the program cannot be executed then, somebody else must see that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub silences: bool,
 }
 
 /// One instruction, laid out as `struct sock_filter` (`linux/filter.h`).
@@ -126,7 +126,7 @@ mod tests {
             Instruction { code: 0x15, jt: 255, jf: 1, k: 0xc000_003e },
         ];
         let program =
-            Program { instructions, flags: 12, notifies: true, denies_execve: false, unknown_names: vec![] };
+            Program { instructions, flags: 12, notifies: true, denies_execve: false, silences: false };
         let text = serde_json::to_string(&program).unwrap();
         assert_eq!(text, r#"{"instructions":"00200000000000040015ff01c000003e","flags":12,"notifies":true}"#);
         assert_eq!(serde_json::from_str::<Program>(&text).unwrap(), program);

@@ -16,8 +16,6 @@ pub(super) struct Rules {
     pub(super) named: Vec<Known>,
     /// Whether a rule asks a listener.
     pub(super) notifies: bool,
-    /// Names that are no system call known to us.
-    pub(super) unknown_names: Vec<String>,
 }
 
 /// Some calls, the conditions on their arguments that must all hold, and what the filter returns then.
@@ -52,7 +50,6 @@ pub(super) fn read(profile: &Seccomp, native: Arch) -> Result<Rules> {
         list: Vec::with_capacity(profile.syscalls.len()),
         named: Vec::new(),
         notifies: false,
-        unknown_names: Vec::new(),
     };
     let mut names = Names::new();
     for (place, syscall) in profile.syscalls.iter().enumerate() {
@@ -71,7 +68,8 @@ fn add(rules: &mut Rules, names: &mut Names, place: usize, syscall: &Syscall) ->
             None if name.is_empty() => {
                 return Err(Error::new("is empty").context(at(format!("names[{index}]"))));
             }
-            None => rules.unknown_names.push(name.clone()),
+            // A call of a newer kernel, or of another machine: docs/decisions.md.
+            None => {}
         }
         // The init of the container reports the listener's descriptor with write(2): asking about that would wait for
         // the agent who is yet to get the descriptor.

@@ -50,6 +50,16 @@ pub(super) fn may_pass(segments: &[Segment], number: u32, default: u32) -> bool 
     }
 }
 
+/// Whether a call may be made under the filter at once, whatever its arguments: nobody is asked.
+pub(super) fn passes(segments: &[Segment], number: u32) -> bool {
+    let following = segments.partition_point(|segment| segment.start <= number);
+    // SECCOMP_RET_LOG and ALLOW.
+    matches!(
+        segments[..following].last().map(|segment| &segment.verdict),
+        Some(Verdict::Return(value)) if *value as i32 >= 0x7ffc_0000
+    )
+}
+
 /// Segments in the making, from number 0 upward.
 struct Line {
     segments: Vec<Segment>,
