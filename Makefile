@@ -142,7 +142,7 @@ differential: build
 	@cargo test --quiet --locked --test differential -- --nocapture
 .PHONY: differential
 
-## host-test: runs tests and conformance on a host of its own (user-mode Linux): systemd, cgroup v2 alone, AppArmor, then SELinux; as root
+## host-test: runs tests and conformance on a host of its own (user-mode Linux): systemd, cgroup v2 alone, AppArmor; SELinux; v1; as root
 host-test: build
 	@integration/host/run.sh $(if $(OPTIONAL),--optional) $(SUITES)
 .PHONY: host-test

@@ -54,7 +54,7 @@ fn every_flag_changes_its_limit_and_no_other() {
     expect(&["--memory=52428800", "--memory-swap=104857600"], &|limits| {
         (limits.memory, limits.swap) = (50 * MIB, 100 * MIB);
     });
-    expect(&["--memory-reservation", "32M"], &|limits| limits.reservation = 32 * MIB);
+    expect(&["--memory-reservation", "32M"], &|limits| limits.reservation = limits::reservation(32 * MIB));
     expect(&["--cpu-share", "2048"], &|limits| limits.shares = limits::shares(2048));
     expect(&["--cpu-quota", "40000"], &|limits| limits.quota = 40_000);
     expect(&["--cpu-period", "200000"], &|limits| limits.period = 200_000);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the test host's kernel: user-mode Linux from Debian's linux-source, with all that a container runtime asks of it.
 #
-#   integration/host/kernel.sh CACHE      writes CACHE/linux.uml, once; remove it to build it anew (some minutes)
+#   integration/host/kernel.sh CACHE      writes CACHE/linux.uml (some minutes), and beside it the kernel.config it was built with
 #
 # An ordinary process that needs neither root nor KVM. SMP takes Linux 6.19 and the quick way into the kernel (seccomp=on)
 # 6.16, so the source is that of the backports. Environment: SUITE (trixie-backports), MIRROR (default: apt's own), JOBS.
@@ -37,3 +37,4 @@ if ! "${build[@]}" -j"${JOBS:-$(nproc)}" linux >"$cache/kernel.log" 2>&1; then
 fi
 strip -o "$cache/linux.uml.new" "$work/build/linux"
 mv "$cache/linux.uml.new" "$cache/linux.uml"
+cp "$options" "$cache/kernel.config"

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Runs the tests that make containers on a host like the users': systemd as pid 1, cgroup v2 alone, AppArmor; and those
-# that meet labels and limits once more with SELinux instead.
+# Runs the tests that make containers on a host like the users': systemd as pid 1, cgroup v2 alone, AppArmor; those
+# that meet labels and limits once more with SELinux instead; and those that meet cgroups on hosts whose systemd has them in v1, as it
+# was until 2021: beside a unified tree ("hybrid"), and alone.
 #
 #   integration/host/run.sh [--optional] [SUITE...]      all of them, or those named (systemd, update, conformance ...)
 #
@@ -8,9 +9,9 @@
 # is in target/host. Exit status: 0; 1 when a test failed; 125, with the reason, when the host cannot be built or does
 # not boot here: with --optional that is no failure, but a suite that was skipped.
 #
-# RUNTIME is what they test (bin/corten). SECURITY=apparmor or selinux boots that host alone. The host is built once into HOST_CACHE
-# (~/.cache/corten-host): its kernel takes some minutes, its disk one. BUILD_PATIENCE (3600 s) ends that, PATIENCE (5400 s) the tests.
-# NEXTEST_RETRIES=1 gives a test that fails a second try, as cargo-nextest does.
+# RUNTIME is what they test (bin/corten). SECURITY=apparmor or selinux, CGROUPS=hybrid or v1 boots that host alone. The host is
+# built once into HOST_CACHE (~/.cache/corten-host): its kernel takes some minutes, its disk one. BUILD_PATIENCE (3600 s) ends
+# that, PATIENCE (5400 s) the tests. NEXTEST_RETRIES=1 gives a test that fails a second try, as cargo-nextest does.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 project=$(realpath "$here/../..")
@@ -22,6 +23,9 @@ optional=no
 elsewhere=' layers plans config contrib seccomp_oracle '
 # What SELinux has a part in: labels, limits, and each file, process and message that an active policy looks at.
 labelled=' labels limits cgroups_v2 lifecycle run exec exec_process rootfs mounts console systemd update rootless conformance '
+# What has to do with cgroups; with v1 alone little is different from hybrid. The first one has nothing to test on v2.
+grouped=' systemd_v1 limits lifecycle update pause cgroups exec_cgroup events '
+grouped_alone=' systemd_v1 update '
 
 unavailable() {
     echo "host: 0 passed, 0 failed, 1 skipped: $1"
@@ -30,14 +34,14 @@ unavailable() {
 }
 
 build() {
-    [[ -x $cache/linux.uml ]] || { echo "==> building the test host's kernel"; "$here/kernel.sh" "$cache"; }
+    [[ -x $cache/linux.uml ]] && cmp -s "$here/kernel.config" "$cache/kernel.config" || { echo "==> building the test host's kernel"; "$here/kernel.sh" "$cache"; }
     [[ -s $cache/disk.ext4 && $cache/disk.ext4 -nt $here/image.sh ]] ||
         { echo "==> building the test host's disk"; "$here/image.sh" "$cache"; }
 }
 
 # Copies the programs of the suites that are wanted, and what they need.
 furnish() {
-    mkdir "$job/tests"
+    mkdir "$job/programs"
     cp "$runtime" "$job/corten"
     cp "$here/suite.sh" "$job/run"
     # Fixtures are read from where the sources were when the tests were built.
@@ -49,15 +53,15 @@ furnish() {
     local program name
     while read -r program; do
         name=$(basename "${program%-*}")
-        [[ $elsewhere == *" $name "* ]] || ! wanted "$name" "$@" || cp "$program" "$job/tests/$name"
+        [[ $elsewhere == *" $name "* ]] || ! wanted "$name" "$@" || cp "$program" "$job/programs/$name"
     done < <(cd "$project" && cargo test --no-run --locked --tests 2>&1 | sed -n 's/.*Executable tests.*(\(.*\))/\1/p')
     if wanted conformance "$@"; then
         make --no-print-directory -C "$project" conformance-suite
         mkdir "$job/suite"
         cp "$project"/target/x86_64-unknown-linux-musl/conformance/{corten-conformance,probe} "$job/suite/"
-        ln -s ../suite/corten-conformance "$job/tests/conformance"
+        ln -s ../suite/corten-conformance "$job/programs/conformance"
     fi
-    compgen -G "$job/tests/*" >/dev/null || { echo "run.sh: no such suite: $*" >&2; exit 2; }
+    compgen -G "$job/programs/*" >/dev/null || { echo "run.sh: no such suite: $*" >&2; exit 2; }
 }
 
 wanted() {
@@ -76,16 +80,29 @@ attend() {
     return "$status"
 }
 
-# Runs what is in the job on the host with this security module.
+# Runs what is in the job, as far as it is among these suites (those of v2, without), on a host of this kind, with this environment.
 on_host() {
-    echo "==> booting the test host with $1"
-    local status=0
-    attend env SECURITY="$1" PATIENCE="${PATIENCE:-5400}" "$here/boot.sh" "$cache" "$job" || status=$?
-    rm -rf "$project/target/host/$1"
+    local kind=$1 among=$2 status=0
+    shift 2
+    rm -rf "$job/tests"
+    mkdir "$job/tests"
+    for program in "$job"/programs/*; do
+        case ${among:-v2}/${program##*/} in
+        v2/systemd_v1) continue ;;
+        v2/*) ;;
+        *) [[ $among == *" ${program##*/} "* ]] || continue ;;
+        esac
+        ln "$program" "$job/tests/"
+    done
+    compgen -G "$job/tests/*" >/dev/null || return 0
+    echo "==> booting the test host with $kind"
+    echo "$kind" >"$job/kind"
+    attend env "$@" PATIENCE="${PATIENCE:-5400}" "$here/boot.sh" "$cache" "$job" || status=$?
+    rm -rf "$project/target/host/$kind"
     mkdir -p "$project/target/host"
-    [[ ! -d $job/output ]] || cp -r "$job/output" "$project/target/host/$1"
+    [[ ! -d $job/output ]] || cp -r "$job/output" "$project/target/host/$kind"
     rm -rf "$job/output"
-    (( status != 125 )) || unavailable "the host with $1 does not boot here"
+    (( status != 125 )) || unavailable "the host with $kind does not boot here"
     return "$status"
 }
 
@@ -106,14 +123,20 @@ export cache here
 attend timeout "${BUILD_PATIENCE:-3600}" bash -euo pipefail -c build || unavailable "it cannot be built, or not in ${BUILD_PATIENCE:-3600} s"
 furnish "$@"
 
+# Whether a host is wanted that is chosen by VARIABLE=VALUE: where it is named, or none is.
+chosen() {
+    [[ ${!1:-} == "$2" || -z ${SECURITY:-}${CGROUPS:-} ]]
+}
+
+for choice in "${SECURITY:+SECURITY=$SECURITY}" "${CGROUPS:+CGROUPS=$CGROUPS}"; do
+    case $choice in
+    '' | SECURITY=apparmor | SECURITY=selinux | CGROUPS=hybrid | CGROUPS=v1) ;;
+    *) echo "run.sh: $choice: no such host" >&2; exit 2 ;;
+    esac
+done
 failed=0
-if [[ ${SECURITY:-apparmor} == apparmor ]]; then
-    on_host apparmor || failed=1
-fi
-if [[ ${SECURITY:-selinux} == selinux ]]; then
-    for program in "$job"/tests/*; do
-        [[ $labelled == *" ${program##*/} "* ]] || rm "$program"
-    done
-    ! compgen -G "$job/tests/*" >/dev/null || on_host selinux || failed=1
-fi
+! chosen SECURITY apparmor || on_host apparmor '' SECURITY=apparmor CGROUPS=v2 || failed=1
+! chosen SECURITY selinux || on_host selinux "$labelled" SECURITY=selinux CGROUPS=v2 || failed=1
+! chosen CGROUPS hybrid || on_host hybrid "$grouped" SECURITY=apparmor CGROUPS=hybrid || failed=1
+! chosen CGROUPS v1 || on_host v1 "$grouped_alone" SECURITY=apparmor CGROUPS=v1 || failed=1
 exit "$failed"

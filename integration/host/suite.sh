@@ -5,7 +5,8 @@
 : >started
 # /tmp is a tmpfs without devices there.
 export RUNTIME=/job/corten TMPDIR=/var/tmp
-security=$(sed -n 's/.*security=\([a-z]*\).*/\1/p' /proc/cmdline)
+# What is special about this host: its cgroups, or its security module.
+kind=$(cat kind)
 place=$(cat place)
 mkdir -p output "$(dirname "$place")"
 ln -s /job/source "$place"
@@ -33,7 +34,7 @@ for program in tests/*; do
         timeout 1800 "$program" --tap output/conformance.tap --junit output/conformance.xml >"output/$name" 2>&1
         status=$?
         counts=$(sed -n 's/^conformance .*): //p' "output/$name")
-        conformance="host-$security-conformance: ${counts:-0 passed, 1 failed, 0 skipped}"
+        conformance="host-$kind-conformance: ${counts:-0 passed, 1 failed, 0 skipped}"
     else
         # shellcheck disable=SC2086
         timeout 900 "$program" --test-threads 2 --nocapture $without >"output/$name" 2>&1
@@ -63,6 +64,6 @@ for program in tests/*; do
     fi
 done
 [ "$((all_passed + all_failed + all_skipped))" -eq 0 ] ||
-    echo "host-$security-tests: $all_passed passed, $all_failed failed, $all_skipped skipped"
+    echo "host-$kind-tests: $all_passed passed, $all_failed failed, $all_skipped skipped"
 [ -z "$conformance" ] || echo "$conformance"
 exit "$failed"

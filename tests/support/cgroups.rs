@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The mounted hierarchies, each with its controllers: `[]` is the v2 tree.
 pub fn hierarchies() -> Vec<(PathBuf, Vec<String>)> {
@@ -13,8 +14,10 @@ pub fn hierarchies() -> Vec<(PathBuf, Vec<String>)> {
         let mut fields = filesystem.split(' ');
         match fields.next().unwrap() {
             "cgroup" => {
-                let options = fields.nth(1).unwrap().split(',').skip(1).map(str::to_owned).collect();
-                found.push((point, options));
+                let is_name = |option: &&str| !matches!(*option, "rw" | "ro" | "xattr" | "noprefix");
+                let options = fields.nth(1).unwrap().split(',').filter(is_name);
+                let options = options.filter(|option| !option.starts_with("release_agent="));
+                found.push((point, options.map(str::to_owned).collect()));
             }
             "cgroup2" => found.push((point, Vec::new())),
             _ => {}
@@ -35,6 +38,20 @@ pub fn read(controller: &str, name: &str, file: &str) -> String {
     let path = v1(controller).unwrap().join(name).join(file);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.trim().to_owned()
+}
+
+/// Whether the kernel keeps soft limits of memory on v1; newer ones (7.3) take any and keep none.
+pub fn keeps_soft_limits() -> bool {
+    let Some(root) = v1("memory") else { return false };
+    static KEPT: OnceLock<bool> = OnceLock::new();
+    *KEPT.get_or_init(|| {
+        let probe = root.join(format!("cortentest-{}-soft-limit", std::process::id()));
+        fs::create_dir(&probe).unwrap();
+        let file = probe.join("memory.soft_limit_in_bytes");
+        let kept = fs::write(&file, "1048576").and_then(|()| fs::read_to_string(&file));
+        fs::remove_dir(&probe).unwrap();
+        kept.unwrap().trim() == "1048576"
+    })
 }
 
 /// The path of a process in a v1 hierarchy (or, for "", in the v2 tree).

@@ -33,6 +33,11 @@ pub fn shares(asked: u64) -> u64 {
     10f64.powf((log * log + 125.0 * log - 126.0) / 612.0).ceil() as u64
 }
 
+/// The reservation that is shown for one that was asked for: newer kernels keep none on v1.
+pub fn reservation(asked: u64) -> u64 {
+    if cgroups::v1("memory").is_some() && !cgroups::keeps_soft_limits() { NONE } else { asked }
+}
+
 /// The shares that an idle cgroup shows; on v2 older kernels show 0, which is made 1 in [`shown`].
 pub fn idle_shares() -> u64 {
     if cgroups::v1("cpu").is_some() { 3 } else { 1 }

@@ -56,8 +56,9 @@ fn valid(dice: &mut Dice, limits: &mut Shown, processors: usize) -> Asked {
         asked.add("memory-swap", ["memory", "swap"], limits.swap);
     }
     if dice.roll(4) == 0 {
-        limits.reservation = (1 + dice.roll(30)) * MIB;
-        asked.add("memory-reservation", ["memory", "reservation"], limits.reservation);
+        let reservation = (1 + dice.roll(30)) * MIB;
+        limits.reservation = limits::reservation(reservation);
+        asked.add("memory-reservation", ["memory", "reservation"], reservation);
     }
     if dice.roll(2) == 0 {
         let shares = 2 + dice.roll(1000);
