@@ -1,9 +1,9 @@
 //! Making the directories, and undoing it.
 
-use super::{Manager, directory, remove, systemd, v2};
-use crate::error::{Error, Result};
-use crate::plan::cgroup::{CgroupPlan, Location};
-use rustix::fs::Mode;
+use super::{Manager, directory, remove, systemd};
+use crate::error::{Context, Error, Result};
+use crate::plan::cgroup::{CgroupPlan, Directory, Location};
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use std::time::Duration;
@@ -66,24 +66,40 @@ impl Guard {
     /// # Errors
     /// As [`create`](super::create); what systemd refuses, or no answer of it in time.
     pub fn take_in(&mut self, plan: &CgroupPlan, pid: Pid) -> Result<()> {
-        let Manager::Systemd(cgroup) = self.manager.clone() else { return self.manager.attach_pid(pid) };
+        let Some(unit) = self.manager.unit().cloned() else { return self.manager.attach_pid(pid) };
+        let location = self.manager.location().clone();
         // What is called ours is stopped on drop: not a unit of that name which somebody else has.
-        systemd::start(&cgroup.unit, &plan.properties, pid, &mut self.is_ours)?;
-        let Some(path) = cgroup.files.directory() else { return Ok(()) };
-        if cgroup.unit.is_slice() {
-            self.manager.attach_pid(pid)?;
+        systemd::start(&unit, &plan.properties, pid, &mut self.is_ours)?;
+        let number = pid.as_raw_nonzero().to_string();
+        if unit.is_slice() {
+            location.of_systemd().map_or(Ok(()), |directory| super::attach(directory, &number))?;
         }
-        systemd::check_place(path, pid)?;
-        self.made.push(path.to_owned());
-        v2::set_up(plan, self)
+        systemd::check_place(&unit, &location, pid)?;
+        self.complete(&location)?;
+        super::set_up(plan, self)?;
+        let table = format!("/proc/{number}/cgroup");
+        let table = directory::read(CWD, &table).context(|| table)?;
+        let is_elsewhere = |one: &&Directory| one.of_process(&table) != Some(&unit.cgroup);
+        location.directories.iter().filter(is_elsewhere).try_for_each(|one| super::attach(one, &number))
+    }
+
+    /// Makes the directories in those hierarchies that are none of systemd's. All are ours to remove from now on.
+    fn complete(&mut self, location: &Location) -> Result<()> {
+        for Directory { path, .. } in &location.directories {
+            let is_new = self.make(path).map_err(|errno| cannot_make(path, errno))?;
+            if !is_new {
+                self.made.push(path.clone());
+            }
+        }
+        Ok(())
     }
 
     /// Kills what is in the cgroup, and has systemd forget the unit.
     fn end_all(&self) -> Result<()> {
         let killed = self.manager.kill_all();
-        match &self.manager {
-            Manager::Systemd(cgroup) => cgroup.stop().and(killed),
-            Manager::V1(_) | Manager::V2(_) => killed,
+        match self.manager.unit() {
+            Some(unit) => self.manager.stop(unit).and(killed),
+            None => killed,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Cgroups: makes, fills, freezes, empties and removes what `plan::cgroup` decided.
 //!
 //! Serves config-linux.md, section "Control groups", and cgroups(7). [`Manager::at`] is the only chooser between the
-//! generations, and between the runtime and systemd; a hybrid machine is v1 with one more directory that groups the processes. Ancestors of the container's
-//! cgroup that had to be made (for a `cgroupsPath` of `/a/b/c`) stay, as with runc: others may have moved in.
+//! generations; a hybrid machine is v1 with one more directory that groups the processes. Who makes the cgroup, the runtime or
+//! systemd, is another matter, and one of making and removing alone. Ancestors of the container's cgroup that had to be made (for a
+//! `cgroupsPath` of `/a/b/c`) stay, as with runc: others may have moved in.
 
 mod apply;
 mod directory;
@@ -23,7 +24,7 @@ pub use stats::Stats;
 
 use crate::error::{Context, Error, Result};
 use crate::host::cgroup::Mode;
-use crate::plan::cgroup::{CgroupPlan, Location, Present, Update};
+use crate::plan::cgroup::{CgroupPlan, Directory, Location, Present, Unit, Update};
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -40,8 +41,6 @@ pub enum Manager {
     V1(v1::Cgroup),
     /// Cgroup v2.
     V2(v2::Cgroup),
-    /// Cgroup v2, made by systemd.
-    Systemd(systemd::Cgroup),
 }
 
 /// How a new process gets into the cgroup without the 10 ms that writing its pid costs.
@@ -64,22 +63,23 @@ pub struct Join {
 /// names the property, the file and the value.
 pub fn create(plan: &CgroupPlan) -> Result<Guard> {
     let mut guard = Guard::new(plan.location.clone());
-    match guard.manager() {
-        Manager::V1(_) => {
-            guard.make_directories(plan)?;
-            v1::set_up(plan, &guard)?;
-        }
-        Manager::V2(_) => {
-            guard.make_directories(plan)?;
-            v2::set_up(plan, &guard)?;
-        }
-        Manager::Systemd(cgroup) => {
-            systemd::check_running()?;
-            // Before the container is known: `delete` would stop a unit of that name that somebody else has.
-            cgroup.files.directory().map_or(Ok(()), guard::check_fitness)?;
-        }
+    if plan.location.unit.is_some() {
+        systemd::check_running()?;
+        // Before the container is known: `delete` would stop a unit of that name that somebody else has.
+        plan.location.directories.iter().try_for_each(|directory| guard::check_fitness(&directory.path))?;
+        return Ok(guard);
     }
+    guard.make_directories(plan)?;
+    set_up(plan, &guard)?;
     Ok(guard)
+}
+
+/// Makes the directories usable and writes the limits.
+fn set_up(plan: &CgroupPlan, guard: &Guard) -> Result<()> {
+    match guard.manager() {
+        Manager::V1(_) => v1::set_up(plan, guard),
+        Manager::V2(_) => v2::set_up(plan, guard),
+    }
 }
 
 /// The cgroup of a container that exists; nothing is opened before it is needed.
@@ -109,28 +109,23 @@ pub fn for_exec(location: &Location, init: i32) -> Result<Location> {
 impl Manager {
     /// The only chooser.
     fn at(location: Location) -> Self {
-        match (location.mode, location.unit.clone()) {
-            (_, Some(unit)) => Self::Systemd(systemd::Cgroup { files: v2::Cgroup { location }, unit }),
-            (Mode::V2, None) => Self::V2(v2::Cgroup { location }),
-            (Mode::None | Mode::V1 | Mode::Hybrid, None) => Self::V1(v1::Cgroup { location }),
+        match location.mode {
+            Mode::V2 => Self::V2(v2::Cgroup { location }),
+            Mode::None | Mode::V1 | Mode::Hybrid => Self::V1(v1::Cgroup { location }),
         }
     }
 
     /// Where it is; after a rootless `create` without the hierarchies that could not be used.
     pub fn location(&self) -> &Location {
         match self {
-            Self::V1(v1::Cgroup { location })
-            | Self::V2(v2::Cgroup { location })
-            | Self::Systemd(systemd::Cgroup { files: v2::Cgroup { location }, .. }) => location,
+            Self::V1(v1::Cgroup { location }) | Self::V2(v2::Cgroup { location }) => location,
         }
     }
 
-    /// Whether there is no cgroup before there is a process: [`Guard::take_in`] makes it around init.
-    pub fn is_made_around_init(&self) -> bool {
-        match self {
-            Self::Systemd(_) => true,
-            Self::V1(_) | Self::V2(_) => false,
-        }
+    /// The unit of systemd that it is, for which there is no cgroup before there is a process: [`Guard::take_in`] makes it
+    /// around init.
+    pub fn unit(&self) -> Option<&Unit> {
+        self.location().unit.as_ref()
     }
 
     /// What a new process needs to get in.
@@ -171,10 +166,10 @@ impl Manager {
     /// # Errors
     /// No systemd made this cgroup, or it refuses.
     pub fn adopt(&self, pid: Pid) -> Result<()> {
-        let path = self.location().unified().map_or("", |unified| &unified.path);
-        match self {
-            Self::Systemd(cgroup) => systemd::attach(&cgroup.unit, path, pid),
-            Self::V1(_) | Self::V2(_) => {
+        match self.unit() {
+            Some(unit) => systemd::attach(unit, self.location(), pid),
+            None => {
+                let path = self.location().unified().map_or("", |unified| &unified.path);
                 let error = Error::from(Errno::ACCESS).context(format!("move the process to cgroup {path}"));
                 Err(error
                     .hint("no cgroup above both the caller's and the container's is delegated to this user"))
@@ -188,13 +183,7 @@ impl Manager {
     /// When the process or a directory is gone.
     pub fn attach_pid(&self, pid: Pid) -> Result<()> {
         let number = pid.as_raw_nonzero().to_string();
-        for directory in &self.location().directories {
-            let path = &directory.path;
-            let fd = directory::open(path).map_err(|errno| vanished(path, errno))?;
-            directory::write(&fd, "cgroup.procs", &number)
-                .context(|| format!("move process {number} to cgroup {path}"))?;
-        }
-        Ok(())
+        self.location().directories.iter().try_for_each(|directory| attach(directory, &number))
     }
 
     /// All processes of the container, also those in sub-cgroups; none when the cgroup is gone.
@@ -204,7 +193,7 @@ impl Manager {
     pub fn pids(&self) -> Result<Vec<Pid>> {
         let path = match self {
             Self::V1(cgroup) => cgroup.process_directory(),
-            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.directory(),
+            Self::V2(cgroup) => cgroup.directory(),
         };
         path.map_or(Ok(Vec::new()), directory::pids)
     }
@@ -216,7 +205,7 @@ impl Manager {
     pub fn kill_all(&self) -> Result<()> {
         match self {
             Self::V1(cgroup) => cgroup.kill_all(),
-            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.kill_all(),
+            Self::V2(cgroup) => cgroup.kill_all(),
         }
     }
 
@@ -227,7 +216,7 @@ impl Manager {
     pub fn freeze(&self) -> Result<()> {
         match self {
             Self::V1(cgroup) => cgroup.freeze(),
-            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.freeze(),
+            Self::V2(cgroup) => cgroup.freeze(),
         }
     }
 
@@ -238,7 +227,7 @@ impl Manager {
     pub fn thaw(&self) -> Result<()> {
         match self {
             Self::V1(cgroup) => cgroup.thaw(),
-            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.thaw(),
+            Self::V2(cgroup) => cgroup.thaw(),
         }
     }
 
@@ -249,7 +238,7 @@ impl Manager {
     pub fn is_frozen(&self) -> Result<bool> {
         match self {
             Self::V1(cgroup) => cgroup.is_frozen(),
-            Self::V2(cgroup) | Self::Systemd(systemd::Cgroup { files: cgroup, .. }) => cgroup.is_frozen(),
+            Self::V2(cgroup) => cgroup.is_frozen(),
         }
     }
 
@@ -299,11 +288,20 @@ impl Manager {
     /// # Errors
     /// When something remains; it names what, and which processes are in it.
     pub fn remove(&self) -> Result<()> {
-        if let Self::Systemd(cgroup) = self {
-            return cgroup.remove();
+        if let Some(unit) = self.unit() {
+            self.stop(unit)?;
         }
         let paths = self.location().directories.iter().map(|directory| directory.path.as_str());
         remove::remove(paths.collect(), PATIENCE)
+    }
+
+    /// Stops the unit. A frozen cgroup is thawed first: systemd would wait for processes that cannot end. Best effort, since
+    /// with its last process systemd takes the cgroup away at any moment.
+    fn stop(&self, unit: &Unit) -> Result<()> {
+        if self.is_frozen().unwrap_or(false) {
+            let _may_be_gone = self.thaw();
+        }
+        systemd::stop(unit)
     }
 
     /// Removes those directories that are empty and leaves the others: they may be somebody else's.
@@ -312,6 +310,14 @@ impl Manager {
             let _in_use_or_gone = rustix::fs::rmdir(&directory.path);
         }
     }
+}
+
+/// Moves a process into one directory.
+fn attach(directory: &Directory, number: &str) -> Result<()> {
+    let path = &directory.path;
+    let fd = directory::open(path).map_err(|errno| vanished(path, errno))?;
+    directory::write(&fd, "cgroup.procs", number)
+        .context(|| format!("move process {number} to cgroup {path}"))
 }
 
 /// Where cgroup v2 is mounted when it is alone.

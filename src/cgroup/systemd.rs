@@ -5,12 +5,11 @@
 //! own connection, which no child inherits, and a deadline. systemd's calls are over before the container can be frozen;
 //! a frozen one is thawed before its unit is stopped.
 
-use super::{PATIENCE, v2};
 use crate::dbus::{Address, Call, Connection, Peer, Refusal};
 use crate::error::{Error, Result};
 use crate::gvariant::Value;
-use crate::plan::cgroup::Unit;
 use crate::plan::cgroup::systemd::Property;
+use crate::plan::cgroup::{Location, Unit};
 use rustix::fs::CWD;
 use rustix::process::Pid;
 use std::time::{Duration, Instant};
@@ -24,13 +23,8 @@ const JOB: Duration = Duration::from_secs(30);
 const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 const NO_SUCH_UNIT: &str = "org.freedesktop.systemd1.NoSuchUnit";
 const UNIT_EXISTS: &str = "org.freedesktop.systemd1.UnitExists";
-
-/// A container's cgroup that is a unit; its files are those of v2.
-#[derive(Debug, Clone)]
-pub struct Cgroup {
-    pub(super) files: v2::Cgroup,
-    pub(super) unit: Unit,
-}
+/// What it says of a property that it does not know.
+const UNKNOWN_PROPERTY: &str = "org.freedesktop.DBus.Error.PropertyReadOnly";
 
 /// Refuses early, before init is made, where no systemd runs.
 pub(super) fn check_running() -> Result<()> {
@@ -45,12 +39,17 @@ pub(super) fn check_running() -> Result<()> {
 pub(super) fn start(unit: &Unit, properties: &[Property], pid: Pid, accepted: &mut bool) -> Result<()> {
     let context = || format!("start {}", unit.name);
     let mut systemd = Systemd::connect(unit.user).map_err(|error| error.context(context()))?;
-    let started = match systemd.run(start_call(unit, properties, pid), accepted) {
+    let run = |properties: &[Property]| systemd.run(start_call(unit, properties, pid), accepted);
+    let started = match with_what_it_knows(properties, run) {
         // The unit of a container that died of its memory limit is still there, failed.
         Err(refusal) if refusal.is(UNIT_EXISTS) => {
             let reset = systemd.call("ResetFailedUnit", vec![Value::text(unit.name.as_str())]);
             match reset {
-                Ok(_) => systemd.run(start_call(unit, properties, pid), accepted),
+                Ok(_) => {
+                    let run =
+                        |properties: &[Property]| systemd.run(start_call(unit, properties, pid), accepted);
+                    with_what_it_knows(properties, run)
+                }
                 Err(_) => Err(refusal),
             }
         }
@@ -68,6 +67,21 @@ pub(super) fn start(unit: &Unit, properties: &[Property], pid: Pid, accepted: &m
         }
         error
     })
+}
+
+/// Makes a call with properties; where systemd does not know one of them, once more without those that it can do without.
+fn with_what_it_knows<T>(
+    properties: &[Property],
+    mut call: impl FnMut(&[Property]) -> std::result::Result<T, Refusal>,
+) -> std::result::Result<T, Refusal> {
+    match call(properties) {
+        Err(refusal) if refusal.is(UNKNOWN_PROPERTY) && properties.iter().any(Property::is_dispensable) => {
+            let known: Vec<Property> =
+                properties.iter().filter(|one| !one.is_dispensable()).cloned().collect();
+            call(&known)
+        }
+        answer => answer,
+    }
 }
 
 fn start_call(unit: &Unit, properties: &[Property], pid: Pid) -> Call {
@@ -111,9 +125,12 @@ pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
     }
     let context = || format!("set properties of {}", unit.name);
     let mut systemd = Systemd::connect(unit.user).map_err(|error| error.context(context()))?;
-    let properties = Value::Array("(sv)".to_owned(), properties.iter().map(value).collect());
-    let arguments = vec![Value::text(unit.name.as_str()), Value::Bool(true), properties];
-    match systemd.call("SetUnitProperties", arguments) {
+    let set = |properties: &[Property]| {
+        let properties = Value::Array("(sv)".to_owned(), properties.iter().map(value).collect());
+        let arguments = vec![Value::text(unit.name.as_str()), Value::Bool(true), properties];
+        systemd.call("SetUnitProperties", arguments)
+    };
+    match with_what_it_knows(properties, set) {
         Ok(_) => Ok(()),
         Err(refusal) => Err(Error::from(refusal).context(context())),
     }
@@ -121,26 +138,27 @@ pub(super) fn set(unit: &Unit, properties: &[Property]) -> Result<()> {
 
 /// Has systemd move a process into the unit, or into a cgroup below it: what the kernel refuses an ordinary user whose own cgroup
 /// is not his, such as that of a login.
-pub(super) fn attach(unit: &Unit, path: &str, pid: Pid) -> Result<()> {
+pub(super) fn attach(unit: &Unit, location: &Location, pid: Pid) -> Result<()> {
     let context = || format!("move the process to {}", unit.name);
-    let below = path.split_once(&format!("/{}", unit.name)).map_or("", |(_, below)| below);
+    let below = location.of_systemd().and_then(|directory| unit.below(&directory.path)).unwrap_or_default();
     let mut systemd = Systemd::connect(unit.user).map_err(|error| error.context(context()))?;
     let pids = Value::Array("u".to_owned(), vec![Value::U32(pid.as_raw_nonzero().get() as u32)]);
     let arguments = vec![Value::text(unit.name.as_str()), Value::text(below), pids];
     match systemd.call("AttachProcessesToUnit", arguments) {
-        Ok(_) => check_place(path, pid).map_err(|error| error.context(context())),
+        Ok(_) => check_place(unit, location, pid).map_err(|error| error.context(context())),
         Err(refusal) => Err(Error::from(refusal).context(context())),
     }
 }
 
 /// Makes sure that a process is where the plan says: limits anywhere else would not be its.
-pub(super) fn check_place(path: &str, pid: Pid) -> Result<()> {
-    let text = super::directory::read_value(CWD, &format!("/proc/{}/cgroup", pid.as_raw_nonzero()))?;
-    let found = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
-    if path.strip_prefix("/sys/fs/cgroup") == Some(found) {
+pub(super) fn check_place(unit: &Unit, location: &Location, pid: Pid) -> Result<()> {
+    let Some(directory) = location.of_systemd() else { return Ok(()) };
+    let table = super::directory::read(CWD, &format!("/proc/{}/cgroup", pid.as_raw_nonzero()))?;
+    let found = directory.of_process(&table).unwrap_or_default();
+    if unit.below(&directory.path).is_some_and(|below| found.strip_prefix(&*unit.cgroup) == Some(below)) {
         return Ok(());
     }
-    Err(Error::new(format!("systemd put it into {found}, not into {path}")))
+    Err(Error::new(format!("systemd put it into {found}, not into {}", directory.path)))
 }
 
 fn value(property: &Property) -> Value {
@@ -269,23 +287,6 @@ fn unescape(text: &str) -> Option<String> {
         bytes.extend_from_slice(&part.as_bytes()[2..]);
     }
     String::from_utf8(bytes).ok()
-}
-
-impl Cgroup {
-    /// Stops the unit. A frozen cgroup is thawed first: systemd would wait for processes that cannot end. Best effort, since
-    /// with its last process systemd takes the cgroup away at any moment.
-    pub(super) fn stop(&self) -> Result<()> {
-        if self.files.is_frozen().unwrap_or(false) {
-            let _may_be_gone = self.files.thaw();
-        }
-        stop(&self.unit)
-    }
-
-    /// Removes what may be left of the directory once the unit is stopped.
-    pub(super) fn remove(&self) -> Result<()> {
-        self.stop()?;
-        super::remove::remove(self.files.directory().into_iter().collect(), PATIENCE)
-    }
 }
 
 #[cfg(test)]

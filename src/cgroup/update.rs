@@ -68,9 +68,11 @@ pub(super) fn present(location: &Location) -> Present {
         directory::read_value(CWD, &format!("{}/{file}", directory.path)).ok()
     };
     if location.mode != Mode::V2 {
-        let memory = read("memory", "memory.limit_in_bytes").and_then(|text| v1_limit(&text));
-        // Quota and period are files of their own there.
-        return Present { memory, quota: None, period: None };
+        return Present {
+            memory: read("memory", "memory.limit_in_bytes").and_then(|text| v1_limit(&text)),
+            quota: read("cpu", "cpu.cfs_quota_us").and_then(|text| text.trim().parse().ok()),
+            period: read("cpu", "cpu.cfs_period_us").and_then(|text| text.trim().parse().ok()),
+        };
     }
     let number = |word: &str| if word == "max" { Some(-1) } else { word.parse::<i64>().ok() };
     let cpu = read("cpu", "cpu.max").unwrap_or_default();

@@ -43,10 +43,13 @@ fn inherit_cpuset(path: &str, file: &str, guard: &Guard) -> rustix::io::Result<S
 
 impl Cgroup {
     /// The directory that tells the container's processes: every one is in all of them, and it is the unified one that is
-    /// killed and the freezer's that is frozen.
+    /// killed and the freezer's that is frozen. In systemd's it was first.
     pub(super) fn process_directory(&self) -> Option<&str> {
         if let Some(unified) = self.location.unified() {
             return Some(&unified.path);
+        }
+        if let (Some(_), Some(directory)) = (&self.location.unit, self.location.of_systemd()) {
+            return Some(&directory.path);
         }
         let index = self.location.index_of("freezer").unwrap_or(0);
         self.location.directories.get(index).map(|directory| directory.path.as_str())

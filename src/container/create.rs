@@ -332,7 +332,7 @@ impl<'a> Creation<'a> {
         let mut prepared = Prepared::new(plan, host.ignored_signals, host.new_mount_api, state);
         let (cgroup, procfs) = (&guard.manager().clone(), &decided.procfs);
         let mut take_in = |pid| guard.take_in(&plan.cgroup, pid);
-        let around = cgroup.is_made_around_init().then_some(TakeIn(&mut take_in));
+        let around = cgroup.unit().is_some().then_some(TakeIn(&mut take_in));
         let (document, interrupts) = (Some("config.json"), Some(&self.interrupts));
         Birth { plan, cgroup, around, procfs, document, interrupts }.give(&mut prepared, sockets)
     }

@@ -32,10 +32,12 @@ impl Manager {
     }
 }
 
-/// Where pid 1 has its slices: beside its own `init.scope`.
+/// Where pid 1 has its slices: beside its own `init.scope`, which is in the unified hierarchy or in systemd's of v1.
 fn root_of_system(cgroup_file: &str) -> &str {
-    let own = cgroup_file.lines().find_map(|line| line.strip_prefix("0::"));
-    own.and_then(|own| own.strip_suffix("/init.scope")).filter(|root| !root.contains("/..")).unwrap_or("")
+    let is_its_own = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
+    let paths = cgroup_file.lines().filter(is_its_own).filter_map(|line| line.splitn(3, ':').nth(2));
+    let mut roots = paths.filter_map(|path| path.strip_suffix("/init.scope"));
+    roots.find(|root| !root.contains("/..")).unwrap_or("")
 }
 
 /// Where a user's manager has its slices: its service, which mostly is around us, and else where logind puts it.
@@ -60,6 +62,7 @@ mod tests {
             ("0::/init.scope\n", ""),
             ("0::/docker/4f/init.scope\n", "/docker/4f"),
             ("1:name=systemd:/init.scope\n0::/../init.scope\n", ""),
+            ("5:cpu,cpuacct:/\n1:name=systemd:/lxc/a/init.scope\n0::/\n", "/lxc/a"),
             ("0::/\n", ""),
             ("", ""),
         ] {

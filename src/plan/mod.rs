@@ -234,7 +234,7 @@ impl Plan {
             let steps = if for_runtime { &mut self.outside } else { &mut self.steps };
             steps.push(Step::of(Place::property("process.oomScoreAdj"), action));
         }
-        if self.cgroup.location.has_v1() {
+        if self.cgroup.is_joined_by_init() {
             self.steps.push(Step::own(Action::JoinCgroups));
         }
         self.steps.extend(affinity);

@@ -1,4 +1,5 @@
-//! A host whose pid 1 is systemd, with cgroup v2 alone and an ordinary user whose manager runs, as `make host-test` boots one.
+//! A host whose pid 1 is systemd, with an ordinary user whose manager runs: with cgroup v2 alone, or with v1. `make host-test` boots
+//! both.
 
 use super::{Bundle, Outcome};
 use rustix::fs::{FlockOperation, flock};
@@ -10,25 +11,40 @@ use std::process::Command;
 pub const USER: u32 = 1000;
 
 /// Takes part in the use of this host's systemd, beside the other tests; nothing, after saying so, where there is no such
-/// systemd. What it returns is held for the length of the test.
+/// systemd with cgroup v2 alone. What it returns is held for the length of the test.
 pub fn shared() -> Option<File> {
-    lock(FlockOperation::LockShared)
+    is_here(true).then(|| lock(FlockOperation::LockShared))
 }
 
 /// The same for a test that pauses what the others need.
 pub fn alone() -> Option<File> {
-    lock(FlockOperation::LockExclusive)
+    is_here(true).then(|| lock(FlockOperation::LockExclusive))
 }
 
-fn lock(how: FlockOperation) -> Option<File> {
-    let here = Path::new("/run/systemd/system").exists() && Path::new("/sys/fs/cgroup/cgroup.procs").exists();
+/// The same where systemd has its units in cgroup v1, with or without a unified tree beside it.
+pub fn shared_on_v1() -> Option<File> {
+    is_here(false).then(|| lock(FlockOperation::LockShared))
+}
+
+/// The same for a test that lets systemd execute itself anew, so that others' calls end.
+pub fn alone_on_v1() -> Option<File> {
+    is_here(false).then(|| lock(FlockOperation::LockExclusive))
+}
+
+fn is_here(unified: bool) -> bool {
+    let is_unified = Path::new("/sys/fs/cgroup/cgroup.procs").exists();
+    let here = Path::new("/run/systemd/system").exists() && is_unified == unified;
     if !here {
-        eprintln!("skipped: no systemd with cgroup v2 alone; make host-test boots a host that has it");
-        return None;
+        let layout = if unified { "v2 alone" } else { "v1" };
+        eprintln!("skipped: no systemd with cgroup {layout}; make host-test boots a host that has it");
     }
+    here
+}
+
+fn lock(how: FlockOperation) -> File {
     let file = File::create("/run/cortentest.lock").expect("root");
     flock(&file, how).expect("flock");
-    Some(file)
+    file
 }
 
 /// What a command that must succeed prints.

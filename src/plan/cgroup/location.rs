@@ -22,6 +22,9 @@ pub struct Location {
 pub struct Unit {
     /// `corten-web1.scope`.
     pub name: String,
+    /// Where its cgroup is below the mount point of each hierarchy: `/system.slice/corten-web1.scope`.
+    #[serde(default)]
+    pub cgroup: String,
     /// Whether it is the user's manager that has it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub user: bool,
@@ -31,6 +34,13 @@ impl Unit {
     /// Whether it is a slice, which systemd starts without a process, instead of a scope.
     pub fn is_slice(&self) -> bool {
         self.name.ends_with(".slice")
+    }
+
+    /// What a directory is below the unit: empty for the unit's own; nothing for one that is not in it.
+    pub fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let mut rests = path.match_indices(&self.cgroup).map(|(at, found)| &path[at + found.len()..]);
+        let is_whole = |rest: &&str| rest.is_empty() || rest.starts_with('/');
+        rests.find(is_whole).filter(|_| !self.cgroup.is_empty())
     }
 }
 
@@ -45,6 +55,29 @@ pub struct Directory {
     /// Whether it is in the unified hierarchy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unified: bool,
+}
+
+impl Directory {
+    /// The directory at a path below the hierarchy's mount point; it begins with a slash.
+    pub(super) fn of(hierarchy: &Hierarchy, below: &str) -> Self {
+        Self {
+            path: format!("{}{below}", hierarchy.mount.trim_end_matches('/')),
+            controllers: if hierarchy.unified { Vec::new() } else { hierarchy.controllers.clone() },
+            unified: hierarchy.unified,
+        }
+    }
+
+    /// The cgroup of a process in this hierarchy, by its `/proc/PID/cgroup`.
+    pub fn of_process<'a>(&self, table: &'a str) -> Option<&'a str> {
+        table.lines().find_map(|line| {
+            let (names, path) = line.split_once(':')?.1.split_once(':')?;
+            let is_it = match self.controllers.first() {
+                Some(controller) => names.split(',').any(|name| name == controller),
+                None => names.is_empty(),
+            };
+            is_it.then_some(path)
+        })
+    }
 }
 
 impl Location {
@@ -63,11 +96,7 @@ impl Location {
                 (false, Mode::V2) => hierarchy.own.rsplit_once('/').map_or("", |(parent, _)| parent),
                 (false, _) => hierarchy.own.trim_end_matches('/'),
             };
-            Directory {
-                path: format!("{}{base}/{relative}", hierarchy.mount.trim_end_matches('/')),
-                controllers: if hierarchy.unified { Vec::new() } else { hierarchy.controllers.clone() },
-                unified: hierarchy.unified,
-            }
+            Directory::of(hierarchy, &format!("{base}/{relative}"))
         };
         Ok(Self { mode: host.mode, directories: host.hierarchies.iter().map(place).collect(), unit: None })
     }
@@ -147,6 +176,11 @@ impl Location {
     /// The directory in the unified hierarchy, if the machine has one.
     pub fn unified(&self) -> Option<&Directory> {
         self.directories.iter().find(|directory| directory.unified)
+    }
+
+    /// The directory in which systemd keeps its processes: that of the unified hierarchy or, where there is none, that of its own.
+    pub fn of_systemd(&self) -> Option<&Directory> {
+        self.unified().or_else(|| self.index_of("name=systemd").map(|index| &self.directories[index]))
     }
 
     /// The v2 directories above the container's, from the mount point down.
@@ -243,6 +277,36 @@ mod tests {
         ] {
             let table = format!("3:pids:/a/web1\n{line}\n");
             assert_eq!(container().of_process(&table).unified().unwrap().path, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn process_is_found_in_each_hierarchy_by_its_controller() {
+        let table = "5:cpu,cpuacct:/a/b:c\n3:name=systemd:/s\n2:pids:/p\n0::/u\n";
+        let found = |names: &[&str]| {
+            let controllers = names.iter().map(|&name| name.to_owned()).collect();
+            Directory { path: String::new(), controllers, unified: names.is_empty() }.of_process(table)
+        };
+        assert_eq!(found(&["cpuacct"]), Some("/a/b:c"));
+        assert_eq!(found(&["name=systemd"]), Some("/s"));
+        assert_eq!(found(&["pids"]), Some("/p"));
+        assert_eq!(found(&[]), Some("/u"));
+        assert_eq!(found(&["memory"]), None);
+    }
+
+    #[test]
+    fn what_is_below_a_unit_is_not_what_begins_like_it() {
+        let unit = |cgroup: &str| Unit { name: "x".into(), cgroup: cgroup.into(), user: false };
+        for (cgroup, path, below) in [
+            ("/system.slice/a.scope", "/sys/fs/cgroup/system.slice/a.scope", Some("")),
+            ("/system.slice/a.scope", "/sys/fs/cgroup/systemd/system.slice/a.scope/b/c", Some("/b/c")),
+            ("/system.slice/a.scope", "/sys/fs/cgroup/system.slice/a.scope2/b", None),
+            ("/a.scope", "/sys/fs/cgroup/a.scope.slice/a.scope/b", Some("/b")),
+            ("/a.scope", "/sys/fs/cgroup/a.scope/a.scope", Some("/a.scope")),
+            // On record by a runtime that did not know the place.
+            ("", "/sys/fs/cgroup/a.scope/b", None),
+        ] {
+            assert_eq!(unit(cgroup).below(path), below, "{cgroup} {path}");
         }
     }
 }

@@ -91,6 +91,11 @@ impl CgroupPlan {
             warnings: Vec::new(),
         }
     }
+
+    /// Whether init puts itself into the cgroup of each v1 hierarchy; systemd makes one around it.
+    pub fn is_joined_by_init(&self) -> bool {
+        self.location.has_v1() && self.properties.is_empty()
+    }
 }
 
 /// The v2 controllers that a cgroup needs from its ancestors.

@@ -1,6 +1,6 @@
 //! The plan of a cgroup as a user reads it in `corten plan`: one line a step, in the order of acting.
 
-use super::systemd::Property;
+use super::systemd::{self, Property};
 use super::{CgroupPlan, Missing, Unit, Write};
 use std::fmt;
 
@@ -11,6 +11,8 @@ pub enum Step<'a> {
     Make(&'a str),
     /// A unit is started with init in it, and its cgroup is this directory.
     Start(&'a Unit, &'a str),
+    /// A directory is made that systemd does not make, and init goes there, too.
+    Join(&'a str),
     /// The unit has a property.
     Property(&'a Property),
     /// A v1 cpuset takes what its parents have.
@@ -31,10 +33,14 @@ impl CgroupPlan {
         let path = |index: usize| self.location.directories[index].path.as_str();
         let is_enabling = !self.enable.required.is_empty() || !self.enable.wished.is_empty();
         let enable = move || Step::Enable(path(0), &self.enable.required, &self.enable.wished);
-        let own = self.location.directories.iter().filter(|_| self.location.unit.is_none());
-        let make = own.map(|directory| Step::Make(&directory.path));
-        make.chain(self.location.unit.iter().map(move |unit| Step::Start(unit, path(0))))
+        let directories = self.location.directories.iter();
+        let make = directories.clone().filter(|_| self.location.unit.is_none());
+        let make = make.map(|directory| Step::Make(&directory.path));
+        let of_systemd = self.location.of_systemd().map_or("", |directory| &directory.path);
+        let rest = directories.filter(|one| self.location.unit.is_some() && !systemd::makes(one));
+        make.chain(self.location.unit.iter().map(move |unit| Step::Start(unit, of_systemd)))
             .chain(self.properties.iter().map(Step::Property))
+            .chain(rest.map(|directory| Step::Join(&directory.path)))
             .chain(is_enabling.then(enable))
             .chain(self.inherit_cpuset.map(|index| Step::InheritCpuset(path(index))))
             .chain(self.writes.iter().map(move |write| Step::Write(write, path(write.directory))))
@@ -47,10 +53,11 @@ impl fmt::Display for Step<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Make(path) => write!(out, "make cgroup {path}"),
-            Self::Start(Unit { name, user }, path) => {
+            Self::Start(Unit { name, user, .. }, path) => {
                 let manager = if *user { "the user's systemd" } else { "systemd" };
                 write!(out, "have {manager} start {name} with init in it, at {path}")
             }
+            Self::Join(path) => write!(out, "make cgroup {path} and put init there"),
             Self::Property(property) => property.fmt(out),
             Self::InheritCpuset(path) => write!(out, "inherit cpuset.cpus and cpuset.mems in {path}"),
             Self::Enable(path, required, wished) => {

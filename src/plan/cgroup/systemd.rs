@@ -2,25 +2,29 @@
 //!
 //! Serves systemd.resource-control(5), systemd.scope(5), and the `slice:prefix:name` of `cgroupsPath` that engines write
 //! for runc. A unit takes what systemd can express of the resources, so that `systemctl show` tells them and no reload of systemd
-//! undoes them; the files are written nevertheless, since systemd only logs what the kernel refuses, and rounds.
+//! undoes them; the files are written nevertheless, since systemd only logs what the kernel refuses, and rounds. On cgroup v1
+//! it makes the unit's cgroup in its own hierarchy and in those of its controllers; the rest is ours, at the same place.
 
+mod resources;
 #[cfg(test)]
 mod tests;
+
+pub(super) use resources::resources;
 
 use super::{Directory, Location, Request, Unit, Write};
 use crate::error::{Error, Result};
 use crate::gvariant::{self, Value};
-use crate::host::cgroup::{Cgroups, Mode};
+use crate::host::cgroup::{Cgroups, Hierarchy, Mode};
 use crate::host::systemd::Manager;
-use crate::plan::devices::{self, Kind, MKNOD, READ, Rule, WRITE};
-use crate::spec::number_list::NumberList;
+use crate::plan::devices;
+use resources::Properties;
 use std::fmt;
 
 /// What an annotation that sets a property begins with.
 const ANNOTATION: &str = "org.systemd.property.";
 
-/// systemd rounds a quota to hundredths of a processor: this many microseconds in a second.
-const QUOTA_STEP: u64 = 10_000;
+/// The controllers of v1 that systemd knows; systemd.resource-control(5) of the versions before 258.
+const ITS_CONTROLLERS: [&str; 7] = ["cpu", "cpuacct", "blkio", "memory", "devices", "pids", "name=systemd"];
 
 /// A property of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +40,11 @@ impl Property {
     pub fn new(name: &str, value: Value) -> Self {
         Self { name: name.to_owned(), value }
     }
+
+    /// Whether a systemd of a machine with v1 may be too old for it (242), and can do without.
+    pub fn is_dispensable(&self) -> bool {
+        self.name == "CPUQuotaPeriodUSec"
+    }
 }
 
 impl fmt::Display for Property {
@@ -44,12 +53,9 @@ impl fmt::Display for Property {
     }
 }
 
-/// Names the unit and its slice, and says where systemd will put its cgroup.
+/// Names the unit and its slice, and says where its cgroup is in every hierarchy.
 pub(super) fn place(request: &Request, manager: &Manager, host: &Cgroups) -> Result<(Location, String)> {
-    if host.mode != Mode::V2 {
-        return Err(Error::new("--systemd-cgroup needs cgroup v2 alone, and this machine has v1")
-            .hint("set the client's cgroup driver to cgroupfs"));
-    }
+    check_reach(request, manager, host)?;
     let path = request.cgroups_path.filter(|path| !path.is_empty());
     let fields: Vec<&str> = path.map_or(vec!["", "corten", request.id], |path| path.split(':').collect());
     let [slice, prefix, name] = fields.as_slice() else {
@@ -71,13 +77,34 @@ pub(super) fn place(request: &Request, manager: &Manager, host: &Cgroups) -> Res
     if name.contains(['/', '\0']) || name.starts_with('.') {
         return Err(Error::new(format!("{name:?} is no name of a unit")).context("linux.cgroupsPath"));
     }
-    let root = format!("{}{}", host.hierarchies[0].mount.trim_end_matches('/'), manager.root);
     let above = slice_path(slice)?;
     // A slice tells its place by its own name.
     let path = if name.ends_with(".slice") { slice_path(&name)? } else { format!("{above}/{name}") };
-    let directory = Directory { path: format!("{root}{path}"), controllers: Vec::new(), unified: true };
-    let unit = Some(Unit { name, user: manager.user });
-    Ok((Location { mode: Mode::V2, directories: vec![directory], unit }, slice.to_owned()))
+    let cgroup = format!("{}{path}", manager.root);
+    let directories = host.hierarchies.iter().map(|hierarchy| Directory::of(hierarchy, &cgroup)).collect();
+    let unit = Some(Unit { name, cgroup, user: manager.user });
+    Ok((Location { mode: host.mode, directories, unit }, slice.to_owned()))
+}
+
+/// Refuses where systemd can make no cgroup for this caller: on v1 only root's is given controllers. The words are runc's.
+fn check_reach(request: &Request, manager: &Manager, host: &Cgroups) -> Result<()> {
+    let is_its_own =
+        |one: &Hierarchy| one.unified || one.controllers.iter().any(|name| name == "name=systemd");
+    if !host.hierarchies.iter().any(is_its_own) {
+        let error =
+            Error::new("--systemd-cgroup: the hierarchy in which systemd keeps its units is not mounted");
+        return Err(error.hint("set the client's cgroup driver to cgroupfs"));
+    }
+    if host.mode == Mode::V2 || !manager.user && !request.rootless {
+        return Ok(());
+    }
+    let error = Error::new("cannot use rootless systemd cgroups manager on cgroup v1");
+    Err(error.hint("leave out --systemd-cgroup; limits without root take cgroup v2"))
+}
+
+/// Whether systemd makes the unit's cgroup in a hierarchy.
+pub(super) fn makes(directory: &Directory) -> bool {
+    directory.unified || directory.controllers.iter().any(|name| ITS_CONTROLLERS.contains(&name.as_str()))
 }
 
 /// The cgroup of a slice: `a-b.slice` is in `a.slice`, and `-.slice` is the root.
@@ -111,14 +138,22 @@ pub(super) fn properties(
         properties.set("Delegate", Value::Bool(true));
     }
     properties.set("DefaultDependencies", Value::Bool(false));
-    for controller in ["CPU", "Memory", "IO", "Tasks"] {
+    let io = if location.mode == Mode::V2 { "IO" } else { "BlockIO" };
+    for controller in ["CPU", "Memory", io, "Tasks"] {
         properties.set(&format!("{controller}Accounting"), Value::Bool(true));
     }
     if !request.rootless {
         let rules = devices::rules(&request.resources.devices, request.default_devices)?;
-        properties.devices(&rules);
+        if !properties.devices(&rules) && location.mode != Mode::V2 {
+            let error =
+                Error::new("systemd cannot deny a single device on cgroup v1, and would allow it again");
+            let error = error.context("linux.resources.devices");
+            return Err(
+                error.hint("deny everything first, and allow what is needed; or leave out --systemd-cgroup")
+            );
+        }
     }
-    writes.iter().for_each(|write| properties.write(write));
+    properties.write(writes, location.mode);
     for (name, value) in request.annotations {
         if let Some(name) = name.strip_prefix(ANNOTATION) {
             let (name, value) = annotation(name, value).map_err(|problem| {
@@ -127,14 +162,7 @@ pub(super) fn properties(
             properties.set(&name, value);
         }
     }
-    Ok(properties.0)
-}
-
-/// The properties that stand for resources which change.
-pub(super) fn resources(writes: &[Write]) -> Vec<Property> {
-    let mut properties = Properties::default();
-    writes.iter().for_each(|write| properties.write(write));
-    properties.0
+    Ok(properties.into())
 }
 
 /// Reads an annotation: the name and the value on D-Bus, where times are microseconds.
@@ -164,174 +192,4 @@ fn microseconds(text: &str) -> std::result::Result<u64, String> {
     let fraction = format!("{fraction:0<6.6}").parse::<u64>().map_err(|_| wrong())?;
     let whole = whole.parse::<u64>().map_err(|_| wrong())?;
     whole.checked_mul(1_000_000).and_then(|time| time.checked_add(fraction)).ok_or_else(wrong)
-}
-
-/// Properties in the making; each name once.
-#[derive(Debug, Default)]
-struct Properties(Vec<Property>);
-
-impl Properties {
-    fn set(&mut self, name: &str, value: Value) {
-        match self.0.iter_mut().find(|property| property.name == name) {
-            Some(property) => property.value = value,
-            None => self.0.push(Property::new(name, value)),
-        }
-    }
-
-    /// Adds to a property that is a list of pairs, a path and what it may.
-    fn add(&mut self, name: &str, kind: &str, path: String, value: Value) {
-        let pair = Value::Struct(vec![Value::Str(path), value]);
-        match self.0.iter_mut().find(|property| property.name == name) {
-            Some(Property { value: Value::Array(_, pairs), .. }) => pairs.push(pair),
-            _ => self.0.push(Property::new(name, Value::Array(kind.to_owned(), vec![pair]))),
-        }
-    }
-
-    /// Translates a line of a file. What systemd has no property for, or what only the kernel understands, is left to the file.
-    fn write(&mut self, write: &Write) {
-        let (file, value) = match &write.missing {
-            super::Missing::Instead { file, value } => (*file, value.as_str()),
-            _ => (write.file.as_ref(), write.value.as_str()),
-        };
-        let property = match file {
-            "memory.max" => "MemoryMax",
-            "memory.high" => "MemoryHigh",
-            "memory.low" => "MemoryLow",
-            "memory.min" => "MemoryMin",
-            "memory.swap.max" => "MemorySwapMax",
-            "cpu.weight" => "CPUWeight",
-            "pids.max" => "TasksMax",
-            "cpuset.cpus" => return self.mask("AllowedCPUs", value),
-            "cpuset.mems" => return self.mask("AllowedMemoryNodes", value),
-            "cpu.max" => return self.quota(value),
-            "io.weight" => return self.io_weight(value),
-            "io.max" => return self.io_max(value),
-            _ => return,
-        };
-        if let Some(amount) = amount(value) {
-            self.set(property, Value::U64(amount));
-        }
-    }
-
-    fn mask(&mut self, name: &str, list: &str) {
-        let Ok(list) = NumberList::parse(list) else { return };
-        let mut bytes: Vec<u8> = list.mask().iter().flat_map(|word| word.to_le_bytes()).collect();
-        while bytes.last() == Some(&0) {
-            bytes.pop();
-        }
-        self.set(name, Value::bytes(bytes));
-    }
-
-    /// A quota in a period is a quota in a second, rounded up as systemd does when it shows it.
-    fn quota(&mut self, line: &str) {
-        let mut words = line.split_ascii_whitespace();
-        let Some(quota) = words.next().and_then(amount) else { return };
-        let period = words.next().and_then(amount).filter(|&period| period > 0).unwrap_or(100_000);
-        let in_second = match quota {
-            u64::MAX => Some(u64::MAX),
-            quota => quota.checked_mul(1_000_000).map(|time| (time / period).next_multiple_of(QUOTA_STEP)),
-        };
-        if let Some(in_second) = in_second {
-            self.set("CPUQuotaPerSecUSec", Value::U64(in_second));
-            self.set("CPUQuotaPeriodUSec", Value::U64(period));
-        }
-    }
-
-    /// `100`, `default 100` or `8:0 100`.
-    fn io_weight(&mut self, line: &str) {
-        let (device, weight) = line.rsplit_once(' ').unwrap_or(("default", line));
-        match (amount(weight), device) {
-            (None, _) => {}
-            (Some(weight), "default") => self.set("IOWeight", Value::U64(weight)),
-            (Some(weight), device) => {
-                self.add("IODeviceWeight", "(st)", block_device(device), Value::U64(weight));
-            }
-        }
-    }
-
-    /// `8:0 rbps=1048576 wiops=max`.
-    fn io_max(&mut self, line: &str) {
-        let mut words = line.split_ascii_whitespace();
-        let Some(device) = words.next() else { return };
-        for (key, limit) in words.filter_map(|word| word.split_once('=')) {
-            let name = match key {
-                "rbps" => "IOReadBandwidthMax",
-                "wbps" => "IOWriteBandwidthMax",
-                "riops" => "IOReadIOPSMax",
-                "wiops" => "IOWriteIOPSMax",
-                _ => continue,
-            };
-            if let Some(limit) = amount(limit) {
-                self.add(name, "(st)", block_device(device), Value::U64(limit));
-            }
-        }
-    }
-
-    /// The devices. systemd knows no denial: its list allows at least what the rules allow, and the runtime's own device
-    /// program, which is attached beside systemd's, does the rest. Sorted, since systemd compares the list with that of
-    /// its unit file and takes another order for a change (runc #4568).
-    fn devices(&mut self, rules: &[Rule]) {
-        let mut allowed: Vec<(String, String)> = Vec::new();
-        let mut everything = false;
-        for rule in rules {
-            match (rule.is_total(), rule.allow) {
-                (true, allow) => {
-                    everything = allow;
-                    allowed.clear();
-                }
-                (false, true) => allowed.extend(nodes(rule).map(|node| (node, access(rule.access)))),
-                (false, false) => {}
-            }
-        }
-        self.set("DevicePolicy", Value::text(if everything { "auto" } else { "strict" }));
-        if everything {
-            return;
-        }
-        allowed.sort_unstable();
-        allowed.dedup();
-        for (node, access) in allowed {
-            self.add("DeviceAllow", "(ss)", node, Value::Str(access));
-        }
-    }
-}
-
-/// How systemd names the devices of a rule: by number without asking the file system, by major number, or all of a kind.
-fn nodes(rule: &Rule) -> impl Iterator<Item = String> {
-    let kinds = match rule.kind {
-        Some(Kind::Block) => &["block"][..],
-        Some(Kind::Char) => &["char"],
-        None => &["block", "char"],
-    };
-    let (major, minor) = (rule.major, rule.minor);
-    kinds.iter().map(move |kind| match (major, minor) {
-        (Some(major), Some(minor)) => format!("/dev/{kind}/{major}:{minor}"),
-        (Some(major), None) => format!("{kind}-{major}"),
-        (None, _) => format!("{kind}-*"),
-    })
-}
-
-fn access(access: u8) -> String {
-    [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
-        .iter()
-        .filter(|(bit, _)| access & bit != 0)
-        .map(|(_, letter)| letter)
-        .collect()
-}
-
-fn block_device(numbers: &str) -> String {
-    format!("/dev/block/{numbers}")
-}
-
-/// A number as the kernel's files take it; the greatest stands for no limit.
-fn amount(text: &str) -> Option<u64> {
-    if text == "max" {
-        return Some(u64::MAX);
-    }
-    let (digits, shift) = match text.as_bytes().last()?.to_ascii_uppercase() {
-        b'K' => (&text[..text.len() - 1], 10),
-        b'M' => (&text[..text.len() - 1], 20),
-        b'G' => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }

@@ -40,7 +40,7 @@ pub fn update(
     host: &Cgroups,
     present: &Present,
 ) -> Result<Update> {
-    let resources = complete(resources, location.mode, present);
+    let resources = complete(resources, location, present);
     let unified = (location.mode == Mode::V2).then(|| host.hierarchies.last()).flatten();
     let available = unified.map(|hierarchy| hierarchy.controllers.as_slice());
     let limits = convert(&resources, location, available)?;
@@ -51,15 +51,15 @@ pub fn update(
         None => Enable::default(),
     };
     let properties = match location.unit {
-        Some(_) => systemd::resources(&limits.writes),
+        Some(_) => systemd::resources(&limits.writes, location.mode),
         None => Vec::new(),
     };
     Ok(Update { enable, writes: limits.writes, properties, warnings: limits.warnings })
 }
 
 /// Fills in the half of a pair that is not named: memory with swap is judged against the limit of memory, and quota and
-/// period share a file on v2.
-fn complete(resources: &Resources, mode: Mode, present: &Present) -> Resources {
+/// period share a file on v2. On v1 systemd writes both anew whatever is changed of the unit, and the quota rounded.
+fn complete(resources: &Resources, location: &Location, present: &Present) -> Resources {
     let mut resources = resources.clone();
     if let Some(memory) = &mut resources.memory {
         let has_limit = memory.limit.is_some_and(|limit| limit != 0);
@@ -67,13 +67,16 @@ fn complete(resources: &Resources, mode: Mode, present: &Present) -> Resources {
             memory.limit = present.memory;
         }
     }
-    if let (Mode::V2, Some(cpu)) = (mode, &mut resources.cpu) {
+    let is_unit_of_v1 = location.mode != Mode::V2 && location.unit.is_some();
+    if is_unit_of_v1 && (present.quota, present.period) != (None, None) {
+        resources.cpu.get_or_insert_default();
+    }
+    if let (true, Some(cpu)) = (location.mode == Mode::V2 || is_unit_of_v1, &mut resources.cpu) {
         let quota = cpu.quota.filter(|quota| *quota != 0);
         let period = cpu.period.filter(|period| *period != 0);
-        match (quota, period) {
-            (Some(_), None) => cpu.period = present.period,
-            (None, Some(_)) => cpu.quota = present.quota,
-            _ => {}
+        if is_unit_of_v1 || quota.is_some() != period.is_some() {
+            cpu.quota = quota.or(present.quota);
+            cpu.period = period.or(present.period);
         }
     }
     resources

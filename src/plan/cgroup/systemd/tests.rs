@@ -94,20 +94,75 @@ fn paths_that_name_no_unit_are_refused() {
     }
 }
 
+/// A machine with v1, as systemd mounts it, and perhaps a unified tree in which systemd then keeps its units.
+fn v1(mode: Mode) -> Cgroups {
+    let hierarchy = |controllers: &[&str]| {
+        let controllers: Vec<String> = controllers.iter().map(|&name| name.to_owned()).collect();
+        let name = controllers.join(",");
+        let unified = controllers.is_empty();
+        let name = if unified { "unified" } else { name.trim_start_matches("name=") };
+        Hierarchy { mount: format!("/sys/fs/cgroup/{name}"), own: "/".into(), unified, controllers }
+    };
+    let names: &[&[&str]] =
+        &[&["cpuset"], &["cpu", "cpuacct"], &["memory"], &["devices"], &["freezer"], &["blkio"], &["pids"]];
+    let mut hierarchies: Vec<Hierarchy> = names.iter().map(|names| hierarchy(names)).collect();
+    hierarchies.push(hierarchy(&["name=systemd"]));
+    if mode == Mode::Hybrid {
+        hierarchies.push(hierarchy(&[]));
+    }
+    Cgroups { mode, hierarchies }
+}
+
 #[test]
-fn cgroup_v1_is_refused_with_a_way_out() {
+fn unit_is_at_the_same_place_in_every_hierarchy_of_v1() {
+    let (resources, in_container) = (Resources::default(), Manager { user: false, root: "/lxc/a".into() });
+    for (mode, manager, systemds, cpuset) in [
+        (Mode::V1, system(), "systemd/a.slice/p-x.scope", "cpuset/a.slice/p-x.scope"),
+        (Mode::Hybrid, system(), "unified/a.slice/p-x.scope", "cpuset/a.slice/p-x.scope"),
+        (Mode::V1, in_container, "systemd/lxc/a/a.slice/p-x.scope", "cpuset/lxc/a/a.slice/p-x.scope"),
+    ] {
+        let request = Request { rootless: false, ..request(&resources, Some("a.slice:p:x"), &manager) };
+        let (location, _) = place(&request, &manager, &v1(mode)).expect("place");
+        let below = |path: &str| path.strip_prefix("/sys/fs/cgroup/").expect("mount").to_owned();
+        assert_eq!(location.directories.len(), v1(mode).hierarchies.len());
+        assert_eq!(below(&location.of_systemd().expect("systemd").path), systemds);
+        let index = location.index_of("cpuset").expect("cpuset");
+        assert_eq!(below(&location.directories[index].path), cpuset);
+    }
+}
+
+#[test]
+fn where_systemd_cannot_make_cgroups_it_is_not_asked() {
     let resources = Resources::default();
-    let host = Cgroups { mode: Mode::Hybrid, hierarchies: vec![] };
-    let error = decide(&request(&resources, None, &system()), &host).expect_err("v1");
-    assert_eq!(error.to_string(), "--systemd-cgroup needs cgroup v2 alone, and this machine has v1");
-    assert_eq!(error.hint_text(), Some("set the client's cgroup driver to cgroupfs"));
+    let rootless = "cannot use rootless systemd cgroups manager on cgroup v1";
+    let not_mounted = "--systemd-cgroup: the hierarchy in which systemd keeps its units is not mounted";
+    let mut without = v1(Mode::V1);
+    without.hierarchies.pop();
+    for (manager, rootless_flag, host, problem) in [
+        (user(), false, v1(Mode::V1), rootless),
+        (user(), true, v1(Mode::Hybrid), rootless),
+        (system(), true, v1(Mode::Hybrid), rootless),
+        (system(), false, without, not_mounted),
+        (system(), false, Cgroups::none(), not_mounted),
+    ] {
+        let request = Request { rootless: rootless_flag, ..request(&resources, None, &manager) };
+        let error = decide(&request, &host).expect_err(problem);
+        assert_eq!(error.to_string(), problem);
+        assert!(error.hint_text().is_some());
+    }
 }
 
 /// The properties that stand for resources, as text.
 fn resources_of(text: &str) -> String {
+    resources_on(text, &host(), &Present::default())
+}
+
+fn resources_on(text: &str, host: &Cgroups, present: &Present) -> String {
     let resources: Resources = serde_json::from_str(text).expect("resources");
-    let (location, _) = place(&request(&resources, None, &system()), &system(), &host()).expect("place");
-    let update = update(&resources, &location, &host(), &Present::default()).expect("update");
+    let manager = system();
+    let request = Request { rootless: false, ..request(&resources, None, &manager) };
+    let (location, _) = place(&request, &manager, host).expect("place");
+    let update = update(&resources, &location, host, present).expect("update");
     let properties = update.properties;
     let lines = properties.iter().map(|property| format!("{}={}", property.name, property.value));
     lines.collect::<Vec<_>>().join(" ")
@@ -163,12 +218,79 @@ fn resources_become_properties() {
     }
 }
 
+#[test]
+fn resources_become_the_properties_of_v1() {
+    for (resources, properties) in [
+        ("{}", ""),
+        (
+            r#"{"memory": {"limit": 1000, "reservation": 500, "swap": 3000, "swappiness": 3}}"#,
+            "MemoryLimit=1000",
+        ),
+        (r#"{"memory": {"limit": -1}}"#, "MemoryLimit=infinity"),
+        (r#"{"cpu": {"shares": 2048}}"#, "CPUShares=2048"),
+        (r#"{"cpu": {"shares": 1}}"#, "CPUShares=2"),
+        (r#"{"cpu": {"shares": 1000000}}"#, "CPUShares=262144"),
+        (
+            r#"{"cpu": {"quota": 12345, "period": 50000}}"#,
+            "CPUQuotaPerSecUSec=250000 CPUQuotaPeriodUSec=50000",
+        ),
+        (r#"{"cpu": {"quota": -1}}"#, "CPUQuotaPerSecUSec=infinity CPUQuotaPeriodUSec=100000"),
+        (r#"{"cpu": {"cpus": "0-3", "mems": "0"}}"#, ""),
+        (r#"{"pids": {"limit": 7}}"#, "TasksMax=7"),
+        (r#"{"pids": {"limit": -1}}"#, "TasksMax=infinity"),
+        (r#"{"blockIO": {"weight": 100}}"#, "BlockIOWeight=100"),
+        (
+            r#"{"blockIO": {"weightDevice": [{"major": 8, "minor": 0, "weight": 1000}],
+                "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 5}, {"major": 8, "minor": 16, "rate": 6}],
+                "throttleWriteBpsDevice": [{"major": 8, "minor": 0, "rate": 0}],
+                "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 9}]}}"#,
+            "BlockIODeviceWeight=[(\"/dev/block/8:0\", 1000)] \
+             BlockIOReadBandwidth=[(\"/dev/block/8:0\", 5), (\"/dev/block/8:16\", 6)] \
+             BlockIOWriteBandwidth=[(\"/dev/block/8:0\", infinity)]",
+        ),
+    ] {
+        assert_eq!(resources_on(resources, &v1(Mode::V1), &Present::default()), properties, "{resources}");
+    }
+    // systemd writes both at any change, so both are told and written again.
+    let present = Present { quota: Some(50_000), period: Some(100_000), memory: None };
+    for (resources, properties) in [
+        (r#"{"cpu": {"quota": 25000}}"#, "CPUQuotaPerSecUSec=250000 CPUQuotaPeriodUSec=100000"),
+        (r#"{"cpu": {"period": 200000}}"#, "CPUQuotaPerSecUSec=250000 CPUQuotaPeriodUSec=200000"),
+        (r#"{"pids": {"limit": 7}}"#, "TasksMax=7 CPUQuotaPerSecUSec=500000 CPUQuotaPeriodUSec=100000"),
+    ] {
+        assert_eq!(resources_on(resources, &v1(Mode::V1), &present), properties, "{resources}");
+    }
+}
+
+#[test]
+fn denial_that_systemd_would_forget_is_refused_on_v1() {
+    let deny_all = r#"{"allow": false, "access": "rwm"}"#;
+    let deny_one = r#"{"allow": false, "type": "c", "major": 1, "minor": 11, "access": "rwm"}"#;
+    let manager = system();
+    for (rules, mode, is_refused) in [
+        (format!("[{deny_one}, {deny_all}]"), Mode::V1, false),
+        (format!(r#"[{deny_all}, {{"allow": true, "type": "c", "major": 1, "minor": 3}}]"#), Mode::V1, false),
+        (r#"[{"allow": true}]"#.to_owned(), Mode::Hybrid, false),
+        (format!(r#"[{{"allow": true}}, {deny_one}]"#), Mode::Hybrid, true),
+        (format!(r#"[{{"allow": true}}, {deny_one}]"#), Mode::V2, false),
+    ] {
+        let resources: Resources =
+            serde_json::from_str(&format!(r#"{{"devices": {rules}}}"#)).expect("rules");
+        let request =
+            Request { rootless: false, default_devices: false, ..request(&resources, None, &manager) };
+        let plan = decide(&request, &if mode == Mode::V2 { host() } else { v1(mode) });
+        let error = plan.err().map(|error| error.to_string());
+        let refused = "linux.resources.devices: systemd cannot deny a single device on cgroup v1, and would allow it again";
+        assert_eq!(error.as_deref(), is_refused.then_some(refused), "{rules}");
+    }
+}
+
 /// The device properties, as text.
 fn devices_of(rules: &str, defaults: bool) -> String {
     let rules = serde_json::from_str::<Vec<_>>(rules).expect("rules");
     let mut properties = Properties::default();
     properties.devices(&devices::rules(&rules, defaults).expect("rules"));
-    properties.0.iter().map(|property| format!("{}\n", property.value)).collect()
+    Vec::from(properties).iter().map(|property: &Property| format!("{}\n", property.value)).collect()
 }
 
 #[test]
@@ -277,4 +399,40 @@ attach device program of 11 instructions to /sys/fs/cgroup/machine.slice/libpod-
 give /sys/fs/cgroup/machine.slice/libpod-web1.scope to uid 100000
 ";
     assert_eq!(plan.to_string(), expected);
+}
+
+#[test]
+fn the_whole_plan_on_v1() {
+    let text = r#"{"devices": [{"allow": false, "access": "rwm"}], "memory": {"limit": 1000}, "cpu": {"cpus": "0"}}"#;
+    let resources: Resources = serde_json::from_str(text).expect("resources");
+    let manager = system();
+    let path = Some("machine.slice:libpod:web1");
+    let request = Request {
+        rootless: false,
+        default_devices: false,
+        owner: Some(100_000),
+        ..request(&resources, path, &manager)
+    };
+    let plan = decide(&request, &v1(Mode::Hybrid)).expect("plan");
+    let expected = "\
+have systemd start libpod-web1.scope with init in it, at /sys/fs/cgroup/unified/machine.slice/libpod-web1.scope
+unit property Description = \"corten container web1\"
+unit property Slice = \"machine.slice\"
+unit property Delegate = true
+unit property DefaultDependencies = false
+unit property CPUAccounting = true
+unit property MemoryAccounting = true
+unit property BlockIOAccounting = true
+unit property TasksAccounting = true
+unit property DevicePolicy = \"strict\"
+unit property MemoryLimit = 1000
+make cgroup /sys/fs/cgroup/cpuset/machine.slice/libpod-web1.scope and put init there
+make cgroup /sys/fs/cgroup/freezer/machine.slice/libpod-web1.scope and put init there
+inherit cpuset.cpus and cpuset.mems in /sys/fs/cgroup/cpuset/machine.slice/libpod-web1.scope
+write devices.deny = a in /sys/fs/cgroup/devices/machine.slice/libpod-web1.scope
+write memory.limit_in_bytes = 1000 in /sys/fs/cgroup/memory/machine.slice/libpod-web1.scope
+write cpuset.cpus = 0 in /sys/fs/cgroup/cpuset/machine.slice/libpod-web1.scope
+";
+    assert_eq!(plan.to_string(), expected);
+    assert!(!plan.is_joined_by_init(), "systemd and the runtime put it there");
 }
