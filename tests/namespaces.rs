@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use support::holder::Holder;
 use support::{Bundle, leaks, probe, runtime, skip_on_peer};
 
@@ -185,6 +185,18 @@ fn default_devices_work_in_a_user_namespace() {
     ] {
         assert!(output.contains(&format!("/dev/{name} character special file {number}\n")), "{output}");
     }
+}
+
+/// The way to the root file system is the runtime's to go: homes are mostly closed to others.
+#[test]
+fn root_file_system_below_a_closed_directory_is_reached_by_root_of_a_user_namespace() {
+    let mut bundle = Bundle::new();
+    bundle.user_namespace(100_000, 65536);
+    fs::set_permissions(bundle.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    let output = bundle.payload("id -u; pwd; ls -d /bin");
+    assert_eq!(output, "0\n/\n/bin\n");
+    bundle.set("/root/path", json!("nowhere"));
+    bundle.create().fails("root.path: ");
 }
 
 #[test]

@@ -6,9 +6,9 @@ use crate::launch::init::{self, Descriptors};
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::{self, Detail, Failure, Fault, Report};
 use crate::launch::source_clone;
-use crate::plan::Plan;
 use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
 use crate::plan::step::Action;
+use crate::plan::{Place, Plan};
 use crate::spec::linux::NamespaceKind;
 use crate::sys::clone::{self, Request, Side};
 use crate::sys::held::Held;
@@ -194,6 +194,7 @@ pub fn spawn(
         flags: if middle { 0 } else { plan.namespaces.create },
         cgroup: if middle { None } else { cgroup.directory },
     };
+    let birthplace = Birthplace::enter(plan)?;
     let (pid, pidfd) = match clone::clone3(&request).map_err(|errno| explain_clone(plan, errno))? {
         Side::Child if middle => between(plan, prepared, descriptors, there, (cgroup.directory, waits)),
         Side::Child if waits && !stand_by(&mut descriptors, &there) => clone::exit(1),
@@ -201,6 +202,7 @@ pub fn spawn(
         Side::Parent { pid, pidfd } => (pid, pidfd),
     };
     drop(there);
+    birthplace.leave()?;
     detour.leave()?;
     let Some(channel) = descriptors.runtime_end.take() else { return Err(Error::new("no socket to init")) };
     let mut init = Init { pid, pidfd, channel, released: false };
@@ -209,6 +211,33 @@ pub fn spawn(
     }
     settle(plan, cgroup.take_in, descriptors.procfs.as_ref(), &init)?;
     Ok(init)
+}
+
+/// The working directory that init is born in, and the way back to the runtime's own.
+struct Birthplace(Option<OwnedFd>);
+
+impl Birthplace {
+    /// Goes there.
+    ///
+    /// # Errors
+    /// No such directory, or the runtime itself may not enter it.
+    fn enter(plan: &Plan) -> Result<Self> {
+        let Some(directory) = &plan.birthplace else { return Ok(Self(None)) };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let own = rustix::fs::openat(CWD, c".", flags, Mode::empty()).context(|| "working directory")?;
+        rustix::process::chdir(directory)
+            .context(|| format!("{}: {}", Place::property("root.path"), directory.to_string_lossy()))?;
+        Ok(Self(Some(own)))
+    }
+
+    /// Goes back.
+    ///
+    /// # Errors
+    /// As fchdir(2).
+    fn leave(self) -> Result<()> {
+        let Some(own) = self.0 else { return Ok(()) };
+        rustix::process::fchdir(own).context(|| "go back to the working directory")
+    }
 }
 
 /// What is done for init while it waits: its limits, its cgroup, its id maps.

@@ -228,6 +228,7 @@ impl Plan {
             namespaces: Namespaces::of_process(kinds, init, host),
             cgroup: CgroupPlan::existing(cgroup),
             resctrl: None,
+            birthplace: None,
             source_clones: Vec::new(),
             cover: Cover::new(None)?,
             net_devices: Vec::new(),

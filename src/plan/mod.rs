@@ -43,6 +43,7 @@ use namespaces::Namespaces;
 use net_devices::NetDevice;
 use process::{Execution, Identity};
 use resctrl::Resctrl;
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use step::{Action, Attach, Cover, Hook, HookEnvironment, SourceClone, Step};
 
@@ -96,6 +97,8 @@ pub struct Plan {
     pub cgroup: cgroup::CgroupPlan,
     /// Its class of service below resctrl.
     pub resctrl: Option<resctrl::Resctrl>,
+    /// The directory that init is born in: its root file system, which root of a user namespace may not reach by its path.
+    pub birthplace: Option<CString>,
     /// Sources of bind mounts that the parent clones before it makes init.
     pub source_clones: Vec<SourceClone>,
     /// What is mounted over masked directories.
@@ -154,6 +157,7 @@ impl Plan {
             namespaces,
             cgroup,
             resctrl: linux.intel_rdt.as_ref().map(|rdt| Resctrl::decide(rdt, options.id)),
+            birthplace: None,
             source_clones: Vec::new(),
             notify: false,
             cover: Cover::new(security::mount_label(linux, host))?,
@@ -209,6 +213,7 @@ impl Plan {
                 cgroup_namespace: linux.namespace(NamespaceKind::Cgroup).is_some(),
             },
         };
+        self.birthplace = parts.birthplace()?;
         self.steps.extend(parts.build(&mut self.source_clones)?);
         self.warnings.extend(security::label_left_out(linux, host));
         self.warnings.extend(mounts::left_out(&spec.mounts));

@@ -39,6 +39,17 @@ pub struct Parts<'a> {
 }
 
 impl Parts<'_> {
+    /// Where init is born: in the root file system, if a directory above it may be closed to init. In a mount namespace of its own the
+    /// working directory is the same place of its own tree.
+    ///
+    /// # Errors
+    /// A NUL byte in the path.
+    pub fn birthplace(&self) -> Result<Option<CString>> {
+        let separates =
+            self.namespaces.separates(NamespaceKind::User) && self.namespaces.creates(NamespaceKind::Mount);
+        separates.then(|| self.root_path()).transpose()
+    }
+
     /// The steps up to the hooks: the tree stands below the root file system, nothing is entered yet.
     ///
     /// # Errors

@@ -34,6 +34,9 @@ pub fn lines(plan: &Plan) -> Vec<Line> {
         lines.runtime(words, &place);
     }
     source_clone_lines(plan, &mut lines);
+    if let Some(directory) = &plan.birthplace {
+        lines.runtime(format!("enter {directory:?}, where init is born"), &Place::property("root.path"));
+    }
     clone_lines(plan, &mut lines);
     if is_unit {
         cgroup_lines(plan, &mut lines);

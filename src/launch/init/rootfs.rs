@@ -49,8 +49,14 @@ impl<'a> Init<'a> {
     /// mounts one that goes with them. Modes of what is made below come from the plan alone, hence the umask.
     pub(super) fn take_rootfs(&mut self, path: &'a CStr, attach: Attach) -> Result<(), Fault> {
         self.callers_umask = Some(rustix::process::umask(Mode::empty()));
-        let directory = rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty())
-            .map_err(|errno| Reason::Source.fault(errno))?;
+        let directory = match rustix::fs::open(path, OPEN_DIRECTORY, Mode::empty()) {
+            // The runtime came here first: the way was open to it.
+            Err(Errno::ACCESS) if self.plan.birthplace.is_some() => {
+                rustix::fs::open(c".", OPEN_DIRECTORY, Mode::empty())
+            }
+            opened => opened,
+        };
+        let directory = directory.map_err(|errno| Reason::Source.fault(errno))?;
         let root = match (attach, self.prepared.new_mount_api) {
             (Attach::Nothing, _) => directory,
             (_, true) => {
