@@ -189,12 +189,16 @@ fn default_devices_work_in_a_user_namespace() {
 
 /// The way to the root file system is the runtime's to go: homes are mostly closed to others.
 #[test]
-fn root_file_system_below_a_closed_directory_is_reached_by_root_of_a_user_namespace() {
+fn root_and_binds_below_a_closed_directory_are_reached_by_root_of_a_user_namespace() {
     let mut bundle = Bundle::new();
     bundle.user_namespace(100_000, 65536);
     fs::set_permissions(bundle.path(), fs::Permissions::from_mode(0o700)).unwrap();
-    let output = bundle.payload("id -u; pwd; ls -d /bin");
-    assert_eq!(output, "0\n/\n/bin\n");
+    fs::write(bundle.path().join("file"), "bound\n").unwrap();
+    let source = bundle.path().join("file");
+    bundle.mount("/file", "bind", source.to_str().unwrap(), &["bind", "ro"]);
+    let output =
+        bundle.payload("id -u; pwd; ls -d /bin; cat /file; grep -c ' /file ro,' /proc/self/mountinfo");
+    assert_eq!(output, "0\n/\n/bin\nbound\n1\n");
     bundle.set("/root/path", json!("nowhere"));
     bundle.create().fails("root.path: ");
 }

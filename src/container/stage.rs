@@ -189,7 +189,8 @@ impl Stage {
 impl Source<'_> {
     /// A detached clone of it, its ids mapped where that is asked for.
     fn tree(&self, plan: &Plan, procfs: &Procfs) -> Result<OwnedFd> {
-        match self.bind.and_then(|bind| plan.source_clones.get(bind.clone?)) {
+        let clone = self.bind.and_then(|bind| plan.source_clones.get(bind.clone?));
+        match clone.filter(|clone| !clone.only_if_closed) {
             Some(mapped) => source_clone::clone(mapped, plan, &[], procfs),
             None => {
                 let clone = |path| binds::clone_tree(CWD, path, self.recursive);

@@ -16,10 +16,26 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 use rustix::process::{Signal, WaitId, WaitIdOptions};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// `MOUNT_ATTR_IDMAP`.
 const MOUNT_ATTR_IDMAP: u64 = 0x10_0000;
+
+/// The clone, where it is needed: what others may reach by the directories that are named, init finds by itself, and what cannot be opened
+/// init tells of.
+///
+/// # Errors
+/// As [`clone`].
+pub fn make(mount: &SourceClone, plan: &Plan, joins: &[OwnedFd], procfs: &Procfs) -> Result<Option<OwnedFd>> {
+    if !mount.only_if_closed {
+        return clone(mount, plan, joins, procfs).map(Some);
+    }
+    let path = Path::new(OsStr::from_bytes(mount.source.as_bytes()));
+    let is_closed = |path: &Path| rustix::fs::stat(path).is_ok_and(|stat| stat.st_mode & 0o001 == 0);
+    Ok(if path.ancestors().skip(1).any(is_closed) { open_tree(mount).ok() } else { None })
+}
 
 /// A detached clone of the mount's source.
 ///

@@ -172,7 +172,7 @@ pub fn spawn(
     let source_clones = plan
         .source_clones
         .iter()
-        .map(|mount| source_clone::clone(mount, plan, &joins, &procfs))
+        .map(|mount| source_clone::make(mount, plan, &joins, &procfs))
         .collect::<Result<Vec<_>>>()?;
     let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
         .context(|| "socketpair")?;

@@ -49,6 +49,7 @@ impl Plan {
             label: label.as_deref(),
             id_maps: (&[], &[]),
             joins_user_namespace: false,
+            separates_user_namespace: false,
             cgroups: &location,
             cgroup_namespace: false,
         };
@@ -71,6 +72,7 @@ impl Plan {
                     recursive: bind.recursive,
                     map_recursive: false,
                     ids: Ids::AsTheyAre,
+                    only_if_closed: false,
                     place: place.clone(),
                 });
             }

@@ -209,6 +209,7 @@ impl Plan {
                 label: security::mount_label(linux, host),
                 id_maps: (&linux.uid_mappings, &linux.gid_mappings),
                 joins_user_namespace: self.namespaces.joins(NamespaceKind::User),
+                separates_user_namespace: self.namespaces.separates(NamespaceKind::User),
                 cgroups: &self.cgroup.location,
                 cgroup_namespace: linux.namespace(NamespaceKind::Cgroup).is_some(),
             },

@@ -102,6 +102,8 @@ pub struct Context<'a> {
     pub id_maps: (&'a [IdMapping], &'a [IdMapping]),
     /// Whether it joins a user namespace, whose maps need not be given.
     pub joins_user_namespace: bool,
+    /// Whether init is in another user namespace than the runtime.
+    pub separates_user_namespace: bool,
     /// The container's cgroup in each hierarchy.
     pub cgroups: &'a Location,
     /// Whether the container has a cgroup namespace of its own.
@@ -182,6 +184,17 @@ fn bind(
                 true => Ids::Mapped(MapTexts { uid: map_text(maps.0), gid: map_text(maps.1) }),
                 false => Ids::OfJoined,
             },
+            only_if_closed: false,
+            place: place.clone(),
+        });
+    } else if context.separates_user_namespace && context.host.privileged() && context.host.new_mount_api {
+        bind.clone = Some(clones.len());
+        clones.push(SourceClone {
+            source: bind.source.clone(),
+            recursive,
+            map_recursive: false,
+            ids: Ids::AsTheyAre,
+            only_if_closed: true,
             place: place.clone(),
         });
     }

@@ -58,6 +58,7 @@ pub(super) fn mount(
             recursive: false,
             map_recursive: false,
             ids: Ids::AsTheyAre,
+            only_if_closed: false,
             place: Place::NONE,
         });
     }

@@ -118,6 +118,10 @@ fn source_clone_lines(plan: &Plan, lines: &mut Lines) {
         let as_told = match &mount.ids {
             Ids::Mapped(maps) => format!("uids {}; gids {}", one_line(&maps.uid), one_line(&maps.gid)),
             Ids::OfJoined => "as in the user namespace that is joined".to_owned(),
+            Ids::AsTheyAre if mount.only_if_closed => {
+                lines.runtime(format!("open {source:?} for init, if the way there is closed"), &mount.place);
+                continue;
+            }
             Ids::AsTheyAre => {
                 lines.runtime(format!("open {source:?} for init"), &mount.place);
                 continue;

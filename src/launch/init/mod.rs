@@ -44,8 +44,8 @@ pub struct Descriptors {
     pub target: Option<OwnedFd>,
     /// Where the pty's master goes.
     pub console: Option<OwnedFd>,
-    /// Clones of the sources of bind mounts, in the order of the plan.
-    pub source_clones: Vec<OwnedFd>,
+    /// Clones of the sources of bind mounts, in the order of the plan, where they are needed.
+    pub source_clones: Vec<Option<OwnedFd>>,
     /// The socket on which `start` is awaited.
     pub listener: Option<OwnedFd>,
     /// The locked file whose close on exec says that the program runs.

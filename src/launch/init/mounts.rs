@@ -130,7 +130,8 @@ impl Init<'_> {
         if !self.prepared.new_mount_api {
             return self.bind_old(mount, bind);
         }
-        let detached = match bind.clone.and_then(|index| self.descriptors.source_clones.get(index)) {
+        let detached = match bind.clone.and_then(|index| self.descriptors.source_clones.get(index)?.as_ref())
+        {
             Some(clone) => rustix::io::fcntl_dupfd_cloexec(clone, 3)?,
             None => with_source(bind, |source| clone_tree(CWD, source, bind.recursive))?,
         };

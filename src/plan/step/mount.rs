@@ -180,6 +180,9 @@ pub struct SourceClone {
     pub map_recursive: bool,
     /// What becomes of its ids.
     pub ids: Ids,
+    /// Whether it is made only where a directory above the source is closed to others: init finds the source by itself else, and
+    /// the flags of its mount stay locked.
+    pub only_if_closed: bool,
     /// Where it stands.
     pub place: Place,
 }
