@@ -36,14 +36,24 @@ pub fn in_user_namespace() -> bool {
     map.split_ascii_whitespace().collect::<Vec<_>>() != ["0", "0", "4294967295"]
 }
 
-/// Whether an id is one of ours: `kind` is `uid` or `gid`.
-pub fn is_mapped(kind: &str, id: u32) -> bool {
+/// Rows of ids of our namespace: the first of each, what that is outside, and how many there are. `kind` is `uid` or `gid`.
+pub fn map(kind: &str) -> Vec<(u32, u32, u32)> {
     let map = std::fs::read_to_string(format!("/proc/self/{kind}_map")).unwrap_or_default();
-    map.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
-        let (first, _, count) = (words.next().unwrap_or(0), words.next(), words.next().unwrap_or(0));
-        (first..first + count).contains(&u64::from(id))
-    })
+    let row = |line: &str| {
+        let mut words = line.split_ascii_whitespace().map(|word| word.parse().ok());
+        Some((words.next()??, words.next()??, words.next()??))
+    };
+    map.lines().filter_map(row).collect()
+}
+
+/// Whether an id is one of ours.
+pub fn is_mapped(kind: &str, id: u32) -> bool {
+    map(kind).into_iter().any(|(first, _, count)| id >= first && id - first < count)
+}
+
+/// First id and number of each range that a file like `/etc/subuid` gives to a user of this name.
+pub fn subordinates(file: &str, name: &str) -> Vec<(u32, u32)> {
+    ranges(&std::fs::read_to_string(file).unwrap_or_default(), Some(name), None)
 }
 
 /// Whether supplementary groups can be set: not by a user who has mapped himself alone (user_namespaces(7)).
@@ -141,8 +151,9 @@ fn namespace_of(pid: i32, wanted: Option<u64>) -> Option<OwnedFd> {
 fn make() -> Result<()> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let name = user_name(uid);
-    let ranges =
-        |file: &str, id: u32| ranges(&std::fs::read_to_string(file).unwrap_or_default(), name.as_deref(), id);
+    let ranges = |file: &str, id: u32| {
+        ranges(&std::fs::read_to_string(file).unwrap_or_default(), name.as_deref(), Some(id))
+    };
     let (uids, gids) = (ranges("/etc/subuid", uid), ranges("/etc/subgid", uid));
     // The ids are mapped from outside, by a process that is there already and waits for the namespace.
     let helper =
@@ -237,11 +248,11 @@ fn user_name(uid: u32) -> Option<String> {
 }
 
 /// First id and number of each range that a file gives to a user, by name or number.
-fn ranges(text: &str, name: Option<&str>, uid: u32) -> Vec<(u32, u32)> {
+fn ranges(text: &str, name: Option<&str>, uid: Option<u32>) -> Vec<(u32, u32)> {
     let of_line = |line: &str| {
         let fields: Vec<&str> = line.trim().split(':').collect();
         let [owner, first, count] = fields[..] else { return None };
-        let is_ours = Some(owner) == name || owner.parse() == Ok(uid);
+        let is_ours = Some(owner) == name || uid.is_some_and(|uid| owner.parse() == Ok(uid));
         let (first, count) = (first.parse::<u32>().ok()?, count.parse::<u32>().ok()?);
         (is_ours && count > 0 && first.checked_add(count).is_some()).then_some((first, count))
     };
@@ -255,7 +266,7 @@ mod tests {
     #[test]
     fn ranges_are_given_by_name_or_number() {
         let text = "# note\nanna:100000:65536\n1000:200000:10\nbert:300000:65536\nanna:x:1\nanna:4294967295:9\nanna:5:0\n";
-        assert_eq!(ranges(text, Some("anna"), 1000), [(100_000, 65_536), (200_000, 10)]);
-        assert_eq!(ranges(text, None, 7), []);
+        assert_eq!(ranges(text, Some("anna"), Some(1000)), [(100_000, 65_536), (200_000, 10)]);
+        assert_eq!(ranges(text, None, Some(7)), []);
     }
 }

@@ -1,5 +1,6 @@
 //! The system calls that rustix leaves unsafe: all the `unsafe` there is in the engine.
 
+pub mod mount;
 pub mod process;
 
 use rustix::thread::UnshareFlags;

@@ -30,13 +30,19 @@ pub enum Form {
     Layer,
 }
 
+/// Which user and group a file is said to belong to, by those that it has here.
+pub type Owners<'a> = &'a dyn Fn(u32, u32) -> (u32, u32);
+
+/// Owners as they are.
+pub const AS_THEY_ARE: Owners<'static> = &|uid, gid| (uid, gid);
+
 /// Writes all that is in `directory`, sorted by name.
 ///
 /// # Errors
 /// Names the path that could not be read, or says that nothing can be written.
-pub fn directory(directory: &OwnedFd, form: Form, out: impl Write) -> Result<()> {
+pub fn directory(directory: &OwnedFd, form: Form, owners: Owners<'_>, out: impl Write) -> Result<()> {
     let mount = if form == Form::Root { mount_of(directory, OsStr::new("")) } else { None };
-    let mut writer = Writer { out, form, mount, links: HashMap::new() };
+    let mut writer = Writer { out, form, owners, mount, links: HashMap::new() };
     writer.children(directory, b"", 0)?;
     writer.out.write_all(&[0; 2 * BLOCK])?;
     Ok(writer.out.flush()?)
@@ -46,8 +52,8 @@ pub fn directory(directory: &OwnedFd, form: Form, out: impl Write) -> Result<()>
 ///
 /// # Errors
 /// As [`directory`].
-pub fn named(folder: &OwnedFd, name: &OsStr, new: &[u8], out: impl Write) -> Result<()> {
-    let mut writer = Writer { out, form: Form::Tree, mount: None, links: HashMap::new() };
+pub fn named(folder: &OwnedFd, name: &OsStr, new: &[u8], owners: Owners<'_>, out: impl Write) -> Result<()> {
+    let mut writer = Writer { out, form: Form::Tree, owners, mount: None, links: HashMap::new() };
     writer.entry(folder, name.as_bytes(), new, 0)?;
     writer.out.write_all(&[0; 2 * BLOCK])?;
     Ok(writer.out.flush()?)
@@ -73,9 +79,10 @@ pub fn is_opaque(directory: &OwnedFd) -> bool {
     })
 }
 
-struct Writer<W> {
+struct Writer<'a, W> {
     out: W,
     form: Form,
+    owners: Owners<'a>,
     /// The number of the one mount whose files are written.
     mount: Option<u64>,
     /// Files with several names: the first one.
@@ -96,7 +103,7 @@ struct Header<'a> {
     attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> Writer<'_, W> {
     fn children(&mut self, folder: &OwnedFd, place: &[u8], depth: usize) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(
@@ -120,7 +127,8 @@ impl<W: Write> Writer<W> {
 
     fn entry(&mut self, folder: &OwnedFd, name: &[u8], path: &[u8], depth: usize) -> Result<()> {
         let name = OsStr::from_bytes(name);
-        let stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let mut stat = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        (stat.st_uid, stat.st_gid) = (self.owners)(stat.st_uid, stat.st_gid);
         let kind = FileType::from_raw_mode(stat.st_mode);
         if self.form == Form::Layer && is_whiteout(&stat) {
             let (above, last) =
@@ -347,7 +355,8 @@ mod tests {
         std::fs::hard_link(folder.join("d").join(&long).join("file"), folder.join("same")).expect("a link");
         std::os::unix::fs::symlink("d", folder.join("link")).expect("a symlink");
         let mut bytes = Vec::new();
-        directory(&disk::open_directory(&folder).expect("open"), Form::Root, &mut bytes).expect("written");
+        directory(&disk::open_directory(&folder).expect("open"), Form::Root, AS_THEY_ARE, &mut bytes)
+            .expect("written");
         disk::remove_tree(&folder).expect("removed");
         let mut reader = Reader::new(bytes.as_slice());
         let mut found = Vec::new();

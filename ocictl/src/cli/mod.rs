@@ -11,6 +11,7 @@ mod registry;
 mod system;
 mod volume;
 
+use crate::container::idmap;
 use crate::error::{Error, Result};
 use crate::image::Images;
 use crate::paths::Paths;
@@ -170,6 +171,10 @@ impl From<clap::Error> for Failure {
 fn act(typed: Vec<OsString>) -> std::result::Result<u8, Failure> {
     if typed.get(1).is_some_and(|word| word == rootless::MAP_IDS) {
         rootless::map_ids(&typed[2..])?;
+        return Ok(SUCCESS);
+    }
+    if typed.get(1).is_some_and(|word| word == idmap::HOLD) {
+        idmap::hold(&typed[2..])?;
         return Ok(SUCCESS);
     }
     let globals = globals().try_get_matches_from(typed)?;

@@ -1,6 +1,7 @@
 //! An image out of a container: what it has changed becomes a layer on those of its image; and a root as a tar.
 
 use super::Containers;
+use super::copying::Owner;
 use super::options::Options;
 use super::record::Container;
 use super::root::Root;
@@ -70,6 +71,7 @@ pub fn commit(
     let ingest = store.ingest()?;
     let base_layers = container.record.image.as_ref().map(|image| image.layers.clone()).unwrap_or_default();
     store.keep(&ingest, &base_layers)?;
+    let ids = container.record.options.ids.as_ref();
     let draft = {
         let upper = container.directory.join("layer/upper");
         if std::fs::symlink_metadata(&upper).is_err() {
@@ -79,7 +81,13 @@ pub fn commit(
         let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC)?;
         std::thread::scope(|scope| {
             let writer = scope.spawn(move || {
-                write::directory(&upper, Form::Layer, BufWriter::with_capacity(BUFFER, File::from(ours)))
+                let owners = |uid, gid| Owner::Translated(ids, None).of(uid, gid);
+                write::directory(
+                    &upper,
+                    Form::Layer,
+                    &owners,
+                    BufWriter::with_capacity(BUFFER, File::from(ours)),
+                )
             });
             let draft = store.draft_layer(&ingest, BufReader::with_capacity(BUFFER, File::from(theirs)));
             let written =
@@ -177,9 +185,11 @@ fn nanos(ms: u64) -> i64 {
 /// # Errors
 /// Names the path that cannot be read.
 pub fn export(containers: &Containers<'_>, container: &Container, out: impl Write) -> Result<()> {
+    let ids = container.record.options.ids.as_ref();
+    let owners = |uid, gid| Owner::Translated(ids, None).of(uid, gid);
     let write = |root: &Root| {
         let directory = root.open_at("/", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
-        write::directory(&directory, Form::Root, BufWriter::with_capacity(BUFFER, out))
+        write::directory(&directory, Form::Root, &owners, BufWriter::with_capacity(BUFFER, out))
     };
     let (state, status) = container.now()?;
     match status.lives() {

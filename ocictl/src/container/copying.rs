@@ -1,6 +1,7 @@
 //! Copying trees by descriptor: owners, modes, times, symlinks, devices and extended attributes with them. Nothing is followed, and what
 //! is written over is unlinked first.
 
+use super::ids::Ids;
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -15,9 +16,11 @@ const MAX_DEPTH: usize = 1000;
 
 /// What becomes of owners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
+pub enum Owner<'a> {
     /// They are kept.
     Keep,
+    /// They are kept between containers with ids of their own: of which the source is, and of which the target.
+    Translated(Option<&'a Ids>, Option<&'a Ids>),
     /// Everything belongs to these.
     Set(u32, u32),
 }
@@ -26,7 +29,7 @@ pub enum Owner {
 ///
 /// # Errors
 /// Names the path below the start.
-pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, owner: Owner) -> Result<()> {
+pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, owner: Owner<'_>) -> Result<()> {
     entry(from.as_fd(), name.as_os_str(), to.as_fd(), new.as_os_str(), owner, 0)
         .context(|| name.display().to_string())
 }
@@ -35,7 +38,7 @@ pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, owner: Owne
 ///
 /// # Errors
 /// Names the path below the start.
-pub fn fill(from: &OwnedFd, to: &OwnedFd, owner: Owner) -> Result<()> {
+pub fn fill(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>) -> Result<()> {
     let stat = rustix::fs::fstat(from)?;
     children(from, to, owner, 0)?;
     attributes(from, to.as_fd(), &stat, owner)
@@ -45,7 +48,7 @@ pub fn fill(from: &OwnedFd, to: &OwnedFd, owner: Owner) -> Result<()> {
 ///
 /// # Errors
 /// Names the path below the start.
-pub fn contents(from: &OwnedFd, to: &OwnedFd, owner: Owner) -> Result<()> {
+pub fn contents(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>) -> Result<()> {
     children(from, to, owner, 0)
 }
 
@@ -90,7 +93,7 @@ fn entry(
     name: &OsStr,
     to: BorrowedFd<'_>,
     new: &OsStr,
-    owner: Owner,
+    owner: Owner<'_>,
     depth: usize,
 ) -> Result<()> {
     if depth > MAX_DEPTH {
@@ -129,7 +132,7 @@ fn entry(
         FileType::Socket => return Ok(()),
         kind => rustix::fs::mknodat(to, new, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)?,
     }
-    let (uid, gid) = owner.of(&stat);
+    let (uid, gid) = owner.of_file(&stat);
     rustix::fs::chownat(
         to,
         new,
@@ -144,7 +147,7 @@ fn entry(
     Ok(())
 }
 
-fn children(from: &OwnedFd, to: &OwnedFd, owner: Owner, depth: usize) -> Result<()> {
+fn children(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>, depth: usize) -> Result<()> {
     for child in rustix::fs::Dir::read_from(from)? {
         let child = child?;
         let name = OsStr::from_bytes(child.file_name().to_bytes());
@@ -165,8 +168,8 @@ fn open(folder: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> rustix::io::Resu
     )
 }
 
-fn attributes(from: &OwnedFd, to: BorrowedFd<'_>, stat: &rustix::fs::Stat, owner: Owner) -> Result<()> {
-    let (uid, gid) = owner.of(stat);
+fn attributes(from: &OwnedFd, to: BorrowedFd<'_>, stat: &rustix::fs::Stat, owner: Owner<'_>) -> Result<()> {
+    let (uid, gid) = owner.of_file(stat);
     rustix::fs::fchown(to, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     // After the owner, since changing that takes set-id bits away.
     rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
@@ -207,10 +210,19 @@ fn times(stat: &rustix::fs::Stat) -> Timestamps {
     }
 }
 
-impl Owner {
-    fn of(self, stat: &rustix::fs::Stat) -> (u32, u32) {
+impl Owner<'_> {
+    fn of_file(self, stat: &rustix::fs::Stat) -> (u32, u32) {
+        self.of(stat.st_uid, stat.st_gid)
+    }
+
+    /// Whose a file becomes that is this user's and group's.
+    pub fn of(self, uid: u32, gid: u32) -> (u32, u32) {
         match self {
-            Owner::Keep => (stat.st_uid, stat.st_gid),
+            Owner::Keep => (uid, gid),
+            Owner::Translated(from, to) => {
+                let inside = from.map_or((uid, gid), |ids| ids.owner_inside(uid, gid));
+                to.map_or(inside, |ids| ids.owner_outside(inside.0, inside.1))
+            }
             Owner::Set(uid, gid) => (uid, gid),
         }
     }

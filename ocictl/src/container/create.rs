@@ -3,7 +3,7 @@
 
 use super::options::{Mount, MountKind, Namespace, Options, Typed};
 use super::record::{Container, ImageUse, Record};
-use super::{Containers, bad_name, claims, new_id, parse};
+use super::{Containers, bad_name, claims, new_id, parse, userns};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::oci::Config;
@@ -20,6 +20,8 @@ pub struct Request {
     pub typed: Typed,
     /// The image, and the name that it was called by; nothing where the root is a directory.
     pub image: Option<(Image, String)>,
+    /// What was typed of its ids.
+    pub users: userns::Typed,
     /// Containers whose mounts it gets, too: `NAME[:ro]`.
     pub volumes_from: Vec<String>,
 }
@@ -29,7 +31,7 @@ pub struct Request {
 /// # Errors
 /// Says what contradicts what, or what is not there; nothing is left then.
 pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container> {
-    let Request { name, mut options, typed, image, volumes_from } = request;
+    let Request { name, mut options, typed, image, users, volumes_from } = request;
     if !name.is_empty() && !parse::is_name(&name) {
         return Err(bad_name(&name));
     }
@@ -40,6 +42,7 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container
         claims::check(&image.config.config).map_err(|error| error.context(name.clone()).exit_code(125))?;
     }
     let none = Config::default();
+    let users = userns::Typed { has_user: !options.user.is_empty(), ..users };
     options.complete(typed, image.as_ref().map_or(&none, |(image, _)| &image.config.config));
     if options.arguments.is_empty() {
         return Err(Error::new("no command is given, and the image has none").exit_code(125));
@@ -56,6 +59,9 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container
         ))
         .exit_code(125));
     }
+    let _until_it_is_there =
+        userns::decide(containers, &mut options, users, image.as_ref().map(|(image, _)| image))
+            .map_err(|error| if error.code() == 1 { error.exit_code(125) } else { error })?;
     for other in &volumes_from {
         inherit(containers, &mut options, other)?;
     }
@@ -84,14 +90,9 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container
         }
     }
     let chosen = &mut options.namespaces;
-    for namespace in [
-        &mut chosen.network,
-        &mut chosen.pid,
-        &mut chosen.ipc,
-        &mut chosen.uts,
-        &mut chosen.cgroup,
-        &mut chosen.user,
-    ] {
+    for namespace in
+        [&mut chosen.network, &mut chosen.pid, &mut chosen.ipc, &mut chosen.uts, &mut chosen.cgroup]
+    {
         if let Namespace::Container(other) = namespace {
             *other = containers.find(other).map_err(|error| error.exit_code(125))?.record.id;
         }

@@ -3,6 +3,7 @@
 //! Both sides are hostile: the archive's paths, and the symlinks that stand in the container. A path is resolved below the container's root for
 //! each entry anew; its last component is made by us and never followed.
 
+use super::ids::Ids;
 use super::root::Root;
 use crate::archive::compression::Decoder;
 use crate::archive::tar::{self, Entry, Kind};
@@ -18,17 +19,20 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
 /// Writes what an archive holds below `target`, a directory that is there. Owners are the archive's; ids that are not the caller's to give
-/// become his own.
+/// become his own. With `ids` they are those of a container that has its own.
 ///
 /// # Errors
 /// Names the entry; what came before it stays.
-pub fn extract(root: &Root, target: &str, source: impl BufRead) -> Result<()> {
+pub fn extract(root: &Root, target: &str, ids: Option<&Ids>, source: impl BufRead) -> Result<()> {
     root.open_at(target, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).context(|| target)?;
     let decoder = Decoder::new(source)?;
     let mut reader = tar::Reader::new(std::io::BufReader::with_capacity(256 << 10, decoder));
     // What is written into a directory changes its time, and a mode may forbid to write.
     let mut directories: Vec<(OwnedFd, Entry)> = Vec::new();
-    while let Some(entry) = reader.next_entry()? {
+    while let Some(mut entry) = reader.next_entry()? {
+        if let Some(ids) = ids {
+            (entry.uid, entry.gid) = ids.owner_outside(entry.uid, entry.gid);
+        }
         let place = || format!("entry \"{}\"", entry.shown());
         let mut here = Here::of(root, target, &entry).context(place)?;
         match &entry.kind {

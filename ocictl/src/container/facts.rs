@@ -1,5 +1,6 @@
 //! What the specification of a container depends on beside its options: the machine, other containers, and the files that are made for it.
 
+use super::ids::Ids;
 use super::options::{Device, Namespace, Options};
 use super::record::Container;
 use super::spec::users::Identity;
@@ -113,7 +114,18 @@ pub fn cgroup(options: &Options, id: &str, runroot: &Path) -> Result<String> {
 ///
 /// # Errors
 /// Names the id that is not the caller's to give.
-pub fn attainable(mut identity: Identity, groups_were_typed: bool) -> Result<Identity> {
+pub fn attainable(mut identity: Identity, options: &Options) -> Result<Identity> {
+    if let Some(ids) = &options.ids {
+        return match ids.outside(identity.uid, identity.gid) {
+            Some(_) => Ok(identity),
+            None => Err(Error::new(format!(
+                "user {}:{} is none of the ids of this container",
+                identity.uid, identity.gid
+            ))
+            .hint("--userns and --uidmap say which it has")
+            .exit_code(126)),
+        };
+    }
     if !rootless::in_user_namespace() {
         return Ok(identity);
     }
@@ -124,7 +136,7 @@ pub fn attainable(mut identity: Identity, groups_were_typed: bool) -> Result<Ide
                 .exit_code(126));
         }
     }
-    if !groups_were_typed {
+    if options.groups.is_empty() {
         identity.groups.retain(|group| rootless::may_set_groups() && rootless::is_mapped("gid", *group));
     }
     Ok(identity)
@@ -176,6 +188,10 @@ pub fn files(containers: &Containers<'_>, container: &Container) -> Result<BTree
             _ => {
                 let path = container.run.join(name);
                 std::fs::write(&path, content).context(|| format!("write {}", path.display()))?;
+                if let Some((uid, gid)) = options.ids.as_ref().map(Ids::root) {
+                    std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+                        .context(|| format!("give away {}", path.display()))?;
+                }
                 path
             }
         };

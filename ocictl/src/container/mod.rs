@@ -24,6 +24,8 @@ pub mod create;
 pub mod delegation;
 pub mod extract;
 pub mod facts;
+pub mod idmap;
+pub mod ids;
 pub mod init;
 pub mod monitor;
 pub mod names;
@@ -34,11 +36,13 @@ pub mod record;
 pub mod remove;
 pub mod root;
 pub mod rootfs;
+pub mod shifted;
 pub mod sources;
 pub mod spec;
 pub mod start;
 pub mod status;
 pub mod upkeep;
+pub mod userns;
 pub mod wire;
 
 use crate::error::{Context, Error, Result};
@@ -48,6 +52,9 @@ use crate::store::{Store, disk};
 use record::{Container, Record, read_record};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+
+/// An image's `/etc/passwd` and `/etc/group` are no larger, or hostile.
+pub(crate) const MAX_ACCOUNTS: u64 = 4 << 20;
 
 /// In the directory of a container that is being removed: what it had of volumes that nobody named goes with it.
 const VOLUMES_TOO: &str = "volumes-too";

@@ -1,6 +1,7 @@
 //! What a container is to be, in one value: what was typed, over what its image says. It is stored with the container as JSON, and
 //! [`super::spec`] turns it into `config.json`. Words become types in [`super::parse`].
 
+use super::ids::Ids;
 use crate::oci::{Config, Healthcheck};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,6 +67,9 @@ pub struct Options {
     pub stop_timeout: Option<u64>,
     /// Namespaces.
     pub namespaces: Namespaces,
+    /// What the ids of its own user namespace stand for; nothing where it has none of its own, or its ids are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Ids>,
     /// Kernel parameters of its namespaces.
     pub sysctls: BTreeMap<String, String>,
     /// What happens when the program ends.
@@ -256,6 +260,33 @@ pub enum Namespace {
     /// The host's.
     Host,
     /// That of another container, by ID.
+    Container(String),
+    /// That behind a file.
+    Path(String),
+}
+
+/// What was typed as `--userns`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserNamespace {
+    /// None of its own.
+    Host,
+    /// One of its own, with ids that were typed; without root, with all that the user has.
+    Private,
+    /// One in which an ordinary user is himself, or somebody else who was named.
+    KeepId {
+        /// Who he is in the container; nothing for who he is.
+        uid: Option<u32>,
+        /// As above.
+        gid: Option<u32>,
+    },
+    /// One in which an ordinary user is nobody.
+    NoMap,
+    /// One with ids that no other container has.
+    Auto {
+        /// How many; nothing for as many as the image needs.
+        size: Option<u32>,
+    },
+    /// That of another container.
     Container(String),
     /// That behind a file.
     Path(String),

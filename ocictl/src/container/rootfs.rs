@@ -5,12 +5,13 @@
 //! overlay of its own. As in one overlay of the whole, what is mounted below is not there: its place is empty.
 
 use super::copying::{self, Owner};
+use super::idmap::Mapped;
 use super::record::Container;
 use crate::error::{Context, Error, Result};
 use crate::rootless::in_user_namespace;
 use crate::store::disk;
 use crate::store::mount::{Writable, overlay};
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{Access, StatVfsMountFlags};
 use rustix::mount::{MountFlags, mount_bind, mount_remount};
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -60,8 +61,15 @@ pub fn mount_root(container: &Container, lower: &[PathBuf]) -> Result<PathBuf> {
         }
         false => lower,
     };
-    let writable = writable(&container.directory.join("layer"), &lower, &container.run)?;
-    overlay(&lower, Some(&writable), &target).context(|| container.place())?;
+    let layer = place_of_changes(&container.directory.join("layer"), &lower, &container.run)?;
+    let ids = container.record.options.ids.as_ref().filter(|_| !in_user_namespace());
+    let mut mapped = ids.map(|ids| Mapped::new(ids, container.run.join("mapped"))).transpose()?;
+    let lower = match &mut mapped {
+        // Without root the layers are mapped already (`shifted`). What is changed has the ids of outside.
+        Some(mapped) => lower.iter().map(|path| mapped.show(path)).collect::<Result<Vec<_>>>()?,
+        None => lower,
+    };
+    overlay(&lower, Some(&writable_at(&layer, &lower)?), &target).context(|| container.place())?;
     Ok(target)
 }
 
@@ -70,20 +78,27 @@ fn memory(target: &Path, options: &std::ffi::CStr) -> Result<()> {
         .context(|| format!("mount {}", target.display()))
 }
 
+/// Where changes of an overlay go that is not mapped.
+///
+/// # Errors
+/// As [`place_of_changes`].
+pub fn writable(layer: &Path, lower: &[PathBuf], run: &Path) -> Result<Writable> {
+    writable_at(&place_of_changes(layer, lower, run)?, lower)
+}
+
 /// Where changes go: below the container's directory; in memory where that lies in the very tree that is below it, which overlayfs
 /// refuses.
 ///
 /// # Errors
 /// Names the directory that cannot be made.
-pub fn writable(layer: &Path, lower: &[PathBuf], run: &Path) -> Result<Writable> {
-    let mut layer = layer.to_owned();
-    let inside = lower.iter().any(|path| layer.starts_with(path) && same_file_system(path, &layer));
-    if inside {
-        layer = run.join("scratch");
-        disk::make_directory(&layer)?;
-        memory(&layer, c"mode=700")?;
+fn place_of_changes(layer: &Path, lower: &[PathBuf], run: &Path) -> Result<PathBuf> {
+    if !lower.iter().any(|path| layer.starts_with(path) && same_file_system(path, layer)) {
+        return Ok(layer.to_owned());
     }
-    writable_at(&layer, lower)
+    let layer = run.join("scratch");
+    disk::make_directory(&layer)?;
+    memory(&layer, c"mode=700")?;
+    Ok(layer)
 }
 
 fn writable_at(layer: &Path, lower: &[PathBuf]) -> Result<Writable> {
@@ -156,7 +171,8 @@ impl Patchwork {
                     self.piece(&from, &to).context(place)?;
                     continue;
                 }
-                if !is_point {
+                // What the user may not look into is empty to him.
+                if !is_point && rustix::fs::access(&from, Access::READ_OK | Access::EXEC_OK).is_ok() {
                     self.sew(&from, &to)?;
                 }
                 std::fs::set_permissions(&to, metadata.permissions()).context(place)?;
@@ -180,7 +196,7 @@ impl Patchwork {
 
 /// A file of so many bytes, or what stands for one that is hidden.
 fn file(from: &Path, to: &Path, bytes: Option<u64>) -> Result<()> {
-    let readable = rustix::fs::access(from, rustix::fs::Access::READ_OK).is_ok();
+    let readable = rustix::fs::access(from, Access::READ_OK).is_ok();
     match bytes.filter(|_| readable) {
         Some(bytes) if bytes <= COPIED_BYTES => {
             let open = |path: Option<&Path>| disk::open_directory(path.unwrap_or(Path::new("/")));

@@ -2,6 +2,7 @@
 
 use super::Containers;
 use super::copying::{self, Owner};
+use super::ids::Ids;
 use super::options::MountKind;
 use super::record::Container;
 use super::root::Root;
@@ -26,6 +27,9 @@ pub fn sources(
     identity: &Identity,
 ) -> Result<Vec<String>> {
     let volumes = Volumes::open(containers.store)?;
+    let ids = container.record.options.ids.as_ref();
+    let outside =
+        ids.map_or((identity.uid, identity.gid), |ids| ids.owner_outside(identity.uid, identity.gid));
     let mut sources = Vec::new();
     for (index, mount) in container.record.options.mounts.iter().enumerate() {
         let place = || format!("mount on {}", mount.target);
@@ -42,8 +46,11 @@ pub fn sources(
                 let volume = volumes.ensure(name, matches!(mount.kind, MountKind::Anonymous(_)))?;
                 let data = text(&volume.data())?;
                 if !volume.record.used {
-                    fill(&volumes, name, mount.copy_up.then_some(root), &mount.target)
-                        .context(|| format!("volume {name}"))?;
+                    // One that is shown with mapped ids has them as they are in the container.
+                    let is_mapped = mount.options.iter().any(|word| word == "idmap");
+                    let from = (mount.copy_up && !(is_mapped && ids.is_some())).then_some(root);
+                    let owner = ids.filter(|_| !is_mapped).map_or((0, 0), Ids::root);
+                    fill(&volumes, name, from, &mount.target, owner).context(|| format!("volume {name}"))?;
                 }
                 match mount.subpath.as_str() {
                     "" => data,
@@ -60,7 +67,7 @@ pub fn sources(
             }
         };
         if mount.options.iter().any(|word| word == "U") && !source.is_empty() {
-            give(Path::new(&source), identity).context(|| format!("{}: U", mount.target))?;
+            give(Path::new(&source), outside).context(|| format!("{}: U", mount.target))?;
         }
         sources.push(source);
     }
@@ -76,7 +83,7 @@ fn part(data: &Path, path: &str) -> Result<String> {
 }
 
 /// Makes all in a tree the program's user's.
-fn give(source: &Path, identity: &Identity) -> Result<()> {
+fn give(source: &Path, (uid, gid): (u32, u32)) -> Result<()> {
     /// Nobody means these: a machine whose own directories belong to another does not boot any more.
     const SYSTEM: [&str; 16] = [
         "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin",
@@ -86,11 +93,11 @@ fn give(source: &Path, identity: &Identity) -> Result<()> {
     if SYSTEM.iter().any(|path| real == Path::new(path)) {
         return Err(Error::new(format!("{} is the machine's own, and stays so", real.display())));
     }
-    copying::give(&real, identity.uid, identity.gid)
+    copying::give(&real, uid, gid)
 }
 
-/// Fills a volume that is used for the first time with what the image has in its place.
-fn fill(volumes: &Volumes, name: &str, root: Option<&Root>, target: &str) -> Result<()> {
+/// Fills a volume that is used for the first time with what the image has in its place; where it has nothing, the volume is `owner`'s.
+fn fill(volumes: &Volumes, name: &str, root: Option<&Root>, target: &str, owner: (u32, u32)) -> Result<()> {
     let Some(volume) = volumes.get(name)? else { return Err(Error::new("it was removed in this moment")) };
     let _guard = volume.lock()?;
     let Some(mut volume) = volumes.get(name)?.filter(|volume| !volume.record.used) else { return Ok(()) };
@@ -104,7 +111,12 @@ fn fill(volumes: &Volumes, name: &str, root: Option<&Root>, target: &str) -> Res
             copying::fill(&source, &disk::open_directory(&aside)?, Owner::Keep)?;
             volume.settle(Some(&aside))
         }
-        None => volume.settle(None),
+        None => {
+            if is_empty && owner != (0, 0) {
+                std::os::unix::fs::chown(volume.data(), Some(owner.0), Some(owner.1))?;
+            }
+            volume.settle(None)
+        }
     }
 }
 

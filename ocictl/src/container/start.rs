@@ -11,9 +11,10 @@ use super::root::Root;
 use super::rootfs::mount_root;
 use super::sources::{sources, text};
 use super::spec::{self, Facts, users};
-use super::{Containers, bundle, facts, remove};
+use super::{Containers, MAX_ACCOUNTS, bundle, facts, remove, shifted};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
+use crate::rootless::in_user_namespace;
 use crate::store::disk;
 use crate::store::lock::Lock;
 use crate::sys;
@@ -24,9 +25,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-/// The image's `/etc/passwd` and `/etc/group` are no larger, or hostile.
-const MAX_ACCOUNTS: u64 = 4 << 20;
 
 /// Starts a container that does not run. `client` is the monitor's end of a pair of sockets: whoever holds the other end is attached
 /// from the first byte on.
@@ -125,8 +123,14 @@ pub fn with_root<T>(
 /// # Errors
 /// Fails if a layer cannot be mounted.
 pub fn lower(containers: &Containers<'_>, container: &Container) -> Result<Vec<PathBuf>> {
-    match (&container.record.image, &container.record.options.rootfs) {
-        (Some(image), _) => containers.store.lower_directories(&image.layers),
+    let options = &container.record.options;
+    match (&container.record.image, &options.rootfs) {
+        (Some(image), _) => match &options.ids {
+            Some(ids) if in_user_namespace() && !ids.is_identity() => {
+                shifted::lower_directories(containers.store, &image.layers, ids)
+            }
+            _ => containers.store.lower_directories(&image.layers),
+        },
         (None, Some(rootfs)) => Ok(vec![PathBuf::from(&rootfs.path)]),
         (None, None) => Ok(Vec::new()),
     }
@@ -141,8 +145,9 @@ fn prepare(containers: &Containers<'_>, container: &Container, lower: &[PathBuf]
     let identity =
         users::identify(&options.user, &options.groups, &accounts("/etc/passwd")?, &accounts("/etc/group")?)
             .map_err(|error| error.context(container.place()).exit_code(126))?;
-    let identity = facts::attainable(identity, !options.groups.is_empty()).context(|| container.place())?;
-    if !options.workdir.is_empty() {
+    let identity = facts::attainable(identity, options).context(|| container.place())?;
+    // In a user namespace of its own the directory is its root's, and the runtime makes it.
+    if !options.workdir.is_empty() && options.ids.is_none() {
         root.make_directories(&options.workdir).context(|| "working directory")?;
     }
     let sources = sources(containers, container, &root, &identity)?;

@@ -48,12 +48,19 @@ pub fn commit(invocation: &Invocation, arguments: Commit) -> Result<u8> {
     };
     let runs = container.now()?.1 == Status::Running;
     let pauses = runs && arguments.pause.map_or_else(|| status::has_cgroup(&container), Ok)?;
-    if pauses {
-        status::pause(&containers, &container)?;
-    }
+    let pauses = pauses
+        && match status::pause(&containers, &container) {
+            Ok(()) => true,
+            // It has ended by itself in this moment.
+            Err(_) if !container.now()?.1.lives() => false,
+            Err(error) => return Err(error),
+        };
     let made = committing::commit(&containers, &images(&store)?, &container, &wanted);
-    if pauses {
-        status::resume(&containers, &container)?;
+    if pauses
+        && let Err(error) = status::resume(&containers, &container)
+        && container.now()?.1.lives()
+    {
+        return Err(error);
     }
     print_text(&format!("{}\n", made?.hex()))?;
     Ok(SUCCESS)

@@ -37,7 +37,19 @@ pub fn copy(invocation: &Invocation, arguments: Copy) -> Result<u8> {
     }
     let source = Place::parse(&containers, &arguments.source)?;
     let target = Place::parse(&containers, &arguments.target)?;
-    let owner = |uid: u32, gid: u32| if arguments.archive { Owner::Keep } else { Owner::Set(uid, gid) };
+    let ids = |place: &Place| match place {
+        Place::Inside(container, _) => container.record.options.ids.clone(),
+        Place::Host(_) => None,
+    };
+    let (from_ids, to_ids) = (ids(&source), ids(&target));
+    let owner = |uid: u32, gid: u32| match (arguments.archive, &to_ids) {
+        (true, to_ids) => Owner::Translated(from_ids.as_ref(), to_ids.as_ref()),
+        (false, Some(ids)) => {
+            let (uid, gid) = ids.owner_outside(uid, gid);
+            Owner::Set(uid, gid)
+        }
+        (false, None) => Owner::Set(uid, gid),
+    };
     match (&source, &target) {
         (Place::Inside(container, from), Place::Host(to)) => {
             start::with_root(&containers, container, |root| {
@@ -93,7 +105,8 @@ fn stream(containers: &Containers<'_>, arguments: &Copy) -> Result<u8> {
     if arguments.source == "-" {
         let (container, path) = inside(&arguments.target)?;
         let source = std::io::BufReader::with_capacity(256 << 10, std::io::stdin().lock());
-        start::with_root(containers, &container, |root| extract::extract(root, &path, source))
+        let ids = container.record.options.ids.as_ref();
+        start::with_root(containers, &container, |root| extract::extract(root, &path, ids, source))
             .context(|| container.place())?;
         return Ok(SUCCESS);
     }
@@ -102,6 +115,7 @@ fn stream(containers: &Containers<'_>, arguments: &Copy) -> Result<u8> {
         return Err(Error::new("a tar is not for a terminal; send it to a file or a pipe").exit_code(125));
     }
     let out = std::io::BufWriter::with_capacity(256 << 10, std::io::stdout().lock());
+    let ids = container.record.options.ids.as_ref();
     start::with_root(containers, &container, |root| {
         let side = Side::Root(root, &path);
         let plain = path.trim_end_matches("/.").trim_end_matches('/');
@@ -110,7 +124,8 @@ fn stream(containers: &Containers<'_>, arguments: &Copy) -> Result<u8> {
             false => side.parent(plain)?,
         };
         let new = Path::new(plain).file_name().unwrap_or_else(|| ".".as_ref());
-        write::named(&folder, name.as_os_str(), new.as_encoded_bytes(), out).context(|| path.clone())
+        let owners = |uid, gid| Owner::Translated(ids, None).of(uid, gid);
+        write::named(&folder, name.as_os_str(), new.as_encoded_bytes(), &owners, out).context(|| path.clone())
     })
     .context(|| container.place())?;
     Ok(SUCCESS)
@@ -122,7 +137,7 @@ enum Side<'a> {
 }
 
 /// Copies as cp(1) does: into a directory that is there, else to the name itself; `SOURCE/.` is what is in a directory.
-fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner, follow: bool) -> Result<()> {
+fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner<'_>, follow: bool) -> Result<()> {
     let text = |side: &Side<'_>| match side {
         Side::Root(_, path) => (*path).to_owned(),
         Side::Host(path) => path.to_string_lossy().into_owned(),

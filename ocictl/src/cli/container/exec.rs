@@ -176,7 +176,7 @@ fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> 
         let root = Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid)))?;
         let text = |path: &str| root.text(path, 4 << 20);
         let identity = users::identify(user, &[], &text("/etc/passwd")?, &text("/etc/group")?)
-            .and_then(|identity| facts::attainable(identity, false))
+            .and_then(|identity| facts::attainable(identity, &container.record.options))
             .map_err(|error| error.exit_code(126))?;
         process["user"] =
             json!({ "uid": identity.uid, "gid": identity.gid, "additionalGids": identity.groups });

@@ -2,6 +2,7 @@
 
 use super::super::output;
 use super::super::{Invocation, SUCCESS};
+use crate::container::ids::{Ids, Range};
 use crate::container::monitor::{health_report, log};
 use crate::container::options::{MountKind, Namespace, Options, Restart};
 use crate::container::record::{Container, Status};
@@ -164,6 +165,11 @@ fn namespace(namespace: &Namespace, private: &str) -> String {
     }
 }
 
+fn id_maps(options: &Options, kind: impl Fn(&Ids) -> &Vec<Range>) -> Vec<String> {
+    let ranges = options.ids.as_ref().map(kind).into_iter().flatten();
+    ranges.map(|range| format!("{}:{}:{}", range.inside, range.outside, range.count)).collect()
+}
+
 fn host_config(options: &Options) -> Value {
     let (resources, chosen, security) = (&options.resources, &options.namespaces, &options.security);
     let most = if let Restart::OnFailure(most) = options.restart { most } else { 0 };
@@ -223,7 +229,11 @@ fn host_config(options: &Options) -> Value {
         "IpcMode": namespace(&chosen.ipc, "private"),
         "PidMode": namespace(&chosen.pid, "private"),
         "UTSMode": namespace(&chosen.uts, "private"),
-        "UsernsMode": namespace(&chosen.user, "host"),
+        "UsernsMode": namespace(&chosen.user, if options.ids.is_some() { "private" } else { "host" }),
+        "IDMappings": {
+            "UidMap": id_maps(options, |ids| &ids.uids),
+            "GidMap": id_maps(options, |ids| &ids.gids),
+        },
         "OomScoreAdj": options.oom_score.unwrap_or(0),
         "Privileged": security.privileged,
         "ReadonlyRootfs": options.read_only,

@@ -2,8 +2,10 @@
 
 use super::Caller;
 use crate::container::create::Request;
-use crate::container::options::{Dns, HealthTyped, Log, Namespaces, Options, Resources, Security, Typed};
-use crate::container::parse;
+use crate::container::options::{
+    Dns, HealthTyped, Log, Namespace, Namespaces, Options, Resources, Security, Typed,
+};
+use crate::container::{parse, userns};
 use crate::error::{Context, Error, Result};
 use std::collections::BTreeMap;
 
@@ -162,9 +164,15 @@ struct NamespacesTyped {
     /// host, private, container:NAME, ns:PATH
     #[arg(long, value_name = "NAMESPACE", default_value = "private")]
     cgroupns: String,
-    /// host, container:NAME, ns:PATH
-    #[arg(long, value_name = "NAMESPACE", default_value = "host")]
-    userns: String,
+    /// host, private, keep-id[:uid=N,gid=N], nomap, auto[:size=N], container:NAME, ns:PATH
+    #[arg(long, value_name = "NAMESPACE")]
+    userns: Option<String>,
+    /// CONTAINER:HOST[:COUNT]: which uids it has
+    #[arg(long, value_name = "MAP")]
+    uidmap: Vec<String>,
+    /// CONTAINER:HOST[:COUNT]: which gids it has
+    #[arg(long, value_name = "MAP")]
+    gidmap: Vec<String>,
     /// Needs a network that this version does not have
     #[arg(long, short, value_name = "PORT")]
     publish: Vec<String>,
@@ -276,6 +284,7 @@ impl Shape {
     /// Names the option and its word.
     pub fn request(self, command: Vec<String>, rootfs: Option<&str>) -> Result<Request> {
         let caller = Caller;
+        let users = self.namespaces.users()?;
         let options = Options {
             env: environment(&self.env_file, &self.env)?,
             user: self.user.unwrap_or_default(),
@@ -332,6 +341,7 @@ impl Shape {
             options,
             typed,
             image: None,
+            users,
             volumes_from: self.volumes_from,
         })
     }
@@ -435,6 +445,20 @@ fn security(typed: &SecurityTyped) -> Result<Security> {
 }
 
 impl NamespacesTyped {
+    fn users(&self) -> Result<userns::Typed> {
+        Ok(userns::Typed {
+            namespace: self
+                .userns
+                .as_deref()
+                .map(parse::user_namespace)
+                .transpose()
+                .map_err(|error| error.context("--userns").exit_code(125))?,
+            uids: each("--uidmap", &self.uidmap, parse::id_map)?,
+            gids: each("--gidmap", &self.gidmap, parse::id_map)?,
+            has_user: false,
+        })
+    }
+
     fn meant(&self) -> Result<Namespaces> {
         if self.publish_all || !self.publish.is_empty() {
             return Err(Error::new(
@@ -453,7 +477,7 @@ impl NamespacesTyped {
             ipc: namespace("--ipc", &self.ipc)?,
             uts: namespace("--uts", &self.uts)?,
             cgroup: namespace("--cgroupns", &self.cgroupns)?,
-            user: namespace("--userns", &self.userns)?,
+            user: Namespace::Host,
         })
     }
 }

@@ -4,12 +4,14 @@
 mod life;
 mod mounts;
 mod rights;
+mod users;
 mod values;
 
 use crate::error::Result;
 pub use life::{host, log_driver, log_option, namespace, network, on_unhealthy, restart};
 pub use mounts::{mount, rootfs, tmpfs, volume};
 pub use rights::{capability, device, security_option};
+pub use users::{id_map, user_namespace};
 pub use values::{bytes, bytes_or_any, cpus, detach_keys, duration, is_name, signal, ulimit};
 
 /// What a relative path, or a profile's file, is read with: the caller's directory and its files.

@@ -10,6 +10,7 @@ pub mod resources;
 pub mod seccomp;
 pub mod users;
 
+use super::ids::Range;
 use super::options::{Namespace, Options};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -196,6 +197,10 @@ fn environment(options: &Options, facts: &Facts, tty: bool) -> Vec<String> {
 fn linux(options: &Options, facts: &Facts) -> Value {
     let mut linux = Map::new();
     linux.insert("namespaces".into(), namespaces(options, facts));
+    if let Some(ids) = options.ids.as_ref().filter(|_| options.namespaces.user == Namespace::Private) {
+        linux.insert("uidMappings".into(), mappings(&ids.uids));
+        linux.insert("gidMappings".into(), mappings(&ids.gids));
+    }
     if !facts.cgroup.is_empty() {
         linux.insert("cgroupsPath".into(), facts.cgroup.clone().into());
     }
@@ -238,6 +243,13 @@ fn kept(paths: &[&str], unmask: &[String]) -> Vec<String> {
         .collect()
 }
 
+fn mappings(ranges: &[Range]) -> Value {
+    let ranges = ranges.iter();
+    ranges
+        .map(|range| json!({ "containerID": range.inside, "hostID": range.outside, "size": range.count }))
+        .collect()
+}
+
 /// Its own namespaces; of the kinds that are not there, the runtime's own stay.
 fn namespaces(options: &Options, facts: &Facts) -> Value {
     let chosen = &options.namespaces;
@@ -265,6 +277,7 @@ fn namespaces(options: &Options, facts: &Facts) -> Value {
         Namespace::Container(_) => {
             list.extend(facts.namespaces.get("user").map(|path| json!({ "type": "user", "path": path })))
         }
+        Namespace::Private if options.ids.is_some() => list.push(json!({ "type": "user" })),
         Namespace::Private | Namespace::Host => {}
     }
     Value::Array(list)

@@ -48,7 +48,9 @@ fn system(options: &Options, facts: &Facts) -> Vec<Value> {
     let privileged = options.security.privileged;
     let own_network = options.namespaces.network != Namespace::Host;
     let writable = if privileged { "rw" } else { "ro" };
-    let host_pids = options.namespaces.pid == Namespace::Host && facts.rootless;
+    // Root of a user namespace owns neither the host's processes nor its network.
+    let is_guest = facts.rootless || options.ids.is_some();
+    let host_pids = options.namespaces.pid == Namespace::Host && is_guest;
     let mut list = vec![match host_pids {
         // A procfs of the host's processes cannot be mounted without owning them.
         true => entry("/proc", "bind", "/proc", &["rbind", "nosuid", "noexec", "nodev"]),
@@ -65,16 +67,20 @@ fn system(options: &Options, facts: &Facts) -> Vec<Value> {
         &["nosuid", "noexec", "strictatime", "mode=755", "size=65536k"],
     ));
     let mut pts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
-    if !facts.rootless {
+    let has_tty_group = match &options.ids {
+        Some(ids) => ids.outside(0, 5).is_some(),
+        None => !facts.rootless,
+    };
+    if has_tty_group {
         pts.push("gid=5");
     }
     list.push(entry("/dev/pts", "devpts", "devpts", &pts));
-    list.push(match (facts.rootless && !own_network, writable) {
+    list.push(match (is_guest && !own_network, writable) {
         // A sysfs of a network namespace that is not ours cannot be mounted.
         (true, _) => entry("/sys", "bind", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]),
         (false, writable) => entry("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", writable]),
     });
-    if !facts.rootless || own_network {
+    if !is_guest || own_network {
         list.push(entry(
             "/sys/fs/cgroup",
             "cgroup",

@@ -39,6 +39,23 @@ fn a_plain_container_is_hardened() {
 }
 
 #[test]
+fn a_container_with_ids_of_its_own_has_a_user_namespace() {
+    use crate::container::ids::{Ids, Range};
+    let ids = Ids::of_both(vec![Range { inside: 0, outside: 100_000, count: 1000 }]);
+    let options = Options {
+        arguments: vec!["sh".into()],
+        ids: Some(ids),
+        namespaces: crate::container::options::Namespaces {
+            network: Namespace::Host,
+            pid: Namespace::Host,
+            ..Default::default()
+        },
+        ..Options::default()
+    };
+    compare("ids", &options, &facts());
+}
+
+#[test]
 fn a_privileged_container_has_everything() {
     let options = Options {
         arguments: vec!["sh".into()],

@@ -112,6 +112,11 @@ fn user_of(line: &str) -> Option<User<'_>> {
     Some(User { name, uid, gid, home })
 }
 
+/// All ids that a file like passwd or group names.
+pub fn ids_of(text: &str) -> impl Iterator<Item = u32> {
+    text.lines().flat_map(|line| line.split(':').skip(2).take(2).filter_map(id))
+}
+
 fn group_of(line: &str) -> Option<(&str, u32, &str)> {
     let mut fields = line.split(':');
     let name = fields.next().filter(|name| !name.is_empty())?;
