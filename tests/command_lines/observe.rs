@@ -88,13 +88,19 @@ pub enum Class {
     NoSignal,
     /// A terminal and the flags about it do not go together.
     Terminal,
+    /// What the program is to be: its arguments, environment, ids, directory, capabilities.
+    Process,
     /// The program cannot be run.
     Program,
+    /// The program ran and failed, with its own words or none.
+    Inside,
+    /// A cgroup that is not there.
+    Cgroup,
     /// A file is missing, or is not what it should be.
     File,
     /// A limit that the kernel, or the container, refuses.
     Limit,
-    /// Something else.
+    /// Something that is in no class, so that it cannot be compared: an error of the test.
     Other,
 }
 
@@ -113,7 +119,9 @@ const PHRASES: &[(Class, &[&str])] = &[
     ),
     (Class::Taken, &["already exists", "given id"]),
     (Class::NoSignal, &["unknown signal", "invalid signal", "no signal", "unknown signal name"]),
-    (Class::Terminal, &["console", "tty", "terminal"]),
+    (Class::Terminal, &["console", "tty", "terminal", "tcgetattr"]),
+    (Class::Inside, &["sleep: "]),
+    (Class::Cgroup, &["it has vanished", "to cgroups"]),
     (
         Class::Usage,
         &[
@@ -143,6 +151,27 @@ const PHRASES: &[(Class, &[&str])] = &[
             "invalid rootless",
             "invalid bool",
             "needs a",
+            "invalid format",
+            "must be relative",
+            "must be greater than 0",
+            "doesn't allow an argument",
+        ],
+    ),
+    (
+        Class::Process,
+        &[
+            "process.args",
+            "process args",
+            "process.env",
+            "environment variable",
+            "--user",
+            "as int for uid",
+            "as int for gid",
+            "userspec",
+            "--additional-gids",
+            "no capability",
+            "cwd: missing",
+            "cwd property",
         ],
     ),
     (
@@ -159,6 +188,7 @@ const PHRASES: &[(Class, &[&str])] = &[
         Class::WrongState,
         &[
             "cannot start",
+            "cannot be checkpointed",
             "already running",
             "not stopped",
             "not paused",
@@ -210,6 +240,7 @@ const PHRASES: &[(Class, &[&str])] = &[
             "not a directory",
             "is a directory",
             "config.json",
+            "cannot create state directory",
             "permission denied",
             "file exists",
             "unexpected end",
@@ -223,6 +254,9 @@ impl Class {
         if code == Some(0) {
             return Self::None;
         }
+        if message.is_empty() {
+            return Self::Inside;
+        }
         let lines = message.lines().filter(|line| !line.starts_with("  hint: "));
         let message = lines.collect::<Vec<_>>().join("\n").to_lowercase();
         let known = PHRASES.iter().find(|(_, phrases)| phrases.iter().any(|phrase| message.contains(phrase)));
@@ -233,8 +267,8 @@ impl Class {
 /// What came of a line.
 #[derive(Debug)]
 pub struct Observed {
-    code: Option<i32>,
-    class: Class,
+    pub code: Option<i32>,
+    pub class: Class,
     /// The keys of what was printed, where that is JSON.
     keys: BTreeSet<String>,
     /// Which files are there afterwards, and what they look like.

@@ -1,6 +1,6 @@
 //! The lines, and the differences that are meant.
 
-use crate::observe::Peer;
+use crate::observe::{Class, Peer};
 use crate::support::Bundle;
 
 /// What a container is before the line is given.
@@ -400,20 +400,26 @@ pub fn lines() -> Vec<Line> {
     all
 }
 
-/// A difference that is meant: of which lines, from whom, and why.
+/// A line in some states, and what comes of it under corten: the exit code and the class of the message.
+type Pinned = (&'static str, &'static [State], i32, Class);
+
+/// A difference that is meant: of which lines, from whom, and why. What ours do is said, too, lest anything goes there.
 #[derive(Debug)]
 pub struct Difference {
     peers: &'static [Peer],
-    lines: &'static [(&'static str, &'static [State])],
+    lines: &'static [Pinned],
     pub why: &'static str,
 }
 
-const EVERY: &[State] = &[Unknown, Created, Running, Paused, Stopped];
-
 impl Difference {
     pub fn is_about(&self, line: &Line, peer: Peer) -> bool {
-        let is_it = |(words, states): &(&str, &[State])| *words == line.words && states.contains(&line.state);
-        self.peers.contains(&peer) && !line.is_unknown_to(peer) && self.lines.iter().any(is_it)
+        self.peers.contains(&peer) && !line.is_unknown_to(peer) && self.pinned(line).is_some()
+    }
+
+    /// What comes of one of its lines under corten.
+    pub fn pinned(&self, line: &Line) -> Option<(i32, Class)> {
+        let is_it = |(words, states, ..): &&Pinned| *words == line.words && states.contains(&line.state);
+        self.lines.iter().find(is_it).map(|(_, _, code, class)| (*code, *class))
     }
 }
 
@@ -425,196 +431,210 @@ const CRUN: &[Peer] = &[Peer::Crun];
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
         peers: BOTH,
-        lines: &[("create --bundle bundle --preserve-fds -1 ID", EVERY)],
+        lines: &[("create --bundle bundle --preserve-fds -1 ID", &[Unknown], 1, Class::Usage)],
         why: "fewer than no descriptors are refused",
     },
     Difference {
         peers: CRUN,
         lines: &[
-            ("create --bundle bundle a/b", EVERY),
-            ("create --bundle bundle ..", EVERY),
-            ("create --bundle bundle ''", EVERY),
+            ("create --bundle bundle a/b", &[Unknown], 1, Class::BadId),
+            ("create --bundle bundle ..", &[Unknown], 1, Class::BadId),
+            ("create --bundle bundle ''", &[Unknown], 1, Class::BadId),
         ],
         why: "an id that cannot be is told as one, in runc's words",
     },
     Difference {
         peers: CRUN,
-        lines: &[("create ID --bundle bundle", EVERY)],
+        lines: &[("create ID --bundle bundle", &[Unknown], 0, Class::None)],
         why: "options may stand behind the id, as in runc",
     },
     Difference {
         peers: RUNC,
-        lines: &[("", EVERY)],
+        lines: &[("", &[Unknown], 1, Class::Usage)],
         why: "a line that asks for nothing is an error, and shows what can be asked",
     },
     Difference {
         peers: RUNC,
-        lines: &[("nonsense", EVERY)],
+        lines: &[("nonsense", &[Unknown], 1, Class::Usage)],
         why: "an unknown verb is an error like others; runc says 3",
     },
     Difference {
         peers: BOTH,
         lines: &[
-            ("--log log --log-format json list", EVERY),
-            ("list --format json", &[Unknown]),
-            ("list -f table", &[Unknown]),
+            ("--log log --log-format json list", &[Unknown], 1, Class::File),
+            ("list --format json", &[Unknown], 1, Class::File),
+            ("list -f table", &[Unknown], 1, Class::File),
         ],
         why: "a --root that is not there is an error, as of runc 1.5",
     },
     Difference {
         peers: CRUN,
-        lines: &[("kill --regex no.*such KILL", EVERY), ("delete --regex no.*such", EVERY)],
+        lines: &[
+            ("kill --regex no.*such KILL", &[Unknown], 1, Class::File),
+            ("delete --regex no.*such", &[Unknown], 1, Class::File),
+        ],
         why: "a --root that is not there is an error, as of runc 1.5",
     },
     Difference {
         peers: CRUN,
-        lines: &[("--rootless=auto state ID", EVERY)],
+        lines: &[("--rootless=auto state ID", &[Running], 0, Class::None)],
         why: "crun 1.8 takes the value of --rootless for that of --root",
     },
     Difference {
         peers: CRUN,
         lines: &[
-            ("exec ID", &[Running]),
-            ("exec --user x ID true", EVERY),
-            ("exec -u 1:x ID true", EVERY),
-            ("exec --process nowhere ID", EVERY),
-            ("exec -t -d ID true", EVERY),
-            ("exec ID true", &[Unknown, Paused, Stopped]),
-            ("exec --process in ID", &[Unknown]),
+            ("exec ID", &[Running], 255, Class::Process),
+            ("exec --user x ID true", &[Running], 255, Class::Process),
+            ("exec -u 1:x ID true", &[Running], 255, Class::Process),
+            ("exec --process nowhere ID", &[Running], 255, Class::File),
+            ("exec -t -d ID true", &[Running], 255, Class::Terminal),
+            ("exec ID true", &[Unknown], 255, Class::Unknown),
+            ("exec ID true", &[Paused], 255, Class::WrongState),
+            ("exec ID true", &[Stopped], 255, Class::NotRunning),
+            ("exec --process in ID", &[Unknown], 255, Class::Unknown),
         ],
         why: "exec that could not begin is 255, as in runc; crun 1.8 says 1",
     },
     Difference {
         peers: CRUN,
-        lines: &[("exec --env A=b ID env", EVERY), ("exec -e A ID true", EVERY)],
+        lines: &[
+            ("exec --env A=b ID env", &[Running], 0, Class::None),
+            ("exec -e A ID true", &[Running], 255, Class::Process),
+        ],
         why: "the container's environment stays; crun 1.8 throws it away, PATH too",
     },
     Difference {
-        peers: BOTH,
-        lines: &[("exec --process in ID", &[Running])],
+        peers: CRUN,
+        lines: &[("exec --process in ID", &[Running], 255, Class::Process)],
         why: "what is missing is named as a path in the document",
     },
     Difference {
         peers: RUNC,
-        lines: &[("exec -g x ID true", EVERY)],
+        lines: &[("exec -g x ID true", &[Running], 255, Class::Process)],
         why: "exec that could not begin is 255, whatever the reason",
     },
     Difference {
         peers: BOTH,
-        lines: &[("exec -c CAP_NONSENSE ID true", EVERY)],
+        lines: &[("exec -c CAP_NONSENSE ID true", &[Running], 255, Class::Process)],
         why: "a capability that was typed wrong is an error; in a document it is a warning",
     },
     Difference {
         peers: CRUN,
         lines: &[
-            ("exec --preserve-fds x ID true", EVERY),
-            ("exec --console-socket nowhere ID true", EVERY),
-            ("exec --cgroup /nowhere ID true", EVERY),
-            ("create --bundle bundle --preserve-fds x ID", EVERY),
-            ("run -d --bundle bundle a*b", EVERY),
-            ("kill ID NONSENSE", &[Running, Created]),
-            ("pause ID more", EVERY),
-            ("resume ID more", EVERY),
-            ("update ID", &[Stopped]),
-            ("update --pids-limit 32 ID", &[Stopped]),
-            ("resume ID", &[Created, Running]),
-            ("pause ID", &[Paused]),
-            ("delete --force a/b", EVERY),
-            ("ps ID", &[Stopped]),
+            ("exec --preserve-fds x ID true", &[Running], 1, Class::Usage),
+            ("exec --console-socket nowhere ID true", &[Running], 255, Class::Terminal),
+            ("exec --cgroup /nowhere ID true", &[Running], 255, Class::Cgroup),
+            ("create --bundle bundle --preserve-fds x ID", &[Unknown], 1, Class::Usage),
+            ("run -d --bundle bundle a*b", &[Unknown], 1, Class::BadId),
+            ("kill ID NONSENSE", &[Running, Created], 1, Class::NoSignal),
+            ("pause ID more", &[Running], 1, Class::Usage),
+            ("resume ID more", &[Running], 1, Class::Usage),
+            ("update ID", &[Stopped], 1, Class::NotRunning),
+            ("update --pids-limit 32 ID", &[Stopped], 1, Class::NotRunning),
+            ("resume ID", &[Created, Running], 1, Class::WrongState),
+            ("pause ID", &[Paused], 1, Class::NotRunning),
+            ("delete --force a/b", &[Unknown], 1, Class::BadId),
+            ("ps ID", &[Stopped], 0, Class::None),
         ],
         why: "crun 1.8 lets it pass, or dies of it",
     },
     Difference {
-        peers: RUNC,
-        lines: &[("exec --cgroup /nowhere ID true", EVERY)],
-        why: "the cgroup is named, and no word of a missing file: podman takes these for a missing command",
-    },
-    Difference {
         peers: BOTH,
-        lines: &[("ps --nonsense ID", EVERY)],
+        lines: &[("ps --nonsense ID", &[Unknown], 1, Class::Unknown)],
         why: "what is no option of ours belongs to ps(1)",
     },
-    Difference { peers: CRUN, lines: &[("ps ID", &[Unknown])], why: "an error is 1; crun 1.8 says 253" },
     Difference {
         peers: CRUN,
-        lines: &[("ps ID -ef", EVERY), ("ps ID -o pid,comm", EVERY), ("update ID --pids-limit 32", EVERY)],
+        lines: &[("ps ID", &[Unknown], 1, Class::Unknown)],
+        why: "an error is 1; crun 1.8 says 253",
+    },
+    Difference {
+        peers: CRUN,
+        lines: &[
+            ("ps ID -ef", &[Running], 0, Class::None),
+            ("ps ID -o pid,comm", &[Running], 0, Class::None),
+            ("update ID --pids-limit 32", &[Running], 0, Class::None),
+        ],
         why: "crun has no options of ps(1), and none behind the id",
     },
     Difference {
         peers: CRUN,
         lines: &[
-            ("list --format json", &[Running]),
-            ("list -f json", &[Running, Created, Stopped]),
-            ("list -q -f json", EVERY),
+            ("list --format json", &[Running], 0, Class::None),
+            ("list -f json", &[Running, Created, Stopped], 0, Class::None),
+            ("list -q -f json", &[Running], 0, Class::None),
         ],
         why: "the document has runc's members; -q prints ids alone",
     },
     Difference {
-        peers: RUNC,
-        lines: &[("events --interval 0s ID", EVERY)],
-        why: "an interval that cannot be is one with the other wrong values",
-    },
-    Difference {
         peers: BOTH,
-        lines: &[("kill ID 65", EVERY), ("kill ID -1", EVERY)],
+        lines: &[("kill ID 65", &[Running], 1, Class::NoSignal), ("kill ID -1", &[Running], 1, Class::Usage)],
         why: "no signal has this number, which is said instead of an errno of the kernel",
     },
     Difference {
         peers: CRUN,
         lines: &[
-            ("kill --all=true ID KILL", EVERY),
-            ("delete --force=true ID", EVERY),
-            ("delete --force=false ID", EVERY),
+            ("kill --all=true ID KILL", &[Running], 0, Class::None),
+            ("delete --force=true ID", &[Running], 0, Class::None),
+            ("delete --force=false ID", &[Running], 1, Class::WrongState),
         ],
         why: "a switch takes true and false, as in runc",
     },
     Difference {
         peers: RUNC,
-        lines: &[("kill ID RTMIN+1", EVERY)],
+        lines: &[("kill ID RTMIN+1", &[Running], 0, Class::None)],
         why: "real-time signals have names, as in crun",
     },
     Difference {
         peers: BOTH,
         lines: &[
-            ("kill ID NONSENSE", &[Unknown]),
-            ("checkpoint --manage-cgroups-mode sometimes ID", EVERY),
-            ("checkpoint --page-server nowhere ID", EVERY),
-            ("checkpoint --empty-ns pid ID", EVERY),
-            ("restore --bundle bundle --manage-cgroups-mode sometimes ID", EVERY),
+            ("kill ID NONSENSE", &[Unknown], 1, Class::NoSignal),
+            ("checkpoint --manage-cgroups-mode sometimes ID", &[Created], 1, Class::Usage),
+            ("checkpoint --page-server nowhere ID", &[Created], 1, Class::Usage),
+            ("checkpoint --empty-ns pid ID", &[Created], 1, Class::Usage),
+            ("checkpoint --pre-dump --parent-path /absolute ID", &[Created], 1, Class::Usage),
+            ("restore --bundle bundle --manage-cgroups-mode sometimes ID", &[Unknown], 1, Class::Usage),
         ],
         why: "the line is read whole before a container is looked for",
     },
-    Difference { peers: RUNC, lines: &[("features", EVERY)], why: "runc 1.1 knows an older specification" },
+    Difference {
+        peers: RUNC,
+        lines: &[("features", &[Unknown], 0, Class::None)],
+        why: "runc 1.1 knows an older specification",
+    },
     Difference {
         peers: CRUN,
-        lines: &[("start ID", &[Running, Paused, Stopped]), ("resume ID", &[Stopped])],
+        lines: &[
+            ("start ID", &[Running, Paused, Stopped], 1, Class::WrongState),
+            ("resume ID", &[Stopped], 1, Class::WrongState),
+        ],
         why: "the state that the container is in is named, in runc's words",
     },
     Difference {
         peers: CRUN,
-        lines: &[("update --resources nowhere ID", EVERY)],
+        lines: &[("update --resources nowhere ID", &[Running], 1, Class::File)],
         why: "a file that is missing is no container that is missing: crun's words do not tell",
     },
     Difference {
         peers: CRUN,
         lines: &[
-            ("update --pids-limit x ID", EVERY),
-            ("update --memory x ID", EVERY),
-            ("update --cpu-quota x ID", EVERY),
-            ("update --memory 64m ID", EVERY),
-            ("update --memory-reservation 32M ID", EVERY),
-            ("update --pids-limit=-1 ID", EVERY),
+            ("update --pids-limit x ID", &[Running], 1, Class::Usage),
+            ("update --memory x ID", &[Running], 1, Class::Usage),
+            ("update --cpu-quota x ID", &[Running], 1, Class::Usage),
+            ("update --memory 64m ID", &[Running], 0, Class::None),
+            ("update --memory-reservation 32M ID", &[Running], 0, Class::None),
+            ("update --pids-limit=-1 ID", &[Running], 0, Class::None),
         ],
         why: "sizes have units, -1 is no limit, and a wrong value is an error of the line, as in runc",
     },
     Difference {
         peers: RUNC,
-        lines: &[("update --blkio-weight 5 ID", EVERY)],
+        lines: &[("update --blkio-weight 5 ID", &[Running], 1, Class::Limit)],
         why: "a weight that the specification forbids is refused, whether or not this kernel has weights",
     },
     Difference {
         peers: CRUN,
-        lines: &[("update --memory 1 ID", EVERY)],
+        lines: &[("update --memory 1 ID", &[Running], 1, Class::Usage)],
         why: "the limit that cannot be is named with what is in use",
     },
 ];
