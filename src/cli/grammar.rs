@@ -2,22 +2,29 @@
 
 mod checkpoint;
 mod deferred;
+mod diagnose;
+mod exec;
+mod inspect;
+mod lifecycle;
+mod resources;
 #[cfg(test)]
 mod tests;
 mod update;
 
 pub use checkpoint::{CgroupsMode, Checkpoint, Restore, Transfer};
+pub use diagnose::Plan;
+pub use exec::Exec;
+pub use inspect::{Events, List, Ps, Spec, State};
+pub use lifecycle::{Create, Delete, Kill, Run, Start};
+pub use resources::{Mounts, MountsChange, Pause, Resume};
 pub use update::Update;
 
-use super::quantity;
-use crate::cgroup::Reclaim;
 use crate::log::Level;
 use crate::plan::CgroupManager;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use deferred::Deferred;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// The three lines that callers read: the name and version, the commit, the specification.
 const VERSION: &str =
@@ -256,275 +263,4 @@ impl Verb {
             Self::Plan(_) => ("plan", None),
         }
     }
-}
-
-/// What create and run have in common.
-#[derive(Debug, Args)]
-pub struct Create {
-    /// The id of the new container.
-    pub id: String,
-    /// The bundle: the directory with config.json.
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
-    pub bundle: PathBuf,
-    /// Another file than the bundle's config.json.
-    #[arg(short = 'f', long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// A socket that gets the terminal's master.
-    #[arg(long, value_name = "SOCKET")]
-    pub console_socket: Option<PathBuf>,
-    /// A socket that gets a pidfd of init before its program runs.
-    #[arg(long, value_name = "SOCKET")]
-    pub pidfd_socket: Option<PathBuf>,
-    /// A file that gets the pid.
-    #[arg(long, value_name = "FILE")]
-    pub pid_file: Option<PathBuf>,
-    /// Move the root instead of pivoting, for hosts on a ramfs.
-    #[arg(long)]
-    pub no_pivot: bool,
-    /// Keep the caller's session keyring.
-    #[arg(long)]
-    pub no_new_keyring: bool,
-    /// Pass so many descriptors after stderr on to the program.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub preserve_fds: u32,
-    /// Do not adopt the processes that the container leaves behind. Only a run in the foreground would.
-    #[arg(long)]
-    pub no_subreaper: bool,
-}
-
-/// `run`.
-#[derive(Debug, Args)]
-pub struct Run {
-    /// What it shares with create.
-    #[command(flatten)]
-    pub create: Create,
-    /// Leave the container alone once its program runs.
-    #[arg(short, long)]
-    pub detach: bool,
-    /// Do not delete the container when it has ended.
-    #[arg(long)]
-    pub keep: bool,
-}
-
-/// `start`.
-#[derive(Debug, Args)]
-pub struct Start {
-    /// The container.
-    pub id: String,
-}
-
-/// `exec`. Flags end at the id, so that those of the command are its own.
-#[derive(Debug, Args)]
-pub struct Exec {
-    /// The container, then the program and its arguments.
-    #[arg(required = true, trailing_var_arg = true, value_names = ["ID", "COMMAND"])]
-    words: Vec<String>,
-    /// A JSON file with the process; what else is typed goes over it.
-    #[arg(short, long, value_name = "FILE")]
-    pub process: Option<PathBuf>,
-    /// Give it a terminal.
-    #[arg(short, long)]
-    pub tty: bool,
-    /// A socket that gets the terminal's master.
-    #[arg(long, value_name = "SOCKET")]
-    pub console_socket: Option<PathBuf>,
-    /// A socket that gets a pidfd of the process before its program runs.
-    #[arg(long, value_name = "SOCKET")]
-    pub pidfd_socket: Option<PathBuf>,
-    /// Leave the process alone once its program runs.
-    #[arg(short, long)]
-    pub detach: bool,
-    /// A file that gets the pid.
-    #[arg(long, value_name = "FILE")]
-    pub pid_file: Option<PathBuf>,
-    /// The working directory.
-    #[arg(long, value_name = "DIR")]
-    pub cwd: Option<String>,
-    /// Add a variable to the environment.
-    #[arg(short, long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
-    /// Run as this user, in numbers.
-    #[arg(short, long, value_name = "UID[:GID]", allow_hyphen_values = true)]
-    pub user: Option<String>,
-    /// Add a supplementary group.
-    #[arg(short = 'g', long, value_name = "GID", allow_hyphen_values = true)]
-    pub additional_gids: Vec<String>,
-    /// Add a capability to the bounding, effective and permitted sets.
-    #[arg(short, long, value_name = "CAPABILITY")]
-    pub cap: Vec<String>,
-    /// The process can never gain privileges.
-    #[arg(long)]
-    pub no_new_privs: bool,
-    /// Enter this AppArmor profile.
-    #[arg(long, value_name = "PROFILE")]
-    pub apparmor: Option<String>,
-    /// Run with this SELinux label.
-    #[arg(long, value_name = "LABEL")]
-    pub process_label: Option<String>,
-    /// Run in a sub-cgroup of the container's that exists.
-    #[arg(long, value_name = "[CONTROLLER:]PATH")]
-    pub cgroup: Vec<String>,
-    /// Do it in a paused container, too.
-    #[arg(long)]
-    pub ignore_paused: bool,
-    /// Pass so many descriptors after stderr on to the program.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub preserve_fds: u32,
-    /// Accepted for callers of old runtimes.
-    #[arg(long, hide = true)]
-    no_subreaper: bool,
-}
-
-impl Exec {
-    /// The container.
-    pub fn id(&self) -> &str {
-        self.words.first().map_or("", String::as_str)
-    }
-
-    /// The program and its arguments.
-    pub fn command(&self) -> &[String] {
-        self.words.get(1..).unwrap_or_default()
-    }
-}
-
-/// `state`.
-#[derive(Debug, Args)]
-pub struct State {
-    /// The container.
-    pub id: String,
-}
-
-/// `kill`.
-#[derive(Debug, Args)]
-pub struct Kill {
-    /// The container.
-    pub id: String,
-    /// The signal, by name or number [default: the image's stop signal, or SIGTERM].
-    pub signal: Option<String>,
-    /// Signal every process of the container.
-    #[arg(short, long)]
-    pub all: bool,
-    /// The id is a regular expression: signal every container whose id it matches.
-    #[arg(short, long)]
-    pub regex: bool,
-}
-
-/// `delete`.
-#[derive(Debug, Args)]
-pub struct Delete {
-    /// The container.
-    pub id: String,
-    /// End it first when it runs; a container that does not exist is no error.
-    #[arg(short, long)]
-    pub force: bool,
-    /// The id is a regular expression: delete every container whose id it matches.
-    #[arg(short, long)]
-    pub regex: bool,
-}
-
-/// `list`.
-#[derive(Debug, Args)]
-pub struct List {
-    /// How to print it.
-    #[arg(short, long, default_value = "table", value_name = "table|json")]
-    pub format: String,
-    /// Print the ids alone.
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
-/// `ps`.
-#[derive(Debug, Args)]
-pub struct Ps {
-    /// How to print them.
-    #[arg(short, long, default_value = "table", value_name = "table|json")]
-    pub format: String,
-    /// The container, and then options for the host's ps [default: -ef].
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_names = ["ID", "PS-OPTION"]
-    )]
-    pub words: Vec<String>,
-}
-
-/// `events`.
-#[derive(Debug, Args)]
-pub struct Events {
-    /// The container.
-    pub id: String,
-    /// Tell what it uses now, and end.
-    #[arg(long)]
-    pub stats: bool,
-    /// How often to tell what it uses.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = quantity::duration)]
-    pub interval: Duration,
-}
-
-/// `pause`.
-#[derive(Debug, Args)]
-pub struct Pause {
-    /// The container.
-    pub id: String,
-    /// Then give its memory back to the machine: so many bytes, or a part of what it uses.
-    #[arg(long, value_name = "BYTES|PERCENT", num_args = 0..=1, require_equals = true,
-        default_missing_value = "100%", value_parser = quantity::reclaim)]
-    pub reclaim: Option<Reclaim>,
-}
-
-/// `resume`.
-#[derive(Debug, Args)]
-pub struct Resume {
-    /// The container.
-    pub id: String,
-}
-
-/// `mounts`.
-#[derive(Debug, Args)]
-pub struct Mounts {
-    /// What to do.
-    #[arg(value_enum, value_name = "add|remove")]
-    pub change: MountsChange,
-    /// The container.
-    pub id: String,
-    /// The mounts, as in config.json; - for standard input. To remove them, destinations are enough.
-    pub file: String,
-}
-
-/// Whether mounts come or go.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum MountsChange {
-    /// They come.
-    Add,
-    /// They go.
-    Remove,
-}
-
-/// `spec`.
-#[derive(Debug, Args)]
-pub struct Spec {
-    /// The directory that gets the file.
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
-    pub bundle: PathBuf,
-    /// Another name for the file, below that directory.
-    #[arg(short, long, value_name = "FILE", default_value = "config.json")]
-    pub file: PathBuf,
-    /// For an ordinary user: with a user namespace of his own.
-    #[arg(id = "for_user", long = "rootless")]
-    pub rootless: bool,
-}
-
-/// `plan`.
-#[derive(Debug, Args)]
-pub struct Plan {
-    /// The id of the container that would be created.
-    #[arg(default_value = "container")]
-    pub id: String,
-    /// The bundle: the directory with config.json.
-    #[arg(short, long, value_name = "DIR", default_value = ".")]
-    pub bundle: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
-    pub json: bool,
 }
