@@ -277,19 +277,7 @@ fn printed(spec: &Spec, host: &Host, change: fn(&mut Options<'_>)) -> String {
 }
 
 fn decide(spec: &Spec, host: &Host, change: fn(&mut Options<'_>)) -> corten::error::Result<Plan> {
-    let mut options = Options {
-        id: "web1",
-        bundle: Path::new("/bundle"),
-        await_start: true,
-        no_pivot: false,
-        no_new_keyring: false,
-        extra_descriptors: 0,
-        extra_environment: Vec::new(),
-        notify: None,
-        cgroup_manager: CgroupManager::Cgroupfs,
-        rootless: false,
-        has_seccomp: false,
-    };
+    let mut options = Options { await_start: true, ..Options::plain("web1", Path::new("/bundle")) };
     change(&mut options);
     Plan::new(spec, host, &options)
 }

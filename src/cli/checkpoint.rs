@@ -76,17 +76,9 @@ pub fn restore(arguments: &Arguments, typed: &Restore, log: &Log) -> Result<u8> 
         create: Request {
             root: &Root::choose(arguments.root.as_deref())?,
             options: PlanOptions {
-                id: &typed.id,
-                bundle: &bundle,
-                await_start: false,
-                no_pivot: false,
-                no_new_keyring: false,
-                extra_descriptors: 0,
-                extra_environment: Vec::new(),
-                notify: None,
                 cgroup_manager: arguments.cgroup_manager(),
                 rootless: rootless(arguments.rootless),
-                has_seccomp: false,
+                ..PlanOptions::plain(&typed.id, &bundle)
             },
             config: None,
             pid_file: pid_file.as_deref(),

@@ -24,17 +24,10 @@ pub fn plan(arguments: &Arguments, typed: &Typed, log: &Log) -> Result<u8> {
         host.ask_for_selinux()?;
     }
     let options = Options {
-        id: &typed.id,
-        bundle: &bundle,
         await_start: true,
-        no_pivot: false,
-        no_new_keyring: false,
-        extra_descriptors: 0,
-        extra_environment: Vec::new(),
-        notify: None,
         cgroup_manager: arguments.cgroup_manager(),
         rootless: rootless(arguments.rootless),
-        has_seccomp: false,
+        ..Options::plain(&typed.id, &bundle)
     };
     let plan = Plan::new(&loaded.spec, &host, &options).map_err(|error| error.context("config.json"))?;
     if let Err(error) = plan.namespaces.check_rights(&host) {

@@ -141,8 +141,6 @@ impl Meant {
         Ok(Request {
             root: &self.root,
             options: Options {
-                id: &typed.id,
-                bundle: &self.bundle,
                 await_start,
                 no_pivot: typed.no_pivot,
                 no_new_keyring: typed.no_new_keyring,
@@ -151,7 +149,7 @@ impl Meant {
                 notify: supervisor.map(|_| self.root.notify_directory(&typed.id)),
                 cgroup_manager: arguments.cgroup_manager(),
                 rootless: rootless(arguments.rootless),
-                has_seccomp: false,
+                ..Options::plain(&typed.id, &self.bundle)
             },
             config: typed.config.as_deref(),
             pid_file: self.pid_file.as_deref(),

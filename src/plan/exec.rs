@@ -10,7 +10,7 @@ use crate::plan::listener::Listener;
 use crate::plan::mounts::c_string;
 use crate::plan::namespaces::{Known, Namespaces};
 use crate::plan::step::{Action, Attach, Cover, Step};
-use crate::plan::{CgroupManager, Options, Place, Plan, checkpoint, process};
+use crate::plan::{Options, Place, Plan, checkpoint, process};
 use crate::seccomp::Program;
 use crate::spec::linux::{Linux, NamespaceKind, PersonalityDomain};
 use crate::spec::scheduling::MemoryPolicy;
@@ -166,19 +166,7 @@ pub struct Entry<'a> {
 impl<'a> Options<'a> {
     /// Those of a process that goes into a container that runs: no bundle is read, and nothing is made.
     pub(super) fn into_running(id: &'a str) -> Self {
-        Self {
-            id,
-            bundle: Path::new("/"),
-            await_start: false,
-            no_pivot: false,
-            no_new_keyring: true,
-            extra_descriptors: 0,
-            extra_environment: Vec::new(),
-            notify: None,
-            cgroup_manager: CgroupManager::Cgroupfs,
-            rootless: false,
-            has_seccomp: false,
-        }
+        Self { no_new_keyring: true, ..Self::plain(id, Path::new("/")) }
     }
 }
 

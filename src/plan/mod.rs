@@ -74,6 +74,25 @@ pub struct Options<'a> {
     pub has_seccomp: bool,
 }
 
+impl<'a> Options<'a> {
+    /// What counts where nothing else was said.
+    pub fn plain(id: &'a str, bundle: &'a Path) -> Self {
+        Self {
+            id,
+            bundle,
+            await_start: false,
+            no_pivot: false,
+            no_new_keyring: false,
+            extra_descriptors: 0,
+            extra_environment: Vec::new(),
+            notify: None,
+            cgroup_manager: CgroupManager::Cgroupfs,
+            rootless: false,
+            has_seccomp: false,
+        }
+    }
+}
+
 /// Who makes the container's cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CgroupManager {
