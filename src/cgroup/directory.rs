@@ -1,9 +1,9 @@
 //! One cgroup directory: its files, by name below its descriptor, and its processes.
 
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -89,6 +89,24 @@ pub(super) fn pids(path: &str) -> Result<Vec<Pid>> {
     let mut pids = Vec::new();
     collect(path, &mut pids).context(|| format!("list the processes of cgroup {path}"))?;
     Ok(pids)
+}
+
+/// Kills the processes in a cgroup and all below, one by one. Who has ended meanwhile is no error.
+pub(super) fn kill_each(path: &str) -> Result<()> {
+    for pid in pids(path)? {
+        match kill_process(pid, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => {
+                return Err(Error::from(errno).context(format!("kill process {}", pid.as_raw_nonzero())));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What has been done to a cgroup, where it is no error that the cgroup is not there any more.
+pub(super) fn unless_gone(path: &str, result: Result<()>) -> Result<()> {
+    result.or_else(|error| if is_gone(path) { Ok(()) } else { Err(error) })
 }
 
 /// Goes through the tree with one descriptor at a time: the container chose the depth and the breadth.

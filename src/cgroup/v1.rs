@@ -5,7 +5,6 @@ use crate::error::{Context, Error, Result};
 use crate::plan::cgroup::{CgroupPlan, Location};
 use rustix::fs::CWD;
 use rustix::io::Errno;
-use rustix::process::{Signal, kill_process};
 use std::time::{Duration, Instant};
 
 /// A container's cgroup of v1.
@@ -67,29 +66,18 @@ impl Cgroup {
             Some(unified) => super::v2::kill(&unified.path)?,
             None => false,
         };
-        if !is_killed {
+        let killed = if is_killed {
+            Ok(())
+        } else {
             if self.freezer().is_some() {
                 // Best effort: a process that cannot freeze (in state D) cannot fork either.
                 let _ = self.freeze();
             }
-            for pid in self.process_directory().map_or(Ok(Vec::new()), directory::pids)? {
-                match kill_process(pid, Signal::KILL) {
-                    Ok(()) | Err(Errno::SRCH) => {}
-                    Err(errno) => {
-                        let error =
-                            Error::from(errno).context(format!("kill process {}", pid.as_raw_nonzero()));
-                        return self.freezer().map_or(Ok(()), thaw).and(Err(error));
-                    }
-                }
-            }
-        }
+            self.process_directory().map_or(Ok(()), directory::kill_each)
+        };
         // A process in the freezer does not even die.
-        match self.freezer() {
-            Some(path) => {
-                thaw(path).or_else(|error| if directory::is_gone(path) { Ok(()) } else { Err(error) })
-            }
-            None => Ok(()),
-        }
+        let thawed = self.freezer().map_or(Ok(()), |path| directory::unless_gone(path, thaw(path)));
+        thawed.and(killed)
     }
 
     pub(super) fn freeze(&self) -> Result<()> {

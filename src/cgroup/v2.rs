@@ -7,7 +7,6 @@ use crate::sys::bpf;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, Uid, chownat, openat};
 use rustix::io::Errno;
-use rustix::process::{Signal, kill_process};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -176,16 +175,8 @@ impl Cgroup {
         }
         // Best effort: frozen, none can fork between the listing and the signals. SIGKILL reaches frozen processes.
         let _ = set_frozen(path, true);
-        for pid in directory::pids(path)? {
-            match kill_process(pid, Signal::KILL) {
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(errno) => {
-                    let error = Error::from(errno).context(format!("kill process {}", pid.as_raw_nonzero()));
-                    return set_frozen(path, false).and(Err(error));
-                }
-            }
-        }
-        set_frozen(path, false).or_else(|error| if directory::is_gone(path) { Ok(()) } else { Err(error) })
+        let killed = directory::kill_each(path);
+        directory::unless_gone(path, set_frozen(path, false)).and(killed)
     }
 
     pub(super) fn freeze(&self) -> Result<()> {
