@@ -4,7 +4,7 @@ use super::grammar::{Arguments, CgroupsMode, Checkpoint, Restore, Transfer};
 use super::lifecycle::{absolute, bundle, rootless};
 use super::open;
 use crate::container::create::{Request, RunMode};
-use crate::container::state::Root;
+use crate::container::root::Root;
 use crate::container::{checkpoint, restore};
 use crate::criu::message::{Field, Options};
 use crate::error::{Error, Result};

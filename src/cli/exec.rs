@@ -5,7 +5,7 @@ use super::lifecycle::absolute;
 use super::supervision::check_open;
 use crate::container::Container;
 use crate::container::exec::{self, Request};
-use crate::container::state::Root;
+use crate::container::root::Root;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::plan::exec::Wishes;

@@ -2,7 +2,7 @@
 
 use super::grammar::{Arguments, Events, List, Ps, Spec, State};
 use super::{open, print, print_for_reader};
-use crate::container::state::Root;
+use crate::container::root::Root;
 use crate::container::{Container, events, ps};
 use crate::error::{Context, Error, Result};
 use crate::spec::default;

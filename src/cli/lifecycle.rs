@@ -4,7 +4,8 @@ use super::grammar::{Arguments, Create, Delete, Kill, Rootless, Run, Start};
 use super::open;
 use super::supervision::{Supervision, check_open};
 use crate::container::create::{self, Request, RunMode};
-use crate::container::state::Root;
+use crate::container::root::Root;
+use crate::container::state::Directory;
 use crate::container::{Container, delete, reservation, signal, start};
 use crate::error::{Context, Error, Result};
 use crate::log::Log;
@@ -74,7 +75,7 @@ pub fn delete(arguments: &Arguments, typed: &Delete, log: &Log) -> Result<u8> {
 /// Deletes whatever there is of that id: nothing, half a container, or one whose record is torn.
 fn force(root: &Root, id: &str, log: &Log) -> Result<()> {
     reservation::clear(root, id)?;
-    let Some(directory) = root.directory(id)? else { return Ok(()) };
+    let Some(directory) = Directory::find(root, id)? else { return Ok(()) };
     match directory.read() {
         Ok(Some(record)) => delete::delete(&mut Container { directory, record }, true, log),
         Ok(None) => directory.remove_empty(),

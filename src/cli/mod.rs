@@ -12,7 +12,7 @@ mod resources;
 mod supervision;
 
 use crate::container::Container;
-use crate::container::state::Root;
+use crate::container::root::Root;
 use crate::error::{Error, Result};
 use crate::log::{Destination, Format, Log};
 use crate::sys::own_binary;

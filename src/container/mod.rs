@@ -26,6 +26,7 @@ pub mod record;
 mod resctrl;
 pub mod reservation;
 pub mod restore;
+pub mod root;
 pub mod signal;
 mod stage;
 pub mod start;
@@ -38,7 +39,8 @@ use crate::error::{Error, Result};
 use crate::spec::Status;
 use process::Liveness;
 use record::{Record, Stage};
-use state::{Directory, Root};
+use root::Root;
+use state::Directory;
 
 /// A container on record.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl Container {
     /// # Errors
     /// A record that cannot be read.
     pub fn find(root: &Root, id: &str) -> Result<Option<Self>> {
-        let Some(directory) = root.directory(id)? else { return Ok(None) };
+        let Some(directory) = Directory::find(root, id)? else { return Ok(None) };
         Ok(directory.read()?.map(|record| Self { directory, record }))
     }
 

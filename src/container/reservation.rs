@@ -9,7 +9,8 @@
 //! Only who holds the lock of `@ID` may make `ID`. No id has an `@`, so no id is mistaken for a private name.
 
 use crate::cgroup;
-use crate::container::state::{Directory, Root};
+use crate::container::root::Root;
+use crate::container::state::Directory;
 use crate::error::{Error, Result};
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,7 @@ pub fn reserve(root: &Root, id: &str) -> Result<Directory> {
     let exists = || Error::new("container with given ID already exists");
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(directory) = root.try_make(id)? {
+        if let Some(directory) = Directory::try_make(root, id)? {
             if !root.exists(id)? {
                 return Ok(directory);
             }
@@ -47,7 +48,7 @@ pub fn reserve(root: &Root, id: &str) -> Result<Directory> {
 /// # Errors
 /// What remains cannot be removed.
 pub fn clear(root: &Root, id: &str) -> Result<bool> {
-    let Some(leftover) = root.leftover(id)? else { return Ok(false) };
+    let Some(leftover) = Directory::leftover(root, id)? else { return Ok(false) };
     // One that cannot be read was never complete, so it had no cgroup yet.
     if let Ok(Some(record)) = leftover.read() {
         cgroup::open(&record.cgroup).remove_empty();

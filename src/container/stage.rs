@@ -13,7 +13,7 @@
 //! a container its read-only volumes writable. Nobody else sees these mounts, and they go with the last process in the
 //! namespace: whatever becomes of us, the host keeps none. Root of a user namespace must find the way, hence the place and mode.
 
-use crate::container::state::Root;
+use crate::container::root::Root;
 use crate::error::{Context, Error, Result};
 use crate::host::mounts::{self, below};
 use crate::launch::{binds, source_clone};

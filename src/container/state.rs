@@ -1,4 +1,4 @@
-//! The state on disk: one directory a container below `--root`, with one small record, written and renamed.
+//! The state on disk: one directory a container below `--root` (`root.rs`), with one small record, written and renamed.
 //!
 //! ```text
 //! ROOT/ID/state.json   the record
@@ -12,6 +12,7 @@
 //! How the directory comes and goes is in `reservation.rs`.
 
 use crate::container::record::Record;
+use crate::container::root::{NOTIFY, Root};
 use crate::container::unix_socket;
 use crate::error::{Context, Error, Result};
 use crate::plan::exec::Template;
@@ -22,7 +23,7 @@ use rustix::io::Errno;
 use rustix::net::SocketType;
 use serde::Serialize;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 const RECORD: &str = "state.json";
 const NEW_RECORD: &str = ".state.json";
@@ -31,188 +32,10 @@ const NEW_TEMPLATE: &str = ".exec.json";
 const SOCKET: &str = "start.sock";
 const MARKER: &str = "init.lock";
 const DELETED: &str = "deleted";
-const NOTIFY: &str = "notify";
 const NOTIFY_SOCKET: &str = "notify.sock";
 
 /// The longest record that is read. Most have a few thousand bytes, but they repeat parts of a config.json, which may have 16 MiB.
 const RECORD_BYTES: u64 = 1 << 26;
-
-/// `--root`: the directory of all containers.
-#[derive(Debug, Clone)]
-pub struct Root {
-    path: PathBuf,
-    /// Whether the user named it, so that it must exist when it is listed.
-    explicit: bool,
-    /// Whether it is below the user's runtime directory.
-    own: bool,
-}
-
-impl Root {
-    /// The root that the user named, or that of the machine or of the user.
-    ///
-    /// # Errors
-    /// `/` itself, or an ordinary user without `XDG_RUNTIME_DIR`.
-    pub fn choose(named: Option<&Path>) -> Result<Self> {
-        if let Some(path) = named {
-            let path = std::path::absolute(path).context(|| format!("--root {}", path.display()))?;
-            let path = normalised(path);
-            if path == Path::new("/") {
-                return Err(Error::new("--root: / cannot hold the state of containers"));
-            }
-            return Ok(Self { path, explicit: true, own: false });
-        }
-        let own = || {
-            let path = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty())?;
-            Some(Path::new(&path).join("corten"))
-        };
-        if rustix::process::geteuid().is_root() && !in_foreign_user_namespace() {
-            return Ok(Self { path: PathBuf::from("/run/corten"), explicit: false, own: false });
-        }
-        match own() {
-            Some(path) => Ok(Self { path, explicit: false, own: true }),
-            None if rustix::process::geteuid().is_root() => {
-                Ok(Self { path: PathBuf::from("/run/corten"), explicit: false, own: false })
-            }
-            None => Err(Error::new("XDG_RUNTIME_DIR is not set").hint("name a directory with --root")),
-        }
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The directory of a container; nothing when it does not exist.
-    ///
-    /// # Errors
-    /// It cannot be opened.
-    pub fn directory(&self, id: &str) -> Result<Option<Directory>> {
-        self.open(id, id)
-    }
-
-    /// Where the program of a container of that id finds the socket on which it tells that it is ready.
-    pub fn notify_directory(&self, id: &str) -> PathBuf {
-        self.path.join(id).join(NOTIFY)
-    }
-
-    /// Whether there is anything of that name.
-    ///
-    /// # Errors
-    /// Those of stat(2).
-    pub fn exists(&self, id: &str) -> Result<bool> {
-        let path = self.path.join(id);
-        match rustix::fs::statat(CWD, &path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
-        }
-    }
-
-    /// Makes and locks a directory of the private name; nothing when somebody else has it.
-    ///
-    /// # Errors
-    /// It or the root cannot be made.
-    pub fn try_make(&self, id: &str) -> Result<Option<Directory>> {
-        let path = self.path.join(private(id));
-        let mode = Mode::from_raw_mode(0o711);
-        let made = match rustix::fs::mkdir(&path, mode) {
-            Err(Errno::NOENT) => {
-                self.make_root()?;
-                rustix::fs::mkdir(&path, mode)
-            }
-            answer => answer,
-        };
-        match made {
-            Ok(()) => self.leftover(id),
-            Err(Errno::EXIST) => Ok(None),
-            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
-        }
-    }
-
-    /// The directory of the private name, locked; nothing when there is none or its owner lives.
-    ///
-    /// # Errors
-    /// Those of open(2) and flock(2).
-    pub fn leftover(&self, id: &str) -> Result<Option<Directory>> {
-        let Some(directory) = self.open(&private(id), id)? else { return Ok(None) };
-        let is_ours = directory.try_lock()? && directory.is_at(&directory.private_path())?;
-        Ok(is_ours.then_some(directory))
-    }
-
-    fn open(&self, name: &str, id: &str) -> Result<Option<Directory>> {
-        let path = self.path.join(name);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
-            Ok(fd) => Ok(Some(Directory { root: self.clone(), id: id.to_owned(), fd })),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
-        }
-    }
-
-    /// The ids of all containers, sorted.
-    ///
-    /// # Errors
-    /// A root that was named and does not exist, or cannot be read.
-    pub fn ids(&self) -> Result<Vec<String>> {
-        let context = || format!("--root {}", self.path.display());
-        let entries = match std::fs::read_dir(&self.path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.explicit => {
-                return Ok(Vec::new());
-            }
-            answer => answer.context(context)?,
-        };
-        let mut ids = Vec::new();
-        for entry in entries {
-            let entry = entry.context(context)?;
-            let id = entry.file_name().to_string_lossy().into_owned();
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_directory && crate::spec::validate::valid_id(&id).is_ok() {
-                ids.push(id);
-            }
-        }
-        ids.sort();
-        Ok(ids)
-    }
-
-    fn make_root(&self) -> Result<()> {
-        use std::os::unix::fs::DirBuilderExt;
-        // What has the sticky bit is not cleared away when it is old (XDG base directory specification, XDG_RUNTIME_DIR).
-        let mode = if self.own { 0o1700 } else { 0o700 };
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(mode)
-            .create(&self.path)
-            .context(|| format!("--root {}", self.path.display()))
-    }
-}
-
-/// Root of a user namespace whose name is not root, as rootless podman runs us.
-fn in_foreign_user_namespace() -> bool {
-    crate::host::in_user_namespace() && std::env::var_os("USER").is_none_or(|user| user != "root")
-}
-
-/// Where a directory is before the container exists and when it is deleted; no id looks like it.
-fn private(id: &str) -> String {
-    format!("@{id}")
-}
-
-/// `..` resolved: as the kernel does where it can, else by the letter.
-#[expect(clippy::disallowed_methods, reason = "--root is the caller's path, not a container's")]
-fn normalised(path: PathBuf) -> PathBuf {
-    if !path.components().any(|part| part == Component::ParentDir) {
-        return path;
-    }
-    std::fs::canonicalize(&path).unwrap_or_else(|_| {
-        path.components().fold(PathBuf::new(), |mut path, part| {
-            if part == Component::ParentDir {
-                path.pop();
-            } else {
-                path.push(part);
-            }
-            path
-        })
-    })
-}
 
 /// The directory of one container.
 ///
@@ -225,6 +48,55 @@ pub struct Directory {
 }
 
 impl Directory {
+    /// That of a container; nothing when it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn find(root: &Root, id: &str) -> Result<Option<Self>> {
+        Self::open(root, id, id)
+    }
+
+    /// Makes and locks one of the private name; nothing when somebody else has it.
+    ///
+    /// # Errors
+    /// It or the root cannot be made.
+    pub fn try_make(root: &Root, id: &str) -> Result<Option<Self>> {
+        let path = root.path().join(private(id));
+        let mode = Mode::from_raw_mode(0o711);
+        let made = match rustix::fs::mkdir(&path, mode) {
+            Err(Errno::NOENT) => {
+                root.make()?;
+                rustix::fs::mkdir(&path, mode)
+            }
+            answer => answer,
+        };
+        match made {
+            Ok(()) => Self::leftover(root, id),
+            Err(Errno::EXIST) => Ok(None),
+            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
+        }
+    }
+
+    /// That of the private name, locked; nothing when there is none or its owner lives.
+    ///
+    /// # Errors
+    /// Those of open(2) and flock(2).
+    pub fn leftover(root: &Root, id: &str) -> Result<Option<Self>> {
+        let Some(directory) = Self::open(root, &private(id), id)? else { return Ok(None) };
+        let is_ours = directory.try_lock()? && directory.is_at(&directory.private_path())?;
+        Ok(is_ours.then_some(directory))
+    }
+
+    fn open(root: &Root, name: &str, id: &str) -> Result<Option<Self>> {
+        let path = root.path().join(name);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(Self { root: root.clone(), id: id.to_owned(), fd })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::from(errno).context(path.display().to_string())),
+        }
+    }
+
     /// The root that it is below.
     pub fn root(&self) -> &Root {
         &self.root
@@ -236,11 +108,11 @@ impl Directory {
     }
 
     fn path(&self) -> PathBuf {
-        self.root.path.join(&self.id)
+        self.root.path().join(&self.id)
     }
 
     fn private_path(&self) -> PathBuf {
-        self.root.path.join(private(&self.id))
+        self.root.path().join(private(&self.id))
     }
 
     /// The record; nothing when there is none.
@@ -583,6 +455,11 @@ impl Directory {
             }
         }
     }
+}
+
+/// Where a directory is before the container exists and when it is deleted; no id looks like it.
+fn private(id: &str) -> String {
+    format!("@{id}")
 }
 
 /// Never replaces; a file system that cannot promise that is given a plain rename(2), which replaces only what is empty.
