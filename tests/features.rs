@@ -81,6 +81,9 @@ fn f3_what_is_built_is_said_to_be() {
     {
         assert_eq!(value.pointer(&format!("{enabled}/enabled")), Some(&Value::Bool(true)), "{enabled}");
     }
+    for member in ["v1", "v2", "systemd", "systemdUser", "rdma"] {
+        assert_eq!(value["linux"]["cgroup"][member], true, "{member}");
+    }
     assert!(words(&value, "/linux/memoryPolicy/modes").contains(&"MPOL_WEIGHTED_INTERLEAVE"));
     assert!(words(&value, "/linux/memoryPolicy/flags").contains(&"MPOL_F_STATIC_NODES"));
     assert_eq!(words(&value, "/potentiallyUnsafeConfigAnnotations"), ["run.corten.default-device-rules"]);

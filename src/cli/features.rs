@@ -121,7 +121,7 @@ fn linux() -> Linux {
     Linux {
         namespaces: NamespaceKind::ALL.iter().map(|kind| kind.word()).collect(),
         capabilities: capabilities::NAMES.to_vec(),
-        cgroup: Cgroup { v1: true, v2: true, systemd: false, systemd_user: false, rdma: true },
+        cgroup: Cgroup { v1: true, v2: true, systemd: true, systemd_user: true, rdma: true },
         seccomp: Seccomp {
             enabled: true,
             actions: Action::WORDS.to_vec(),
