@@ -221,9 +221,48 @@ fn help_goes_to_standard_output_and_exits_0() {
     };
     assert_eq!(told(&["help"]), told(&["--help"]));
     assert_eq!(told(&["help", "create"]), told(&["create", "--help"]));
+    assert_eq!(told(&["--debug", "help"]), told(&["--help"]));
+    assert_eq!(told(&["--debug", "--root", "help", "help", "create"]), told(&["create", "--help"]));
     if !is_peer() {
         assert!(told(&["help", "kill"]).starts_with("Send a signal"), "{}", told(&["help", "kill"]));
     }
+}
+
+#[test]
+fn words_of_help_are_verbs_or_an_error() {
+    if skip_on_peer("runc says: No help topic") {
+        return;
+    }
+    let bundle = Bundle::new();
+    bundle.call(&["help", "nonsense"]).fails("unrecognized subcommand 'nonsense'");
+    bundle.call(&["help", "create", "more"]).fails("unexpected argument 'more'");
+    // A container may have the name.
+    bundle.call(&["state", "help"]).fails("state help: container does not exist");
+}
+
+#[test]
+fn info_tells_what_this_machine_offers() {
+    if skip_on_peer("the verb is youki's") {
+        return;
+    }
+    let bundle = Bundle::new();
+    let text = bundle.call(&["info"]).ok().stdout;
+    let fact = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.unwrap_or_else(|| panic!("{name} in {text}"))[16..].to_owned()
+    };
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    assert_eq!(fact("kernel"), format!("Linux {}", kernel.trim()));
+    assert_eq!(fact("state"), bundle.root().display().to_string());
+    assert!(fact("caller").starts_with(&format!("uid {}", rustix::process::geteuid().as_raw())), "{text}");
+    // Every controller of v1 that the machine has, with the place that we are in.
+    for line in fs::read_to_string("/proc/self/cgroup").unwrap().lines().filter(|line| !line.contains("::")) {
+        let controllers = line.split(':').nth(1).unwrap().replace(',', " ");
+        assert!(text.contains(&format!(": {controllers}\n")), "{controllers} in {text}");
+    }
+    let kinds: Vec<String> = fact("namespaces").split(' ').map(str::to_owned).collect();
+    assert!(["pid", "network", "mount"].iter().all(|kind| kinds.contains(&(*kind).to_owned())), "{kinds:?}");
+    bundle.call(&["info", "more"]).fails("unexpected argument 'more'");
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod tests;
 mod update;
 
 pub use checkpoint::{CgroupsMode, Checkpoint, Restore, Transfer};
-pub use diagnose::Plan;
+pub use diagnose::{Help, Plan};
 pub use exec::Exec;
 pub use inspect::{Events, List, Ps, Spec, State};
 pub use lifecycle::{Create, Delete, Kill, Run, Start};
@@ -218,6 +218,11 @@ pub enum Verb {
     Spec(Deferred<Spec>),
     /// Print what create would do, step by step, and do nothing.
     Plan(Deferred<Plan>),
+    /// Print what this machine offers, for reports of errors.
+    Info,
+    /// Print the options, or those of a verb: --help.
+    #[command(hide = true)]
+    Help(Deferred<Help>),
 }
 
 impl Verb {
@@ -261,6 +266,8 @@ impl Verb {
             Self::Features => ("features", None),
             Self::Spec(_) => ("spec", None),
             Self::Plan(_) => ("plan", None),
+            Self::Info => ("info", None),
+            Self::Help(_) => ("help", None),
         }
     }
 }

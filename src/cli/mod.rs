@@ -5,6 +5,7 @@ mod diagnose;
 mod exec;
 mod features;
 mod grammar;
+mod info;
 mod inspect;
 mod lifecycle;
 mod quantity;
@@ -38,6 +39,11 @@ pub fn main(mut typed: Vec<OsString>) -> u8 {
         Ok(arguments) => arguments.spelt_out(),
         Err(error) => return misunderstood(&error, &typed),
     };
+    if let Verb::Help(help) = &arguments.verb {
+        // The grammar itself answers, as it does behind the verb.
+        let words = ["corten"].into_iter().chain(help.verb.as_deref()).chain(["--help"]);
+        return Arguments::try_parse_from(words).map_or_else(|answer| misunderstood(&answer, &typed), |_| 0);
+    }
     let log = Log {
         destination: arguments.log.as_deref().map(Destination::named).unwrap_or_default(),
         format: match arguments.log_format {
@@ -56,14 +62,8 @@ pub fn main(mut typed: Vec<OsString>) -> u8 {
     }
 }
 
-/// containerd gives one flag of `restore` with one dash, which Go's parsers take for two. `help VERB` is `VERB --help`.
+/// containerd gives one flag of `restore` with one dash, which Go's parsers take for two.
 fn spell_out(typed: &mut [OsString]) {
-    if typed.get(1).is_some_and(|word| word == "help") {
-        typed[1] = "--help".into();
-        if typed.len() > 2 {
-            typed.swap(1, 2);
-        }
-    }
     let flags = typed.iter_mut().skip_while(|word| *word != "restore");
     for word in flags.filter(|word| *word == "-no-subreaper") {
         *word = "--no-subreaper".into();
@@ -162,6 +162,9 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::Pause(pause) => resources::pause(arguments, pause),
         Verb::Resume(resume) => resources::resume(arguments, resume),
         Verb::Plan(plan) => diagnose::plan(arguments, plan, log),
+        Verb::Info => info::info(arguments),
+        // Answered before there is anything to be done.
+        Verb::Help(_) => Ok(0),
     }
 }
 

@@ -34,6 +34,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("features", include_str!("../pages/features.txt")),
     ("spec", include_str!("../pages/spec.txt")),
     ("plan", include_str!("../pages/plan.txt")),
+    ("info", include_str!("../pages/info.txt")),
 ];
 
 /// What every verb's page says where its own text does not.
@@ -52,7 +53,7 @@ pub fn pages() -> Result<Vec<(PathBuf, String)>, String> {
         }
     }
     let mut pages = vec![page::of_program(&grammar, &text("corten")?)];
-    for verb in grammar.get_subcommands() {
+    for verb in grammar.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         pages.push(page::of_verb(verb, &text(verb.get_name())?, &common));
     }
     let path = |name: &str| PathBuf::from(format!("man/man8/{name}.8"));

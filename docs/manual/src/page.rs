@@ -16,7 +16,7 @@ pub fn of_program(grammar: &Command, text: &Text) -> (String, String) {
     roff.section(SECTIONS[0]);
     roff.blocks(text.section(SECTIONS[0]).unwrap_or_default());
     roff.section("VERBS");
-    for verb in grammar.get_subcommands() {
+    for verb in verbs(grammar) {
         let page = format!("corten-{}", verb.get_name());
         let about = sentence(&verb.get_about().map(ToString::to_string).unwrap_or_default());
         let aliases =
@@ -26,8 +26,7 @@ pub fn of_program(grammar: &Command, text: &Text) -> (String, String) {
     options(&mut roff, grammar);
     after(&mut roff, text, &Text::default());
     roff.section("SEE ALSO");
-    let mut names: Vec<String> =
-        grammar.get_subcommands().map(|verb| format!("corten-{}", verb.get_name())).collect();
+    let mut names: Vec<String> = verbs(grammar).map(|verb| format!("corten-{}", verb.get_name())).collect();
     names.sort();
     see_also(&mut roff, &names.iter().map(String::as_str).collect::<Vec<_>>(), text);
     ("corten".to_owned(), roff.finish())
@@ -58,6 +57,10 @@ pub fn of_verb(verb: &Command, text: &Text, common: &Text) -> (String, String) {
     roff.section("SEE ALSO");
     see_also(&mut roff, &["corten"], text);
     (name, roff.finish())
+}
+
+fn verbs(grammar: &Command) -> impl Iterator<Item = &Command> {
+    grammar.get_subcommands().filter(|verb| !verb.is_hide_set())
 }
 
 fn begin(name: &str, command: &Command) -> Roff {

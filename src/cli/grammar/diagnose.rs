@@ -1,4 +1,4 @@
-//! The words of `plan`.
+//! The words of `plan` and `help`.
 
 use clap::Args;
 use std::path::PathBuf;
@@ -15,4 +15,11 @@ pub struct Plan {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `help`.
+#[derive(Debug, Args)]
+pub struct Help {
+    /// The verb.
+    pub verb: Option<String>,
 }
