@@ -2,7 +2,9 @@
 
 use crate::plan::Plan;
 use crate::plan::process::Execution;
-use crate::plan::step::{Action, Bind, Capabilities, Fallback, Filesystem, Hook, Kind, Mount};
+use crate::plan::step::{
+    Action, Bind, Capabilities, Fallback, Filesystem, Hook, HookEnvironment, Kind, Mount,
+};
 use crate::plan::strings::StringList;
 use crate::seccomp::Program;
 use std::fmt::Write;
@@ -26,11 +28,16 @@ pub(super) fn action(plan: &Plan, action: &Action) -> String {
     }
 }
 
-/// A hook with its arguments and its time: `run "/bin/hook" as ["hook", "setup"], for 5 s at most`.
+/// A hook with its arguments, an environment of its own and its time:
+/// `run "/bin/hook" as ["hook", "setup"], with 1 variable, for 5 s at most`.
 pub(super) fn hook(hook: &Hook) -> String {
     let mut words = hook.to_string();
     if hook.arguments.iter().ne([hook.path.to_bytes()]) {
         words += &format!(" as {}", list(&hook.arguments));
+    }
+    if let HookEnvironment::Listed(environment) = &hook.environment {
+        let count = environment.iter().count();
+        let _infallible = write!(words, ", with {count} variable{}", if count == 1 { "" } else { "s" });
     }
     if let Some(timeout) = hook.timeout {
         let _infallible = write!(words, ", for {} s at most", timeout.as_secs());

@@ -66,8 +66,9 @@ impl fmt::Display for Step<'_> {
                 wished.iter().try_for_each(|name| write!(out, " +{name} (if possible)"))?;
                 write!(out, " above {path}")
             }
-            Self::Write(Write { file, value, missing, .. }, path) => {
+            Self::Write(Write { file, value, missing, not_below, .. }, path) => {
                 write!(out, "write {file} = {value} in {path}")?;
+                not_below.iter().try_for_each(|used| write!(out, ", which must not be below {used}"))?;
                 match missing {
                     Missing::Fail => Ok(()),
                     Missing::Ignore => out.write_str(" (if it exists)"),
