@@ -345,6 +345,20 @@ fn failing_poststop_hook_is_a_warning_and_the_others_run() {
     assert_eq!(recorded(&bundle, "order"), "poststop\n");
 }
 
+#[test]
+fn hook_of_delete_has_its_arguments_and_environment() {
+    let mut bundle = Bundle::new();
+    let told = bundle.dir.join("told");
+    let path = bundle.host_script("hook", &format!("echo \"$0 $1 $OWN\" > {told:?}"));
+    let hook =
+        json!({ "path": path, "args": ["called", "with"], "env": ["OWN=variable", "PATH=/bin:/usr/bin"] });
+    bundle.push("/hooks/poststop", hook);
+    bundle.create().ok();
+    bundle.delete().ok();
+    // The shell's own name is that of the file.
+    assert_eq!(fs::read_to_string(told).unwrap(), format!("{path} with variable\n"));
+}
+
 /// A hook that would take too long, marked so that the leak check finds it.
 fn slow(bundle: &Bundle) -> Value {
     let mark = format!("CORTENTEST={}", bundle.id);

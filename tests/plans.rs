@@ -7,88 +7,27 @@
 //! of a change to the plan.
 #![cfg(target_arch = "x86_64")]
 
+mod golden;
+
 use corten::host::Host;
-use corten::host::cgroup::{Cgroups, Hierarchy, Mode};
-use corten::host::systemd::Manager;
-use corten::plan::{CgroupManager, Options, Plan, text};
-use corten::spec::{Spec, default, load};
+use corten::plan::text;
+use corten::spec::{Loaded, default, load};
+use golden::{CASES, EXEC_CASES, as_typed, decide, directory, exec_printed, loaded, printed, spec, v2};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A plan: the directory, the file in it, the machine, and what the caller typed.
-type Case = (&'static str, &'static str, fn() -> Host, fn(&mut Options<'_>));
-
-const CASES: &[Case] = &[
-    ("spec", "plan.txt", v2, as_typed),
-    ("spec-v1", "plan.txt", v1, as_typed),
-    ("spec-v1", "plan-hybrid.txt", hybrid, as_typed),
-    ("spec-rootless", "plan.txt", ordinary_user, rootless),
-    ("containerd", "plan.txt", v2, as_typed),
-    ("containerd", "plan-v1.txt", v1, as_typed),
-    ("containerd", "plan-hybrid.txt", hybrid, as_typed),
-    ("cri", "plan.txt", v2, as_typed),
-    ("cri", "plan-v1.txt", v1, as_typed),
-    ("cri-sandbox", "plan.txt", v2, as_typed),
-    ("podman", "plan.txt", v2, as_typed),
-    ("docker", "plan.txt", v1, as_typed),
-    ("docker", "plan-v2.txt", v2, as_typed),
-    ("systemd-path", "plan.txt", v2, as_typed),
-    ("systemd-path", "plan-systemd.txt", systemd, |options| options.cgroup_manager = CgroupManager::Systemd),
-    ("systemd-path", "plan-systemd-user.txt", users_systemd, |options| {
-        options.cgroup_manager = CgroupManager::Systemd;
-        options.rootless = true;
-    }),
-    ("joined", "plan.txt", v2, as_typed),
-    ("joined-between", "plan.txt", v2, as_typed),
-    ("joined-between", "plan-v1.txt", v1, as_typed),
-    ("user-namespace", "plan.txt", v2, as_typed),
-    ("user-namespace", "plan-user.txt", ordinary_user, rootless),
-    ("user-namespace", "plan-notify.txt", v2, notify),
-    ("user-namespace", "plan-user-notify.txt", ordinary_user, |options| {
-        options.rootless = true;
-        notify(options);
-    }),
-    ("no-mount-namespace", "plan-notify.txt", v2, notify),
-    ("shares", "plan.txt", v2, as_typed),
-    ("time-offsets", "plan.txt", v2, as_typed),
-    ("idmap", "plan.txt", v2, as_typed),
-    ("mounts-200", "plan.txt", v2, as_typed),
-    ("mount-options", "plan.txt", v2, as_typed),
-    ("mount-options", "plan-old-api.txt", || old_api(v2()), as_typed),
-    ("mount-options-once", "plan-old-api.txt", || old_api(v2()), as_typed),
-    ("resources", "plan.txt", || with_rdma(v2()), as_typed),
-    ("resources", "plan-v1.txt", || with_rdma(v1()), as_typed),
-    (
-        "resources",
-        "plan-systemd.txt",
-        || with_rdma(systemd()),
-        |options| {
-            options.cgroup_manager = CgroupManager::Systemd;
-        },
-    ),
-    ("net-devices", "plan.txt", v2, as_typed),
-    ("no-process", "plan.txt", v2, as_typed),
-    ("no-mount-namespace", "plan.txt", v2, as_typed),
-    ("hooks", "plan.txt", v2, as_typed),
-    ("hooks", "plan-run.txt", v2, |options| options.await_start = false),
-    ("everything", "plan.txt", v2, as_typed),
-    ("everything", "plan-v1-old-api.txt", || old_api(v1()), as_typed),
-    ("everything", "plan-other-flags.txt", v2, |options| {
-        options.no_pivot = true;
-        options.no_new_keyring = true;
-        options.extra_descriptors = 2;
-    }),
-];
-
 #[test]
 fn every_configuration_becomes_the_plan_beside_it() {
     let update = std::env::var_os("UPDATE").is_some();
     let mut differences = String::new();
-    for (name, file, host, change) in CASES {
-        let path = directory(name).join(file);
-        let plan = printed(&spec(name), &host(), *change);
+    let plans = CASES.iter().map(|(name, file, host, change)| {
+        (directory(name).join(file), printed(&loaded(name), &host(), *change))
+    });
+    let of_exec =
+        EXEC_CASES.iter().map(|(name, file)| (directory(name).join(file), exec_printed(&spec(name))));
+    for (path, plan) in plans.chain(of_exec) {
         if update {
             replace(&path, &plan);
             continue;
@@ -103,7 +42,9 @@ fn every_configuration_becomes_the_plan_beside_it() {
 
 #[test]
 fn every_golden_file_belongs_to_a_case() {
-    let known: BTreeSet<PathBuf> = CASES.iter().map(|(name, file, ..)| directory(name).join(file)).collect();
+    let files = CASES.iter().map(|(name, file, ..)| (name, file));
+    let files = files.chain(EXEC_CASES.iter().map(|(name, file)| (name, file)));
+    let known: BTreeSet<PathBuf> = files.map(|(name, file)| directory(name).join(file)).collect();
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(directory("")).unwrap() {
         for entry in fs::read_dir(entry.unwrap().path()).unwrap() {
@@ -216,11 +157,12 @@ fn changed_documents_have_the_same_plans(
         let plan = match load::load(&bundle) {
             Ok(loaded) => {
                 warnings += &loaded.warnings.join("\n");
-                printed(&loaded.spec, &host(), *options)
+                let sound = golden::loaded(name).warnings;
+                printed(&Loaded { warnings: sound, ..loaded }, &host(), *options)
             }
             Err(error) => error.to_string(),
         };
-        differences += &difference(&printed(&spec(name), &host(), *options), &plan).replace("@@", file);
+        differences += &difference(&printed(&loaded(name), &host(), *options), &plan).replace("@@", file);
     }
     fs::remove_dir_all(&bundle).unwrap();
     assert!(differences.is_empty(), "{differences}");
@@ -262,141 +204,6 @@ fn replace(path: &Path, text: &str) {
     let aside = path.with_extension("new");
     fs::write(&aside, text).unwrap();
     fs::rename(aside, path).unwrap();
-}
-
-/// What `corten plan` prints: the warnings, then the table, or the error.
-fn printed(spec: &Spec, host: &Host, change: fn(&mut Options<'_>)) -> String {
-    match decide(spec, host, change) {
-        Ok(plan) => {
-            let warnings = plan.warnings.iter().chain(&plan.cgroup.warnings);
-            let warnings: String = warnings.map(|warning| format!("warning: {warning}\n")).collect();
-            warnings + &text::table(&plan)
-        }
-        Err(error) => format!("error: {error}\n"),
-    }
-}
-
-fn decide(spec: &Spec, host: &Host, change: fn(&mut Options<'_>)) -> corten::error::Result<Plan> {
-    let mut options = Options { await_start: true, ..Options::plain("web1", Path::new("/bundle")) };
-    change(&mut options);
-    Plan::new(spec, host, &options)
-}
-
-fn as_typed(_: &mut Options<'_>) {}
-
-/// `NOTIFY_SOCKET` is set.
-fn notify(options: &mut Options<'_>) {
-    options.notify = Some("/run/corten/web1/notify".into());
-}
-
-fn rootless(options: &mut Options<'_>) {
-    options.rootless = true;
-}
-
-fn directory(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/plans").join(name)
-}
-
-fn spec(name: &str) -> Spec {
-    let loaded = load::load(&directory(name)).unwrap();
-    assert_eq!(loaded.warnings, Vec::<String>::new(), "{name}");
-    loaded.spec
-}
-
-/// Root on a machine with cgroup v2.
-fn v2() -> Host {
-    let controllers = ["cpuset", "cpu", "io", "memory", "hugetlb", "pids"];
-    let unified = hierarchy("/sys/fs/cgroup", &controllers, "/system.slice/containerd.service", true);
-    host(Mode::V2, vec![unified])
-}
-
-/// Root on a machine with cgroup v1.
-fn v1() -> Host {
-    host(Mode::V1, v1_hierarchies())
-}
-
-/// Root on a machine with cgroup v1, and a unified tree without controllers beside it.
-fn hybrid() -> Host {
-    let unified = hierarchy("/sys/fs/cgroup/unified", &[], "/system.slice/docker.service", true);
-    let mut hierarchies = v1_hierarchies();
-    hierarchies.push(unified);
-    host(Mode::Hybrid, hierarchies)
-}
-
-/// An ordinary user on a machine with cgroup v2.
-fn ordinary_user() -> Host {
-    let own = "/user.slice/user-1000.slice/session-1.scope";
-    let unified = hierarchy("/sys/fs/cgroup", &["cpu", "memory", "pids"], own, true);
-    Host { uid: 1000, gid: 1000, capabilities: 0, ..host(Mode::V2, vec![unified]) }
-}
-
-/// A machine with cgroup v2 whose systemd makes cgroups.
-fn systemd() -> Host {
-    Host { systemd: Some(Manager { user: false, root: String::new() }), ..v2() }
-}
-
-/// An ordinary user whose own manager makes cgroups.
-fn users_systemd() -> Host {
-    let root = "/user.slice/user-1000.slice/user@1000.service".to_owned();
-    Host { systemd: Some(Manager { user: true, root }), ..ordinary_user() }
-}
-
-/// The same machine with a kernel before Linux 5.12.
-fn old_api(host: Host) -> Host {
-    Host { new_mount_api: false, ..host }
-}
-
-/// The same machine with a controller that few have.
-fn with_rdma(mut host: Host) -> Host {
-    match &mut host.cgroups.hierarchies[..] {
-        [unified] => unified.controllers.push("rdma".to_owned()),
-        _ => {
-            let rdma = hierarchy("/sys/fs/cgroup/rdma", &["rdma"], "/system.slice/docker.service", false);
-            host.cgroups.hierarchies.push(rdma);
-        }
-    }
-    host
-}
-
-fn host(mode: Mode, hierarchies: Vec<Hierarchy>) -> Host {
-    Host {
-        uid: 0,
-        gid: 0,
-        capabilities: u64::MAX,
-        ignored_signals: 0,
-        in_user_namespace: false,
-        groups_denied: false,
-        new_mount_api: true,
-        has_kcore: true,
-        cgroups: Cgroups { mode, hierarchies },
-        selinux: true,
-        systemd: None,
-    }
-}
-
-fn v1_hierarchies() -> Vec<Hierarchy> {
-    let own = "/system.slice/docker.service";
-    [
-        ("cpu,cpuacct", &["cpu", "cpuacct"][..]),
-        ("cpuset", &["cpuset"]),
-        ("devices", &["devices"]),
-        ("memory", &["memory"]),
-        ("net_cls,net_prio", &["net_cls", "net_prio"]),
-        ("blkio", &["blkio"]),
-        ("hugetlb", &["hugetlb"]),
-        ("freezer", &["freezer"]),
-        ("pids", &["pids"]),
-        ("systemd", &["name=systemd"]),
-    ]
-    .map(|(directory, controllers)| {
-        hierarchy(&format!("/sys/fs/cgroup/{directory}"), controllers, own, false)
-    })
-    .into()
-}
-
-fn hierarchy(mount: &str, controllers: &[&str], own: &str, unified: bool) -> Hierarchy {
-    let controllers = controllers.iter().map(|name| (*name).to_owned()).collect();
-    Hierarchy { controllers, mount: mount.to_owned(), own: own.to_owned(), unified }
 }
 
 /// The lines that differ, `-` expected and `+` found, with the line before each change. Numbers shift when a step is
