@@ -195,11 +195,15 @@ pub fn spawn(
         cgroup: if middle { None } else { cgroup.directory },
     };
     let birthplace = Birthplace::enter(plan)?;
-    let (pid, pidfd) = match clone::clone3(&request).map_err(|errno| explain_clone(plan, errno))? {
-        Side::Child if middle => between(plan, prepared, descriptors, there, (cgroup.directory, waits)),
-        Side::Child if waits && !stand_by(&mut descriptors, &there) => clone::exit(1),
-        Side::Child => init::run(plan, prepared, descriptors, there),
-        Side::Parent { pid, pidfd } => (pid, pidfd),
+    let (pid, pidfd) = match clone::clone3(&request) {
+        Err(errno) => {
+            birthplace.leave()?;
+            return Err(explain_clone(plan, errno));
+        }
+        Ok(Side::Child) if middle => between(plan, prepared, descriptors, there, (cgroup.directory, waits)),
+        Ok(Side::Child) if waits && !stand_by(&mut descriptors, &there) => clone::exit(1),
+        Ok(Side::Child) => init::run(plan, prepared, descriptors, there),
+        Ok(Side::Parent { pid, pidfd }) => (pid, pidfd),
     };
     drop(there);
     birthplace.leave()?;
