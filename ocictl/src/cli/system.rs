@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::oci::Platform;
 use crate::runtime::Runtime;
 use crate::store::Store;
-use crate::store::gc::Collected;
 use crate::store::images::{ImageRecord, NameRecord};
 use crate::time;
 use serde_json::{Value, json};
@@ -53,7 +52,7 @@ fn check(invocation: &Invocation, arguments: Check) -> Result<u8> {
     let containers = Containers::open(&store)?;
     if arguments.repair {
         print_text(&format!("Cleared {} containers\n", upkeep::repair(&containers)?))?;
-        let collected = collect(&store)?;
+        let collected = store.collect()?;
         print_text(&format!(
             "Removed {} layers, {} blobs, {} leftovers: {}\n",
             collected.layers.len(),
@@ -129,15 +128,6 @@ fn print_object(value: &Value, format: &str) -> Result<()> {
         "json" => print_text(&format!("{}\n", output::json(value)?)),
         format => output::print_objects(std::slice::from_ref(value), Some(format)),
     }
-}
-
-/// Frees what nothing refers to.
-fn collect(store: &Store) -> Result<Collected> {
-    let collected = store.collect()?;
-    for layer in &collected.layers {
-        store.release_layer(layer)?;
-    }
-    Ok(collected)
 }
 
 #[derive(Debug, clap::Args)]
@@ -237,7 +227,7 @@ fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
     }
     let store = invocation.store()?;
     super::image::tell_removed(&images(&store)?.prune(arguments.all)?)?;
-    let collected = collect(&store)?;
+    let collected = store.collect()?;
     print_text(&format!("Total reclaimed space: {}\n", units::size(collected.bytes)))?;
     Ok(SUCCESS)
 }

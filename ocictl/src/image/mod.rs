@@ -14,7 +14,6 @@
 
 pub mod add;
 pub mod import;
-pub mod layers;
 pub mod load;
 pub mod progress;
 pub mod pull;

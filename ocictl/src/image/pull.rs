@@ -1,9 +1,9 @@
 //! From a registry into the store: manifest, configuration, then all layers that are not here, several at once, each in one
 //! pass. Nothing has a name before everything is there and has the digests that were promised.
 
+use super::Images;
 use super::add::NewImage;
 use super::progress::Progress;
-use super::{Images, layers};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Context, Error, Result};
 use crate::oci::{
@@ -16,6 +16,7 @@ use crate::registry::download::{Download, Transfer};
 use crate::registry::{Client, Fetched, Options};
 use crate::store::ingest::Ingest;
 use crate::store::lock::Lock;
+use crate::store::parallel::in_parallel;
 use std::io::BufReader;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -172,7 +173,7 @@ impl Images<'_> {
         // The largest first, so that the last to end is not the last to begin.
         missing.sort_by_key(|(layer, _)| std::cmp::Reverse(layer.size));
         let transfers: Vec<Arc<Transfer>> = missing.iter().map(|_| Arc::default()).collect();
-        layers::in_parallel(missing.len(), |index| {
+        in_parallel(missing.len(), |index| {
             let (layer, diff_id) = missing[index];
             let name = layer.digest.short();
             let pulled = self.pull_layer(client, ingest, layer, diff_id, progress, &transfers[index]);

@@ -2,7 +2,7 @@
 //! same registry has. Layers are kept uncompressed, so what has to be sent is compressed on its way.
 
 use super::progress::Progress;
-use super::{Image, Images, layers, local_name};
+use super::{Image, Images, local_name};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Context, Error, Result};
 use crate::oci::{Descriptor, Document, Manifest, media};
@@ -11,6 +11,7 @@ use crate::registry::client::Access;
 use crate::registry::download::Transfer;
 use crate::registry::{Client, Options};
 use crate::store::images::KnownManifest;
+use crate::store::parallel::in_parallel;
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -95,7 +96,7 @@ impl Images<'_> {
         let sent: Mutex<Vec<Option<Descriptor>>> = Mutex::new(vec![None; diff_ids.len()]);
         // The first request finds out who we are; threads that begin together would all ask.
         client.has_blob(image.id())?;
-        layers::in_parallel(diff_ids.len(), |index| {
+        in_parallel(diff_ids.len(), |index| {
             let candidates: Vec<&Descriptor> = match push.force_compression {
                 true => Vec::new(),
                 false => known.iter().filter_map(|(manifest, _)| manifest.layers.get(index)).collect(),

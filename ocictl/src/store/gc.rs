@@ -3,7 +3,7 @@
 
 use super::ingest::{ALIVE, KEPT};
 use super::lock::Lock;
-use super::{Store, disk};
+use super::{Store, disk, parallel};
 use crate::digest::Digest;
 use crate::error::Result;
 use std::collections::BTreeSet;
@@ -56,8 +56,10 @@ impl Store {
                 }
             }
         }
+        // What is mounted is in use, and would come free one by one when it is not any more.
+        let released = collected.layers.iter().try_for_each(|layer| self.release_layer(layer));
         self.empty_trash()?;
-        Ok(collected)
+        released.map(|()| collected)
     }
 
     /// All digests that something refers to; ingests of the dead go on the way.
@@ -104,9 +106,10 @@ impl Store {
     }
 
     pub(super) fn empty_trash(&self) -> Result<()> {
-        for name in disk::names(&self.folder("trash"))? {
-            disk::remove_tree(&self.folder("trash").join(name))?;
-        }
-        Ok(())
+        let names = disk::names(&self.folder("trash"))?;
+        // Unlinking large files is waiting, for the disk above all where it is told what came free (`discard`).
+        parallel::in_parallel(names.len(), |index| {
+            disk::remove_tree(&self.folder("trash").join(&names[index]))
+        })
     }
 }

@@ -7,6 +7,7 @@
 //! A layer stays the uncompressed tar that it came as; beside it lies an EROFS index ([`crate::archive::erofs`]), two files
 //! instead of ten thousand. Where no index can be mounted, the same stream becomes a directory ([`super::unpacked`]).
 
+use super::holes::Holey;
 use super::ingest::Ingest;
 use super::unpacked::{Rebuilt, Unpacker};
 use super::{Store, disk};
@@ -85,7 +86,7 @@ impl Store {
         let compression = decoder.compression();
         let form = self.form()?;
         let keep = match form {
-            Form::Index => Keep::Tar(disk::create(&directory.join(TAR))?),
+            Form::Index => Keep::Tar(Holey::new(disk::create(&directory.join(TAR))?)),
             Form::Directory => Keep::Apart(Unpacker::new(&directory)?),
         };
         let mut reader = tar::Reader::new(Tee::new(decoder, keep));
@@ -108,7 +109,7 @@ impl Store {
             Keep::Tar(file) => {
                 let index = disk::create(&directory.join(INDEX))?;
                 erofs::write(&tree, size, BufWriter::with_capacity(CHUNK, &index))?;
-                for file in [file, index] {
+                for file in [file.finish()?, index] {
                     file.sync_all()?;
                 }
             }
@@ -217,7 +218,7 @@ impl Draft {
 
 /// Where what was read goes.
 enum Keep {
-    Tar(File),
+    Tar(Holey),
     Apart(Unpacker),
 }
 
@@ -286,7 +287,7 @@ impl<R: Read> BufRead for Tee<R> {
             let chunk = &self.buffer[..self.filled];
             self.hasher.update(chunk);
             if let Keep::Tar(file) = &mut self.keep {
-                file.write_all(chunk)?;
+                file.write(chunk)?;
             }
             self.total += chunk.len() as u64;
             if self.total > MAX_BYTES {

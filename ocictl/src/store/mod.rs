@@ -19,11 +19,13 @@ pub mod blob;
 pub mod check;
 pub mod disk;
 pub mod gc;
+pub mod holes;
 pub mod images;
 pub mod ingest;
 pub mod layer;
 pub mod lock;
 pub mod mount;
+pub mod parallel;
 pub mod unpacked;
 
 use crate::error::{Context, Error, Result};

@@ -83,7 +83,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if it is mounted and cannot be unmounted.
-    pub fn release_layer(&self, diff_id: &Digest) -> Result<()> {
+    pub(super) fn release_layer(&self, diff_id: &Digest) -> Result<()> {
         let target = self.mount_point(diff_id)?;
         match unmount(&target, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {
             Ok(()) | Err(Errno::INVAL | Errno::NOENT) => {}

@@ -4,7 +4,6 @@ use super::super::{Invocation, SUCCESS, confirmed, for_each, images, print_text}
 use crate::error::Result;
 use crate::image::Images;
 use crate::image::remove::Removed;
-use crate::store::Store;
 
 /// What `image rm` takes.
 #[derive(Debug, clap::Args)]
@@ -43,7 +42,7 @@ pub fn remove(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
         Ok(())
     });
     tell(&removed)?;
-    collect(&store)?;
+    store.collect()?;
     all.map(|()| SUCCESS)
 }
 
@@ -57,15 +56,6 @@ pub fn tell(removed: &[Removed]) -> Result<()> {
         Removed::Deleted(id) => format!("Deleted: {}\n", id.hex()),
     };
     print_text(&removed.iter().map(line).collect::<String>())
-}
-
-/// Frees what nobody refers to any more.
-fn collect(store: &Store) -> Result<u64> {
-    let collected = store.collect()?;
-    for layer in &collected.layers {
-        store.release_layer(layer)?;
-    }
-    Ok(collected.bytes)
 }
 
 /// What `image prune` takes.
@@ -88,7 +78,7 @@ pub fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
     let store = invocation.store()?;
     let removed = Images::open(&store)?.prune(arguments.all)?;
     tell(&removed)?;
-    let bytes = collect(&store)?;
+    let bytes = store.collect()?.bytes;
     print_text(&format!("Total reclaimed space: {}\n", super::output::units::size(bytes)))?;
     Ok(SUCCESS)
 }

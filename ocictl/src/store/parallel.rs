@@ -1,4 +1,4 @@
-//! Several layers at once.
+//! Several layers at once: coming, going, leaving.
 
 use crate::error::{Error, Result};
 use std::sync::Mutex;
