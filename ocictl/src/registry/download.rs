@@ -1,14 +1,18 @@
 //! A blob as a stream that survives broken connections: what is missing is asked for by `Range` (spec.md, "Pulling blobs").
 
 use super::client::Client;
+use super::guard::REFUSAL;
+use super::pace::Meter;
 use crate::digest::Digest;
 use crate::error::Error;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a broken download is taken up again without getting any further.
 const MAX_ATTEMPTS: u32 = 5;
+/// What counts as having got further: else a peer that hangs up after each byte would be asked for ever.
+const PROGRESS: u64 = 64 << 10;
 /// Half of what is waited before the second attempt; each wait is twice the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 
@@ -28,6 +32,9 @@ pub struct Download<'a> {
     size: u64,
     position: u64,
     attempts: u32,
+    /// The position at the last failure.
+    failed_at: u64,
+    meter: Meter,
     body: Option<Box<dyn Read + Send + 'a>>,
     transfer: &'a Transfer,
 }
@@ -41,7 +48,17 @@ impl std::fmt::Debug for Download<'_> {
 impl<'a> Download<'a> {
     /// Prepares a download of `size` bytes.
     pub fn new(client: &'a Client, digest: &Digest, size: u64, transfer: &'a Transfer) -> Self {
-        Self { client, digest: digest.clone(), size, position: 0, attempts: 0, body: None, transfer }
+        Self {
+            client,
+            digest: digest.clone(),
+            size,
+            position: 0,
+            attempts: 0,
+            failed_at: 0,
+            meter: Meter::new(client.pace),
+            body: None,
+            transfer,
+        }
     }
 
     /// Asks for the bytes from where we are.
@@ -72,17 +89,34 @@ impl<'a> Download<'a> {
             return Err(Failure::Final(Error::new(said)));
         }
         let mut body: Box<dyn Read + Send> = Box::new(answer.body.into_reader());
-        let skipped = io::copy(&mut (&mut body).take(skip), &mut io::sink());
-        if skipped.ok() != Some(skip) {
-            return Err(Failure::Passing(Error::new("the connection broke again")));
-        }
+        self.pass_over(&mut body, skip)?;
         self.body = Some(body);
+        Ok(())
+    }
+
+    /// Takes bytes that are here already.
+    fn pass_over(&mut self, body: &mut dyn Read, bytes: u64) -> std::result::Result<(), Failure> {
+        let mut left = body.take(bytes);
+        let mut buffer = [0; 16 << 10];
+        while left.limit() > 0 {
+            let begun = Instant::now();
+            match left.read(&mut buffer) {
+                Ok(0) => return Err(Failure::Passing(Error::new("the connection broke again"))),
+                Ok(length) => self.meter.count(length, begun.elapsed()).map_err(Failure::Passing)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::Passing(error.into())),
+            }
+        }
         Ok(())
     }
 
     /// Counts a failure; waits, or gives up.
     fn again(&mut self, failure: Failure) -> io::Result<()> {
         self.body = None;
+        if self.position >= self.failed_at + PROGRESS {
+            self.attempts = 0;
+        }
+        self.failed_at = self.position;
         self.attempts += 1;
         let error = match failure {
             Failure::Passing(_) if self.attempts < MAX_ATTEMPTS => {
@@ -107,7 +141,7 @@ impl Failure {
     /// Of a request without an answer: the line may be better later, a redirect or a certificate will not.
     fn of_connection(error: Error) -> Self {
         let said = error.to_string();
-        let is_final = ["redirect", "certificate", "is no URL", "does not speak TLS"]
+        let is_final = ["redirect", "certificate", "is no URL", "does not speak TLS", REFUSAL]
             .iter()
             .any(|words| said.contains(words));
         if is_final { Self::Final(error) } else { Self::Passing(error) }
@@ -141,12 +175,16 @@ impl Read for Download<'_> {
                 };
             }
             let length = left.min(buffer.len());
+            let begun = Instant::now();
             match body.read(&mut buffer[..length]) {
                 Ok(0) if length > 0 => self.again(Failure::Passing(Error::new("the connection broke")))?,
                 Ok(length) => {
                     self.position += length as u64;
-                    self.attempts = 0;
                     self.transfer.done.fetch_add(length as u64, Ordering::Relaxed);
+                    // What came is taken; another connection may be faster.
+                    if let Err(slow) = self.meter.count(length, begun.elapsed()) {
+                        self.again(Failure::Passing(slow))?;
+                    }
                     return Ok(length);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

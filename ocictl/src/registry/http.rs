@@ -5,6 +5,8 @@ use crate::error::{Error, Result};
 use std::io::Read;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Request, Uri};
+use ureq::unversioned::resolver::Resolver;
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, SendBody};
 
 /// How long a connection may take, and how long a peer may be silent.
@@ -128,9 +130,9 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// An agent that follows no redirect, undoes no compression and waits for nobody for ever.
-pub fn agent(tls: ureq::tls::TlsConfig) -> Agent {
-    Agent::config_builder()
+/// An agent that follows no redirect, undoes no compression and waits for nobody for ever; `names` looks names up.
+pub fn agent(tls: ureq::tls::TlsConfig, names: impl Resolver) -> Agent {
+    let config = Agent::config_builder()
         .tls_config(tls)
         .http_status_as_error(false)
         .max_redirects(0)
@@ -140,8 +142,8 @@ pub fn agent(tls: ureq::tls::TlsConfig) -> Agent {
         .timeout_per_write(Some(SILENCE))
         .user_agent(concat!("ocictl/", env!("CARGO_PKG_VERSION")))
         .max_response_header_size(64 << 10)
-        .build()
-        .new_agent()
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), names)
 }
 
 /// What is sent with a request.
@@ -222,6 +224,7 @@ fn words(error: ureq::Error, origin: &Origin) -> Error {
             None => tls_words(error.to_string(), origin),
         },
         ureq::Error::HostNotFound => Error::new("there is no such host"),
+        ureq::Error::Other(why) => Error::new(why.to_string()),
         ureq::Error::Timeout(what) => Error::new(format!("no answer in time ({what})")),
         other => tls_words(other.to_string(), origin),
     }

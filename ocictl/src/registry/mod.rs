@@ -6,10 +6,16 @@
 pub mod challenge;
 pub mod client;
 pub mod config;
+pub mod content;
 pub mod credentials;
 pub mod download;
+pub mod guard;
 pub mod http;
+pub mod pace;
+pub mod search;
 pub mod tls;
+pub mod token;
 pub mod upload;
 
-pub use client::{Client, Fetched, Options};
+pub use client::{Client, Options};
+pub use content::Fetched;

@@ -16,6 +16,7 @@ mod copies;
 mod credentials;
 mod images;
 mod names;
+mod rebinding;
 mod registries;
 mod streams;
 mod table;

@@ -9,12 +9,13 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// Set for the copy of a test that runs in a network of its own.
 const INSIDE: &str = "OCICTL_TEST_NETWORK";
 
-/// Runs this test again in a network namespace; whether we are in it.
-fn in_own_network(name: &str) -> bool {
+/// Runs this test again in a network namespace, and in a mount namespace; whether we are in them.
+pub fn in_own_network(name: &str) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         let script = "ip link set lo up; ip addr add 8.8.8.7/32 dev lo; ip addr add 169.254.169.254/32 dev lo; ip addr add 10.1.2.3/32 dev lo";
         support::run("sh", &["-ec", script]);
@@ -22,7 +23,7 @@ fn in_own_network(name: &str) -> bool {
     }
     let own = std::env::current_exe().expect("this program");
     let status = Command::new("unshare")
-        .args(["--net", "--"])
+        .args(["--net", "--mount", "--propagation", "private", "--"])
         .arg(own)
         .args(["--exact", name, "--nocapture"])
         .env(INSIDE, "1")
@@ -33,13 +34,13 @@ fn in_own_network(name: &str) -> bool {
 }
 
 /// Counts who connects.
-struct Listener {
-    host: String,
-    calls: Arc<AtomicUsize>,
+pub struct Listener {
+    pub host: String,
+    pub calls: Arc<AtomicUsize>,
 }
 
 impl Listener {
-    fn at(address: &str) -> Self {
+    pub fn at(address: &str) -> Self {
         let listener = TcpListener::bind(address).expect("an address");
         let host = listener.local_addr().expect("an address").to_string();
         let calls = Arc::<AtomicUsize>::default();
@@ -99,7 +100,7 @@ fn i3_a_public_registry_leads_nobody_into_our_network() {
 }
 
 /// An answer that leads to `target`.
-fn lead(asked: &Asked, kind: &str, target: &str) -> Answer {
+pub fn lead(asked: &Asked, kind: &str, target: &str) -> Answer {
     match (kind, asked.method.as_str()) {
         ("token", _) => Answer::new(401, "")
             .header("www-authenticate", format!("Bearer realm=\"{target}\",service=\"x\"")),
@@ -242,6 +243,47 @@ fn i7_who_says_nothing_is_given_up_after_a_minute() {
     assert!(said.contains("timeout") || said.contains("in time"), "{said}");
     // Much more than that minute would be a retry for ever; the rest is the machine's load.
     assert!(begun.elapsed().as_secs() < 110, "{:?}", begun.elapsed());
+    stage.finish();
+}
+
+#[test]
+fn i7_who_sends_a_byte_at_a_time_is_given_up() {
+    let stage = Stage::new("i7-slow");
+    let tries = |rate: &str, server: &Server| {
+        let mut command = stage.engine.command();
+        command.env("OCICTL_MIN_RATE", rate);
+        let words = ["pull", "-q", "--tls-verify=false", &format!("{}/x:1", server.host)];
+        one_error(&command.args(words).output().expect("it starts"), rate)
+    };
+    let slow = hostile(|asked, _, answer| match is_layer(asked, &answer) {
+        true => answer.drip(Duration::from_millis(100)),
+        false => answer,
+    });
+    let begun = Instant::now();
+    let said = tries("100/1", &slow);
+    assert!(said.contains("too slow: ") && said.contains("OCICTL_MIN_RATE wants 100 a second"), "{said}");
+    // Five seconds of the sender, three of ours; the layer as a whole would take more than three minutes.
+    assert!(begun.elapsed().as_secs() < 90, "{:?}", begun.elapsed());
+    // A byte and the end, again and again: each time a little further is not for ever.
+    let rude = hostile(|asked, _, answer| {
+        if !is_layer(asked, &answer) {
+            return answer;
+        }
+        let from = asked.headers.get("range").and_then(|range| range[6..].trim_end_matches('-').parse().ok());
+        let (from, whole) = (from.unwrap_or(0), answer.body.len());
+        match from {
+            0 => answer.cut(1),
+            _ => Answer::new(206, &answer.body[from..])
+                .header("content-range", format!("bytes {from}-{}/{whole}", whole - 1))
+                .cut(1),
+        }
+    });
+    let said = tries("", &rude);
+    assert!(said.contains("at byte 5 of "), "{said}");
+    let asked = rude.asked().into_iter().filter(|asked| asked.headers.contains_key("range")).count();
+    assert_eq!(asked, 4, "the first, and four attempts more");
+    let said = tries("fast", &rude);
+    assert!(said.contains(r#"OCICTL_MIN_RATE: "fast" is neither"#), "{said}");
     stage.finish();
 }
 

@@ -125,11 +125,21 @@ pub struct Answer {
     pub endless: bool,
     /// Say nothing more after the cut, and keep the connection.
     pub stall: bool,
+    /// Say a byte of the body, and wait so long.
+    pub drip: Option<Duration>,
 }
 
 impl Answer {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), cut: None, endless: false, stall: false }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            cut: None,
+            endless: false,
+            stall: false,
+            drip: None,
+        }
     }
 
     pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
@@ -144,6 +154,11 @@ impl Answer {
 
     pub fn endless(mut self) -> Self {
         self.endless = true;
+        self
+    }
+
+    pub fn drip(mut self, pause: Duration) -> Self {
+        self.drip = Some(pause);
         self
     }
 
@@ -238,7 +253,12 @@ fn serve(
         head += &format!("{name}: {value}\r\n");
     }
     out.write_all((head + "\r\n").as_bytes())?;
-    if asked.method != "HEAD" {
+    if let (Some(pause), true) = (answer.drip, asked.method != "HEAD") {
+        for byte in &answer.body {
+            out.write_all(std::slice::from_ref(byte))?;
+            std::thread::sleep(pause);
+        }
+    } else if asked.method != "HEAD" {
         out.write_all(&answer.body[..answer.cut.unwrap_or(answer.body.len()).min(answer.body.len())])?;
         if answer.endless {
             loop {

@@ -6,8 +6,9 @@ use super::Access;
 use crate::error::{Context, Error, Result};
 use crate::reference::{Reference, Typed};
 use crate::registry::Client;
-use crate::registry::client::{Access as Wanted, Found};
+use crate::registry::client::Access as Wanted;
 use crate::registry::config::Endpoint;
+use crate::registry::search::Found;
 use serde_json::{Value, json};
 
 /// What `search` takes.

@@ -1,0 +1,60 @@
+//! Finding repositories by a word.
+
+use super::client::{Client, DOCKER_HUB};
+use super::content::page;
+use super::token::encode;
+use crate::error::Result;
+
+impl Client {
+    /// Images whose names hold a word: by the search of Docker's registry where there is one, else out of the catalog.
+    ///
+    /// # Errors
+    /// Says what the registry answered.
+    pub fn search(&self, term: &str, limit: usize) -> Result<Vec<Found>> {
+        let query = encode(&[("q", term.to_owned()), ("n", limit.to_string())]);
+        let path = match self.reference.registry == DOCKER_HUB.0 {
+            true => format!("https://index.docker.io/v1/search?{query}"),
+            false => format!("/v1/search?{query}"),
+        };
+        let answer = self.request("GET", &path, &[("accept", "application/json")], None)?;
+        if answer.status == 200 {
+            let page = page(answer, "search")?;
+            let results = page["results"].as_array().into_iter().flatten();
+            return Ok(results.filter_map(Found::of).take(limit).collect());
+        }
+        let answer = self.request("GET", "/v2/_catalog?n=1000", &[("accept", "application/json")], None)?;
+        if answer.status != 200 {
+            return Err(self.refused(answer));
+        }
+        let page = page(answer, "catalog")?;
+        let names = page["repositories"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
+        let found = names
+            .filter(|name| name.contains(term))
+            .map(|name| Found { name: name.into(), ..Found::default() });
+        Ok(found.take(limit).collect())
+    }
+}
+
+/// A repository that a search has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its name without the registry.
+    pub name: String,
+    /// What it says of itself.
+    pub description: String,
+    /// How many like it.
+    pub stars: u64,
+    /// Whether the registry vouches for it.
+    pub official: bool,
+}
+
+impl Found {
+    fn of(value: &serde_json::Value) -> Option<Self> {
+        Some(Self {
+            name: value["name"].as_str()?.to_owned(),
+            description: value["description"].as_str().unwrap_or_default().to_owned(),
+            stars: value["star_count"].as_u64().unwrap_or(0),
+            official: value["is_official"].as_bool().unwrap_or(false),
+        })
+    }
+}
