@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::store::images::{ImageRecord, NameRecord};
 use crate::time;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The family.
 pub const FAMILY: Family = Family {
@@ -33,6 +33,14 @@ pub const FAMILY: Family = Family {
         verb!("prune", [], short [], "Remove what nobody needs", Prune, prune),
         verb!("check", [], short [], "Say whether everything in the store is whole", Check, check),
         verb!("boot", [], short [], "Start the containers that should run, after the machine has booted", Boot, boot),
+        verb!(
+            "shutdown",
+            [],
+            short [],
+            "Stop all containers before the machine goes down; those that should run start with `system boot`",
+            Shutdown,
+            shutdown
+        ),
         verb!("version", [], short["version"], "Print the version", Version, version),
     ],
 };
@@ -88,6 +96,26 @@ fn boot(invocation: &Invocation, Boot {}: Boot) -> Result<u8> {
         upkeep::to_start(&containers)?.into_iter().map(|container| container.record.name).collect();
     for_each(&names, |name| {
         start::start(&containers, invocation.paths(), &containers.find(name)?, None)?;
+        print_text(&format!("{name}\n"))
+    })?;
+    Ok(SUCCESS)
+}
+
+#[derive(Debug, clap::Args)]
+struct Shutdown {}
+
+fn shutdown(invocation: &Invocation, Shutdown {}: Shutdown) -> Result<u8> {
+    let store = invocation.store()?;
+    let containers = Containers::open(&store)?;
+    let mut ending = BTreeMap::new();
+    // All are asked before any is waited for.
+    for container in containers.started()? {
+        let name = container.record.name.clone();
+        ending.insert(name, upkeep::ask_to_end(&containers, container));
+    }
+    let names: Vec<String> = ending.keys().cloned().collect();
+    for_each(&names, |name| {
+        ending.remove(name).map_or(Ok(()), |asked| asked?.finish(&containers))?;
         print_text(&format!("{name}\n"))
     })?;
     Ok(SUCCESS)

@@ -71,6 +71,13 @@ pub struct State {
     pub stopped: bool,
 }
 
+impl State {
+    /// What stands for a state whose file the power failure has emptied: it ran, in a boot that is over.
+    fn lost() -> Self {
+        Self { phase: Phase::Running, boot: "lost".into(), ..Self::default() }
+    }
+}
+
 /// What a monitor is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -141,8 +148,7 @@ impl Container {
         let path = self.directory.join("state.json");
         match disk::read_small(&path, MAX_RECORD)? {
             None => Ok(State::default()),
-            // A power failure may have left an empty file in place of the newest state.
-            Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
+            Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|_| State::lost())),
         }
     }
 

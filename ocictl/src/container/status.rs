@@ -1,7 +1,7 @@
 //! What to do with a container whose monitor has died, and how to signal one whatever became of its monitor.
 
 use super::record::{self, Container, Phase, State, Status, write_state};
-use super::{Containers, bundle, wire};
+use super::{Containers, bundle, parse, wire};
 use crate::error::{Context, Error, Result};
 use crate::runtime::Runtime;
 use crate::store::disk;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 /// What is left for a monitor to do when its program has ended; it is alone with that.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 const MAX_SPECIFICATION: u64 = 16 << 20;
+/// Seconds between the stop signal and SIGKILL, as docker and podman have it.
+const PATIENCE: u64 = 10;
 /// How a program ended that nobody was there to see.
 pub const UNKNOWN_CODE: i32 = 255;
 
@@ -150,6 +152,22 @@ pub fn forget(containers: &Containers<'_>, container: &Container) -> Result<()> 
     Ok(())
 }
 
+/// The signal that asks a container to end.
+///
+/// # Errors
+/// Fails if its record has none that is one.
+pub fn stop_signal(container: &Container) -> Result<i32> {
+    match container.record.options.stop_signal.as_str() {
+        "" => Ok(libc::SIGTERM),
+        text => parse::signal(text).context(|| container.place()),
+    }
+}
+
+/// How long a container is given to end.
+pub fn patience(container: &Container) -> Duration {
+    Duration::from_secs(container.record.options.stop_timeout.unwrap_or(PATIENCE))
+}
+
 /// Asks a container to end, and ends it when the time is over.
 ///
 /// # Errors
@@ -160,13 +178,43 @@ pub fn stop(
     number: i32,
     patience: Option<Duration>,
 ) -> Result<()> {
+    let program = ask_to_end(containers, container, number)?;
+    finish(containers, container, program, patience)
+}
+
+/// The first half of [`stop`]: the program that was asked, if it runs.
+///
+/// # Errors
+/// Fails if it cannot be signalled.
+pub fn ask_to_end(
+    containers: &Containers<'_>,
+    container: &Container,
+    number: i32,
+) -> Result<Option<OwnedFd>> {
     announce_stop(container)?;
-    let Some(program) = program(container)? else { return settle(containers, container) };
-    if container.now()?.1 == Status::Paused {
-        resume(containers, container)?;
+    let program = program(container)?;
+    if let Some(program) = &program {
+        if container.now()?.1 == Status::Paused {
+            resume(containers, container)?;
+        }
+        signal(container, program, number)?;
     }
-    signal(container, &program, number)?;
-    if !wait(&program, patience) {
+    Ok(program)
+}
+
+/// The second half of [`stop`].
+///
+/// # Errors
+/// Fails if the container does not end.
+pub fn finish(
+    containers: &Containers<'_>,
+    container: &Container,
+    program: Option<OwnedFd>,
+    patience: Option<Duration>,
+) -> Result<()> {
+    if let Some(program) = program
+        && !wait(&program, patience)
+    {
         kill(containers, container, &program)?;
     }
     settle(containers, container)

@@ -1,11 +1,13 @@
-//! Looking after all containers at once: what killed processes have left, and what should run after a boot.
+//! Looking after all containers at once: what killed processes have left, what ends with the machine, and what should run after a boot.
 
 use super::options::Restart;
-use super::record::{Container, Phase, boot};
+use super::record::{Container, Phase, boot, write_state};
 use super::{Containers, status};
 use crate::error::{Context, Result};
 use crate::store::disk;
 use crate::volume::Volumes;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 /// Whether a monitor or a command that died has left something of a container that does not run.
 fn is_left_over(container: &Container) -> Result<bool> {
@@ -99,4 +101,43 @@ pub fn to_start(containers: &Containers<'_>) -> Result<Vec<Container>> {
         }
     }
     Ok(chosen)
+}
+
+/// A container that was asked to end since the machine goes down: unlike one that somebody stopped, it runs again after the boot.
+#[derive(Debug)]
+pub struct Ending {
+    container: Container,
+    program: Option<OwnedFd>,
+    until: Instant,
+    was_stopped: bool,
+}
+
+/// Asks a container to end; [`Ending::finish`] waits for it, so that all can be asked before any is waited for.
+///
+/// # Errors
+/// Fails if it cannot be signalled.
+pub fn ask_to_end(containers: &Containers<'_>, container: Container) -> Result<Ending> {
+    let was_stopped = container.state()?.stopped;
+    let program = status::ask_to_end(containers, &container, status::stop_signal(&container)?)?;
+    Ok(Ending { program, until: Instant::now() + status::patience(&container), was_stopped, container })
+}
+
+impl Ending {
+    /// Waits until the container has ended, and ends it when its time is over.
+    ///
+    /// # Errors
+    /// Fails if it does not end.
+    pub fn finish(self, containers: &Containers<'_>) -> Result<()> {
+        let Self { container, program, until, was_stopped } = self;
+        let left = until.saturating_duration_since(Instant::now());
+        status::finish(containers, &container, program, Some(left))?;
+        // With `--rm` it is gone now.
+        if containers.by_id(&container.record.id)?.is_none() {
+            return Ok(());
+        }
+        let _guard = container.lock()?;
+        let mut state = container.state()?;
+        state.stopped = was_stopped;
+        write_state(&container.directory, &state)
+    }
 }

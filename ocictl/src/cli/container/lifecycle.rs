@@ -9,9 +9,6 @@ use crate::error::{Context, Error, Result};
 use crate::time;
 use std::time::Duration;
 
-/// Seconds between the stop signal and SIGKILL, as docker and podman have it.
-const PATIENCE: u64 = 10;
-
 /// What `stop` takes.
 #[derive(Debug, clap::Args)]
 pub struct Stop {
@@ -40,7 +37,7 @@ pub fn stop(invocation: &Invocation, arguments: Stop) -> Result<u8> {
         return Ok(SUCCESS);
     }
     for_each(invocation, &names, arguments.all, |containers, container| {
-        let number = signal.map_or_else(|| stop_signal(container), Ok)?;
+        let number = signal.map_or_else(|| status::stop_signal(container), Ok)?;
         status::stop(containers, container, number, patience(container, arguments.time))
     })
 }
@@ -61,24 +58,17 @@ fn known(invocation: &Invocation, names: Vec<String>, ignore: bool) -> Result<Ve
     Ok(there)
 }
 
-fn stop_signal(container: &Container) -> Result<i32> {
-    match container.record.options.stop_signal.as_str() {
-        "" => Ok(libc::SIGTERM),
-        text => parse::signal(text).context(|| container.place()),
-    }
-}
-
 fn patience(container: &Container, typed: Option<i64>) -> Option<Duration> {
     match typed {
         Some(seconds) => u64::try_from(seconds).ok().map(Duration::from_secs),
-        None => Some(Duration::from_secs(container.record.options.stop_timeout.unwrap_or(PATIENCE))),
+        None => Some(status::patience(container)),
     }
 }
 
 /// Stops one container, with so many seconds of patience.
 fn stop_one(containers: &Containers<'_>, container: &Container, seconds: Option<u64>) -> Result<()> {
     let seconds = seconds.and_then(|seconds| i64::try_from(seconds).ok());
-    status::stop(containers, container, stop_signal(container)?, patience(container, seconds))
+    status::stop(containers, container, status::stop_signal(container)?, patience(container, seconds))
 }
 
 /// What `restart` takes.
