@@ -1,41 +1,83 @@
-"""What benches/engine.py pulls: an image of six layers (gzip), made of this machine's own /usr, at a docker-registry on loopback; and
-archives of many small images."""
+"""What benches/engine.py pulls: an image of six layers (gzip) at a docker-registry on loopback, Debian with Python or this machine's own
+/usr; and archives of many small images."""
 
 import gzip
 import hashlib
 import io
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import tarfile
 import time
 
 SOURCES = ["/usr/bin", "/usr/sbin", "/usr/lib/python3", "/usr/lib/x86_64-linux-gnu", "/usr/share", "/usr/lib"]
+# The same tar that ocictl/tests/real_images.rs makes its image of.
+DEBIAN = pathlib.Path(__file__).resolve().parents[1] / "target/engine-test/debian.tar"
 ARCH = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
 
 
-def publish(work, address, megabytes):
-    """Makes the image and brings it to the registry; its name there, and how many entries its layers have."""
-    entries = layout(os.path.join(work, "layout"), megabytes)
+def make_debian():
+    """A fresh Debian with Python, made once, in the network that this is called in."""
+    if DEBIAN.exists():
+        return
+    print("# making a Debian with Python (some minutes, once)…", flush=True)
+    DEBIAN.parent.mkdir(parents=True, exist_ok=True)
+    aside = DEBIAN.with_name(f"debian.{os.getpid()}.tar")
+    subprocess.run(["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--include=python3", "--dpkgopt=force-unsafe-io",
+                    "bookworm", str(aside)], check=True, stdin=subprocess.DEVNULL)
+    aside.rename(DEBIAN)
+
+
+def publish(work, address, layers):
+    """Makes the image of these layers, each a tar and how many entries it has, and brings it to the registry; its name there, how many
+    entries its layers have, and their bytes before and after gzip."""
+    entries, plain, packed = layout(os.path.join(work, "layout"), layers)
     name = f"{address}/bench:1"
     for _ in range(100):
         if subprocess.run(["skopeo", "copy", "-q", "--insecure-policy", "--dest-tls-verify=false", f"oci:{work}/layout:bench",
                            f"docker://{name}"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
             shutil.rmtree(os.path.join(work, "layout"))
-            return name, entries
+            return name, f"{entries} entries, {plain / 1e6:.0f} MB, {packed / 1e6:.0f} MB by gzip"
         time.sleep(0.1)
     raise SystemExit("bench-engine: the image cannot be brought to the registry")
 
 
-def layout(directory, megabytes):
-    """An OCI layout of six layers; how many entries they have."""
-    os.makedirs(os.path.join(directory, "blobs", "sha256"))
-    limit = megabytes * 1_000_000 // len(SOURCES)
-    layers, diff_ids, entries, seen = [], [], 0, set()
+def debian_layers():
+    """Debian in six parts, as an image that was built step by step has them."""
+    parts = [io.BytesIO() for _ in range(6)]
+    tars = [tarfile.open(fileobj=part, mode="w", format=tarfile.PAX_FORMAT) for part in parts]
+    counts = [0] * len(parts)
+    with tarfile.open(DEBIAN) as whole:
+        for entry in whole:
+            path = entry.name.removeprefix("./")
+            number = (2 if path.startswith("usr/lib/python3") else 1 if path.startswith("usr/lib/") else
+                      3 if path.startswith("usr/share/") else 4 if path.startswith(("usr/bin/", "usr/sbin/")) else
+                      5 if path.startswith("var/") else 0)
+            if path.startswith("dev/"):
+                continue
+            tars[number].addfile(entry, whole.extractfile(entry) if entry.isreg() else None)
+            counts[number] += 1
+    for tar, part, count in zip(tars, parts, counts):
+        tar.close()
+        yield part.getvalue(), count
+
+
+def own_layers(megabytes):
+    """This machine's own /usr: fewer and larger files."""
+    seen = set()
     for source in SOURCES:
-        tar, count = layer(source, limit, seen)
+        yield layer(source, megabytes * 1_000_000 // len(SOURCES), seen)
+
+
+def layout(directory, tars):
+    """An OCI layout of these layers; how many entries they have, and their bytes before and after gzip."""
+    os.makedirs(os.path.join(directory, "blobs", "sha256"))
+    layers, diff_ids, entries, plain = [], [], 0, 0
+    for tar, count in tars:
         entries += count
+        plain += len(tar)
         diff_ids.append("sha256:" + hashlib.sha256(tar).hexdigest())
         layers.append(blob(directory, gzip.compress(tar, 6), "application/vnd.oci.image.layer.v1.tar+gzip"))
     config = {"architecture": ARCH, "os": "linux", "config": {"Cmd": ["/bin/sh"]}, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
@@ -46,7 +88,7 @@ def layout(directory, megabytes):
     for file, value in (("oci-layout", {"imageLayoutVersion": "1.0.0"}), ("index.json", {"schemaVersion": 2, "manifests": [manifest]})):
         with open(os.path.join(directory, file), "w", encoding="utf-8") as out:
             json.dump(value, out)
-    return entries
+    return entries, plain, sum(layer["size"] for layer in layers)
 
 
 def layer(source, limit, seen):

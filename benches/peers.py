@@ -37,7 +37,7 @@ class Engine:
         remote, run = self.bench.image, [*self.base, "run", *self.network]
         return {
             "cold pull": [*self.base, "pull", "-q", *self.plain, remote], "warm pull": [*self.base, "pull", "-q", *self.plain, remote],
-            "remove": [*self.base, "rmi", "-f", remote],
+            "remove": [*self.base, "rmi", "-f", remote], "prune": [*self.base, "image", "prune", "-f"],
             "run --rm": [*run, "--rm", self.image, "true"],
             "run -d": [*run, "-d", "--name", name, self.image, *POLITE],
             "run -d deaf": [*run, "-d", "--name", name, self.image, *DEAF],

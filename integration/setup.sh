@@ -16,7 +16,7 @@ packages_of() {
         check) echo gcc libc6-dev pkg-config libseccomp-dev python3 ;;
         package) echo binutils dpkg-dev lintian man-db groff-base ;;
         bench) echo busybox-static jq python3 strace crun runc hyperfine ;;
-        bench-engine) echo podman crun conmon docker.io containerd skopeo umoci docker-registry busybox-static python3 iproute2 iptables util-linux ;;
+        bench-engine) echo mmdebstrap e2fsprogs podman crun conmon docker.io containerd skopeo umoci docker-registry busybox-static python3 iproute2 iptables util-linux ;;
         conformance) echo iproute2 ;;
         runtime-tools) echo python3 python3-venv iproute2 git ;;
         host)  echo mmdebstrap e2fsprogs gcc make flex bison bc xz-utils ;;

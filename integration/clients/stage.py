@@ -220,6 +220,8 @@ def furnish(work):
     os.mkdir("/run/lock")
     # conmon and the shims read from /dev/null, and crun gives the container's user what its program reads from.
     sh("mknod -m 666 /run/null c 1 3; mount --bind /run/null /dev/null")
+    if os.environ.get("STAGE_DISK") == "ext4":
+        own_disk(work)
     # Clients put graph drivers where overlayfs cannot lie on itself: these are the disk's.
     for path in ("/var/lib/containers", "/var/lib/containerd", "/var/lib/docker", "/var/lib/docker-registry", "/srv"):
         disk = work / "disk" / path[1:].replace("/", "-")
@@ -230,6 +232,13 @@ def furnish(work):
     sh("mount -t mqueue stage /dev/mqueue" if os.path.isdir("/dev/mqueue") else "true")
     mount_cgroups()
     sh("hostname stage; ip link set lo up")
+
+
+def own_disk(work):
+    """A file system as mkfs and mount make it by default, in a file: whatever options this machine's own is mounted with."""
+    file, disk = work / "disk.ext4", work / "disk"
+    disk.mkdir()
+    sh(f"truncate -s 32G {file}; mkfs.ext4 -q {file}; mount -o loop,noinit_itable {file} {disk}")
 
 
 def mount_cgroups():
