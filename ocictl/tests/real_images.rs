@@ -1,5 +1,5 @@
-//! Real images on their way between ocictl, Debian's docker-registry (TLS, a password), podman and skopeo: busybox, and Debian with Python
-//! in six layers by mmdebstrap. `make engine-test` runs it; it takes minutes, so `make test` does not.
+//! Real images on their way between ocictl, Debian's docker-registry (TLS, a password), podman and skopeo: busybox, Debian with Python in six
+//! layers by mmdebstrap, and a gigabyte in 50,000 files. `make engine-test` runs it; it takes minutes, so `make test` does not.
 
 mod engine;
 #[path = "support/registry.rs"]
@@ -9,9 +9,10 @@ use engine::{Engine, support};
 use registry::Registry;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::{goarch, run};
+use support::{goarch, header, run};
 
 /// An image in a registry, and who takes it there and back.
 struct Journey {
@@ -309,4 +310,94 @@ fn debian() -> PathBuf {
         fs::rename(&aside, &tar).expect("renamed");
     }
     tar
+}
+
+const FILES: usize = 50_000;
+const LARGE: usize = 16;
+const LARGE_BYTES: usize = 64 << 20;
+
+/// A tar of many small files, or of some large ones.
+fn write_layer(path: &Path, large: bool) {
+    let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(path).expect("a file"));
+    let mut seed = 1u64;
+    // Half of it can be compressed, as of most files.
+    let mut piece = vec![0u8; 1 << 20];
+    for byte in piece.iter_mut().step_by(2) {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *byte = (seed >> 56) as u8;
+    }
+    for index in 0..if large { LARGE } else { FILES } {
+        let (name, length) = match large {
+            true => (format!("large/{index}"), LARGE_BYTES),
+            false => (format!("many/{}/{}/file-{index}", index % 50, index / 50 % 20), 100 + index % 400),
+        };
+        out.write_all(&header(&name, b'0', length as u64, "")).expect("written");
+        let mut left = length;
+        while left > 0 {
+            let now = left.min(piece.len());
+            piece[..8].copy_from_slice(&((index * LARGE_BYTES + left) as u64).to_le_bytes());
+            out.write_all(&piece[..now]).expect("written");
+            left -= now;
+        }
+        out.write_all(&vec![0; length.next_multiple_of(512) - length]).expect("written");
+    }
+    out.write_all(&[0; 1024]).expect("written");
+    out.flush().expect("written");
+}
+
+#[test]
+#[ignore = "minutes: make engine-test"]
+fn a_gigabyte_in_fifty_thousand_files_travels() {
+    let journey = Journey::begin("real-large");
+    let engine = &journey.engine;
+    let busybox = engine.scratch.join("busybox.tar");
+    fs::write(&busybox, support::tar_of(&engine.tree())).expect("written");
+    let layers = [busybox, engine.scratch.join("many.tar"), engine.scratch.join("large.tar")];
+    write_layer(&layers[1], false);
+    write_layer(&layers[2], true);
+    layout(&engine.scratch.join("layout"), "large", &layers);
+    engine.ok(&["load", "-q", "-i", &journey.path("layout")]);
+    run("rm", &["-rf", &journey.path("layout")]);
+    assert!(
+        engine.ok(&["image", "inspect", "large", "--format", "{{.Size}}"]).parse::<u64>().expect("a size")
+            > 1 << 30
+    );
+    let look = "find /many -type f | wc -l; cat /large/* | wc -c; sha256sum /large/7 /many/7/0/file-7; find / -xdev -path /proc -prune -o -type f -print | grep -v '^/etc\\|^/ours\\|^/theirs\\|^/dev\\|^/run\\|^/sys' | wc -l";
+    let wanted = journey.sh("large", look);
+    assert!(wanted.starts_with(&format!("{FILES}\n{}\n", LARGE * LARGE_BYTES)), "{wanted}");
+    journey.push("large", "1");
+    let id = journey.id("large");
+    engine.ok(&["rmi", "-a"]);
+    engine.scratch.assert_empty();
+    assert_eq!(journey.pull("1"), id);
+    let first = journey.name("1");
+    assert_eq!(journey.sh(&first, look), wanted);
+    engine.ok(&[
+        "run",
+        "--name",
+        "c",
+        &first,
+        "sh",
+        "-c",
+        "rm -r /many/3 /large/3; echo changed > /many/4/0/file-4",
+    ]);
+    engine.ok(&["commit", "-q", "c", &journey.name("2")]);
+    engine.ok(&["rm", "c"]);
+    let count = "find /many -type f | wc -l; ls /large | wc -l; cat /many/4/0/file-4";
+    let less = format!("{}\n{}\nchanged", FILES - FILES / 50, LARGE - 1);
+    assert_eq!(journey.sh(&journey.name("2"), count), less);
+    journey.push(&journey.name("2"), "2");
+    journey.podman(&["pull", "-q", "--creds=user:secret", &journey.certs(), &journey.name("2")]);
+    assert_eq!(journey.podman_sh(&journey.name("2"), count), less);
+    journey.podman(&["rmi", "-a", "-f"]);
+    engine.ok(&["rmi", "-a", "-f"]);
+    engine.scratch.assert_empty();
+    // The other form of a layer holds the same.
+    let mut command = engine.command();
+    command.env("OCICTL_LAYERS", "directory").args(["pull", "-q", &journey.certs(), &first]);
+    assert_eq!(said(command.output(), "pull to directories"), id);
+    assert_eq!(journey.sh(&first, look), wanted);
+    engine.ok(&["system", "check", "--deep"]);
+    engine.ok(&["rmi", "-a"]);
+    engine.scratch.assert_empty();
 }

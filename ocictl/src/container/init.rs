@@ -28,16 +28,7 @@ pub fn main(arguments: &[OsString]) -> u8 {
         eprintln!("{NAME}: no program is given");
         return 127;
     };
-    // Before the signals are held: a child inherits what is held. The kernel keeps from the first process of a container what it does
-    // not handle, so none ends us in between.
-    let child = match Command::new(program).args(rest).spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            eprintln!("{NAME}: exec: {program:?}: {error}");
-            return if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
-        }
-    };
-    let Some(child) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return 125 };
+    // Before there is a child: the kernel forgets a signal to the first process of a container that neither handles nor holds it.
     let signals: Vec<i32> = (1..=31).filter(|signal| !NOT_PASSED.contains(signal)).collect();
     let descriptor =
         sys::process::block_signals(&signals).and_then(|()| sys::process::signal_descriptor(&signals));
@@ -48,6 +39,16 @@ pub fn main(arguments: &[OsString]) -> u8 {
             return 125;
         }
     };
+    let mut command = Command::new(program);
+    sys::process::unblock_in_child(command.args(rest));
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("{NAME}: exec: {program:?}: {error}");
+            return if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
+        }
+    };
+    let Some(child) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return 125 };
     loop {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if pid == child {

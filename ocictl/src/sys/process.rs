@@ -4,7 +4,7 @@ use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// Keeps signals from being delivered to this process. A child made with `std::process::Command` has none blocked.
+/// Keeps signals from being delivered to this process, and to what it starts: see [`unblock_in_child`].
 ///
 /// # Errors
 /// As sigprocmask(2).
@@ -15,6 +15,21 @@ pub fn block_signals(signals: &[i32]) -> rustix::io::Result<()> {
         0 => Ok(()),
         _ => Err(last_errno()),
     }
+}
+
+/// Lets what `command` starts have no signal blocked, whatever is here.
+pub fn unblock_in_child(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    let none = set_of(&[]);
+    let unblock = move || {
+        // SAFETY: `none` was filled by sigemptyset and lives in the closure; the old mask is not asked for.
+        match unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec this makes one system call; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(unblock) };
 }
 
 /// A descriptor that gives these signals as they come, once they are blocked (signalfd(2)).
