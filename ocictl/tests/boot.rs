@@ -36,8 +36,9 @@ fn machine(engine: &Engine, script: &str) -> String {
 /// The cgroups of containers go with a machine; here they are the host's.
 fn cgroups_go(engine: &Engine) {
     for id in support::files(&engine.scratch.join("root/containers")) {
-        let words = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", &format!("*{id}*")];
-        let found = String::from_utf8(support::run("find", &words)).expect("text");
+        // Others' come and go meanwhile.
+        let script = format!("find /sys/fs/cgroup -depth -type d -path '*{id}*' 2>/dev/null || true");
+        let found = String::from_utf8(support::run("sh", &["-c", &script])).expect("text");
         for path in found.lines() {
             let gone = || fs::remove_dir(path).is_ok() || !Path::new(path).exists();
             engine::eventually(&format!("{path} is empty"), gone);

@@ -345,6 +345,9 @@ fn write_layer(path: &Path, large: bool) {
     out.flush().expect("written");
 }
 
+/// Whatever a container has of its own.
+const OWN: &str = "^/etc\\|^/ours\\|^/theirs\\|^/dev\\|^/run\\|^/sys";
+
 #[test]
 #[ignore = "minutes: make engine-test"]
 fn a_gigabyte_in_fifty_thousand_files_travels() {
@@ -358,12 +361,13 @@ fn a_gigabyte_in_fifty_thousand_files_travels() {
     layout(&engine.scratch.join("layout"), "large", &layers);
     engine.ok(&["load", "-q", "-i", &journey.path("layout")]);
     run("rm", &["-rf", &journey.path("layout")]);
-    assert!(
-        engine.ok(&["image", "inspect", "large", "--format", "{{.Size}}"]).parse::<u64>().expect("a size")
-            > 1 << 30
+    let size = engine.ok(&["image", "inspect", "large", "--format", "{{.Size}}"]);
+    assert!(size.parse::<u64>().expect("a size") > 1 << 30);
+    let look = format!(
+        "find /many -type f | wc -l; cat /large/* | wc -c; sha256sum /large/7 /many/7/0/file-7
+         find / -xdev -path /proc -prune -o -type f -print | grep -v '{OWN}' | wc -l"
     );
-    let look = "find /many -type f | wc -l; cat /large/* | wc -c; sha256sum /large/7 /many/7/0/file-7; find / -xdev -path /proc -prune -o -type f -print | grep -v '^/etc\\|^/ours\\|^/theirs\\|^/dev\\|^/run\\|^/sys' | wc -l";
-    let wanted = journey.sh("large", look);
+    let wanted = journey.sh("large", &look);
     assert!(wanted.starts_with(&format!("{FILES}\n{}\n", LARGE * LARGE_BYTES)), "{wanted}");
     journey.push("large", "1");
     let id = journey.id("large");
@@ -371,33 +375,60 @@ fn a_gigabyte_in_fifty_thousand_files_travels() {
     engine.scratch.assert_empty();
     assert_eq!(journey.pull("1"), id);
     let first = journey.name("1");
-    assert_eq!(journey.sh(&first, look), wanted);
-    engine.ok(&[
-        "run",
-        "--name",
-        "c",
-        &first,
-        "sh",
-        "-c",
-        "rm -r /many/3 /large/3; echo changed > /many/4/0/file-4",
-    ]);
-    engine.ok(&["commit", "-q", "c", &journey.name("2")]);
-    engine.ok(&["rm", "c"]);
-    let count = "find /many -type f | wc -l; ls /large | wc -l; cat /many/4/0/file-4";
-    let less = format!("{}\n{}\nchanged", FILES - FILES / 50, LARGE - 1);
-    assert_eq!(journey.sh(&journey.name("2"), count), less);
-    journey.push(&journey.name("2"), "2");
-    journey.podman(&["pull", "-q", "--creds=user:secret", &journey.certs(), &journey.name("2")]);
-    assert_eq!(journey.podman_sh(&journey.name("2"), count), less);
-    journey.podman(&["rmi", "-a", "-f"]);
-    engine.ok(&["rmi", "-a", "-f"]);
-    engine.scratch.assert_empty();
+    assert_eq!(journey.sh(&first, &look), wanted);
+    large_changes_hands(&journey, &first);
     // The other form of a layer holds the same.
     let mut command = engine.command();
     command.env("OCICTL_LAYERS", "directory").args(["pull", "-q", &journey.certs(), &first]);
     assert_eq!(said(command.output(), "pull to directories"), id);
-    assert_eq!(journey.sh(&first, look), wanted);
+    assert_eq!(journey.sh(&first, &look), wanted);
     engine.ok(&["system", "check", "--deep"]);
     engine.ok(&["rmi", "-a"]);
+    engine.scratch.assert_empty();
+    assert!(engine.leftovers().is_empty(), "{:?}", engine.leftovers());
+}
+
+/// We change the image, podman takes it and changes it, skopeo copies what both have made; nothing stays here.
+fn large_changes_hands(journey: &Journey, first: &str) {
+    let (engine, [second, third, fourth]) = (&journey.engine, ["2", "3", "4"].map(|tag| journey.name(tag)));
+    let script = "rm -r /many/3 /large/3; echo changed > /many/4/0/file-4";
+    engine.ok(&["run", "--name", "c", first, "sh", "-c", script]);
+    engine.ok(&["commit", "-q", "c", &second]);
+    engine.ok(&["rm", "c"]);
+    let count = "find /many -type f | wc -l; ls /large | wc -l; cat /many/4/0/file-4";
+    let less = format!("{}\n{}\nchanged", FILES - FILES / 50, LARGE - 1);
+    assert_eq!(journey.sh(&second, count), less);
+    journey.push(&second, "2");
+    // Podman.
+    let (creds, certs) = ("--creds=user:secret", journey.certs());
+    journey.podman(&["pull", "-q", creds, &certs, &second]);
+    assert_eq!(journey.podman_sh(&second, count), less);
+    let limits = ["--network=none", "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"];
+    let theirs = [&second, "sh", "-c", "rm -r /many/5; echo theirs > /theirs"];
+    journey.podman(&[&["run", "--name", "p"][..], &limits, &theirs].concat());
+    journey.podman(&["commit", "-q", "p", &third]);
+    journey.podman(&["rm", "p"]);
+    journey.podman(&["push", "-q", creds, &certs, &third]);
+    journey.podman(&["rmi", "-a", "-f"]);
+    let changed = journey.pull("3");
+    let count = "find /many -type f | wc -l; ls /large | wc -l; cat /many/4/0/file-4 /theirs";
+    let less = format!("{}\n{}\nchanged\ntheirs", FILES - 2 * FILES / 50, LARGE - 1);
+    assert_eq!(journey.sh(&third, count), less);
+    engine.ok(&["rmi", "-a", "-f"]);
+    engine.scratch.assert_empty();
+    // Skopeo, from the registry to a layout that we load, and back to the registry from where we pull.
+    let layout = format!("oci:{}:copy:1", journey.path("copy"));
+    let cert_dir = journey.path("certs");
+    let (from, to) = (format!("--src-cert-dir={cert_dir}"), format!("--dest-cert-dir={cert_dir}"));
+    let docker = |name: &str| format!("docker://{name}");
+    journey.skopeo(&["copy", "-q", "--src-creds=user:secret", &from, &docker(&third), &layout]);
+    engine.ok(&["load", "-q", "-i", &journey.path("copy")]);
+    assert_eq!(engine.ok(&["images", "-q", "--no-trunc"]), format!("sha256:{changed}"));
+    engine.ok(&["rmi", "-a", "-f"]);
+    journey.skopeo(&["copy", "-q", "--dest-creds=user:secret", &to, &layout, &docker(&fourth)]);
+    run("rm", &["-rf", &journey.path("copy")]);
+    assert_eq!(journey.pull("4"), changed);
+    assert_eq!(journey.sh(&fourth, count), less);
+    engine.ok(&["rmi", "-a", "-f"]);
     engine.scratch.assert_empty();
 }
