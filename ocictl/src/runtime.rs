@@ -56,6 +56,34 @@ impl Runtime {
         })
     }
 
+    /// The runtimes that have state below the run root, as far as they are still found.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be read.
+    pub fn with_state(runroot: &Path) -> Result<Vec<Self>> {
+        let folder = runroot.join("runtime");
+        if !is_directory(&folder) {
+            return Ok(Vec::new());
+        }
+        // The one that is used may be anywhere; others are known by their names alone.
+        let found = |name: &String| {
+            let of_name = |runtime: &Self| runtime.root == folder.join(name);
+            ["", name].into_iter().filter_map(|named| Self::choose(named, runroot).ok()).find(of_name)
+        };
+        Ok(disk::names(&folder)?.iter().filter_map(found).collect())
+    }
+
+    /// The containers that the runtime knows, and those whose making or removal was killed: corten gives these a name of its own.
+    ///
+    /// # Errors
+    /// Fails if its directory cannot be read.
+    pub fn known(&self) -> Result<Vec<String>> {
+        let mut ids = disk::names(&self.root)?;
+        ids.iter_mut().for_each(|name| *name = name.trim_start_matches('@').to_owned());
+        ids.retain(|id| id.len() == 64 && id.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        Ok(ids)
+    }
+
     /// Whether systemd makes the cgroups.
     pub fn uses_systemd(&self) -> bool {
         self.systemd
@@ -157,10 +185,12 @@ impl Runtime {
     /// # Errors
     /// The runtime's own words.
     pub fn delete(&self, id: &str) -> Result<()> {
-        match self.call(&["delete", "--force", id], None) {
+        let delete = || match self.call(&["delete", "--force", id], None) {
             Err(error) if error.to_string().contains("does not exist") => Ok(()),
             result => result.map(drop),
-        }
+        };
+        // What one has begun that was killed, the next one ends.
+        delete().or_else(|_| delete())
     }
 
     /// The pid of a container's program, if the runtime says that it lives.

@@ -35,7 +35,7 @@ fn calls(scratch: &Scratch, words: &[&str]) -> Vec<(String, usize)> {
     let status = traced(scratch, &["-f", "-c", "-o", counts.to_str().expect("text")], words);
     assert!(status, "the command works when nobody disturbs it");
     let text = fs::read_to_string(&counts).expect("counts");
-    let calls = support::counted(&text, &CALLS);
+    let calls = support::counted(&text, &CALLS, points());
     assert!(calls.len() > 3, "{text}");
     calls
 }
@@ -58,6 +58,7 @@ fn disturb(scratch: &Scratch, how: &str, words: &[&str], prepare: &dyn Fn(), aga
         .flat_map(|(name, count)| (1..=(*count).min(400)).map(move |at| (name.as_str(), at)))
         .collect();
     let step = (all.len() / points()).max(1);
+    println!("{words:?}: {how} at {} points", all.len().div_ceil(step));
     for (name, at) in all.iter().step_by(step) {
         prepare();
         let inject = format!("inject={name}:{how}:when={at}");

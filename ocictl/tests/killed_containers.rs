@@ -127,7 +127,7 @@ fn kill(engine: &Engine, case: &Case<'_>, all: bool) {
     case.undo.iter().for_each(|words| drop(engine.output(words)));
     let text = fs::read_to_string(&counts).expect("counts");
     fs::remove_file(&counts).expect("removed");
-    let counted = support::counted(&text, &CALLS);
+    let counted = support::counted(&text, &CALLS, points());
     let spread = |(name, count): &(String, usize)| {
         let name = name.clone();
         (1..=(*count).min(300)).map(move |at| (name.clone(), at))
@@ -135,7 +135,9 @@ fn kill(engine: &Engine, case: &Case<'_>, all: bool) {
     let calls: Vec<_> = counted.iter().flat_map(spread).collect();
     assert!(calls.len() > 10, "{text}");
     let before = used(engine);
-    for (name, at) in calls.iter().step_by((calls.len() / points()).max(1)) {
+    let step = (calls.len() / points()).max(1);
+    println!("{:?}: killed at {} points", case.words, calls.len().div_ceil(step));
+    for (name, at) in calls.iter().step_by(step) {
         case.prepare(engine);
         let (trace, inject) = (format!("trace={name}"), format!("inject={name}:signal=SIGKILL:when={at}"));
         traced(engine, &[follow, &["-o", "/dev/null", "-e", &trace, "-e", &inject]].concat(), case.words);
@@ -154,6 +156,7 @@ fn fill(engine: &Engine, case: &Case<'_>) {
     case.undo.iter().for_each(|words| drop(engine.output(words)));
     let before = used(engine);
     let mut failed = 0;
+    println!("{:?}: {} sizes of the disk", case.words, points());
     for point in 0..points() as u64 {
         case.prepare(engine);
         let room = need * point / points() as u64;

@@ -21,6 +21,14 @@ const NOT_PASSED: [i32; 8] = [
     libc::SIGTRAP,
 ];
 
+/// Whether the init that is this process holds signals by now: what comes before is forgotten by the kernel.
+pub fn is_ready(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let held = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+    let held = held.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    held & (1 << (libc::SIGTERM - 1)) != 0
+}
+
 /// Runs `[--] PROGRAM ARGUMENT…` to its end; gives its exit code.
 pub fn main(arguments: &[OsString]) -> u8 {
     let arguments = arguments.strip_prefix(&[OsString::from("--")]).unwrap_or(arguments);

@@ -1,7 +1,7 @@
 //! What to do with a container whose monitor has died, and how to signal one whatever became of its monitor.
 
 use super::record::{self, Container, Phase, State, Status, write_state};
-use super::{Containers, bundle, parse, wire};
+use super::{Containers, bundle, init, parse, wire};
 use crate::error::{Context, Error, Result};
 use crate::runtime::Runtime;
 use crate::store::disk;
@@ -17,6 +17,8 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 const MAX_SPECIFICATION: u64 = 16 << 20;
 /// Seconds between the stop signal and SIGKILL, as docker and podman have it.
 const PATIENCE: u64 = 10;
+/// How long an init may take from its execution to the first signal that it hears.
+const INIT_STARTS: Duration = Duration::from_secs(2);
 /// How a program ended that nobody was there to see.
 pub const UNKNOWN_CODE: i32 = 255;
 
@@ -196,6 +198,14 @@ pub fn ask_to_end(
     if let Some(program) = &program {
         if container.now()?.1 == Status::Paused {
             resume(containers, container)?;
+        }
+        if container.record.options.init {
+            let pid = container.state()?.pid;
+            let until = Instant::now() + INIT_STARTS;
+            while !init::is_ready(pid)
+                && Instant::now() < until
+                && !wait(program, Some(Duration::from_millis(1)))
+            {}
         }
         signal(container, program, number)?;
     }

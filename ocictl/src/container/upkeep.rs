@@ -4,6 +4,7 @@ use super::options::Restart;
 use super::record::{Container, Phase, boot, write_state};
 use super::{Containers, status};
 use crate::error::{Context, Result};
+use crate::runtime::Runtime;
 use crate::store::disk;
 use crate::volume::Volumes;
 use std::os::fd::OwnedFd;
@@ -36,7 +37,7 @@ pub fn check(containers: &Containers<'_>) -> Result<(usize, Vec<String>)> {
     for id in containers.left_aside()? {
         faults.push(format!("container {}: it is half made or half removed", &id[..id.len().min(12)]));
     }
-    for id in strays(containers)? {
+    for id in strays(containers)?.iter().chain(runtime_strays(containers)?.iter().map(|(_, id)| id)) {
         faults.push(format!("bundle {}: its container is gone", &id[..id.len().min(12)]));
     }
     Ok((list.len(), faults))
@@ -47,6 +48,16 @@ fn strays(containers: &Containers<'_>) -> Result<Vec<String>> {
     let mut strays = disk::names(&containers.runroot().join("containers"))?;
     // One that is being removed is in good hands.
     strays.retain(|id| !containers.is_there(id));
+    Ok(strays)
+}
+
+/// What runtimes know of containers that are not there.
+fn runtime_strays(containers: &Containers<'_>) -> Result<Vec<(Runtime, String)>> {
+    let mut strays = Vec::new();
+    for runtime in Runtime::with_state(containers.runroot())? {
+        let ids = runtime.known()?.into_iter().filter(|id| !containers.is_there(id));
+        strays.extend(ids.map(|id| (runtime.clone(), id)));
+    }
     Ok(strays)
 }
 
@@ -68,6 +79,10 @@ pub fn repair(containers: &Containers<'_>) -> Result<usize> {
         if containers.look_up(&container.record.name)?.is_none() {
             containers.reclaim(&container)?;
         }
+    }
+    for (runtime, id) in runtime_strays(containers)? {
+        runtime.delete(&id)?;
+        cleared += 1;
     }
     for id in strays(containers)? {
         super::bundle::clear(&containers.runroot().join("containers").join(id))?;
