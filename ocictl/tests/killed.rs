@@ -11,7 +11,7 @@ use support::{Scratch, docker_archive, tar};
 
 /// How many of the calls of each command are tried; spread over all of them.
 fn points() -> usize {
-    std::env::var("OCICTL_KILL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(20)
+    std::env::var("OCICTL_KILL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(40)
 }
 
 const CALLS: [&str; 12] = [

@@ -14,7 +14,7 @@ use support::{docker_archive, tar};
 
 /// How many points of each command are tried, spread over all of them; few, since each takes some containers' lives.
 fn points() -> usize {
-    std::env::var("OCICTL_KILL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(5)
+    std::env::var("OCICTL_KILL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(20)
 }
 
 /// Where a kill may leave something that the next calls do not.
