@@ -5,6 +5,7 @@
 //! found in a table, and only its arguments are parsed.
 
 pub mod container;
+mod grammar;
 mod image;
 pub mod output;
 mod registry;
@@ -18,6 +19,7 @@ use crate::paths::Paths;
 use crate::rootless;
 use crate::store::Store;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+pub use grammar::{grammar, short_forms};
 use output::table::harmless;
 use std::ffi::OsString;
 use std::io::{BufRead, IsTerminal, Write};
@@ -54,6 +56,13 @@ pub struct Verb {
     pub grammar: fn(Command) -> Command,
     /// Does it.
     pub run: fn(&Invocation, &ArgMatches) -> Result<u8>,
+}
+
+impl Verb {
+    /// Its grammar under a name. What it is about stands in the table: its arguments have words of their own.
+    fn command(&self, name: String) -> Command {
+        (self.grammar)(Command::new(name)).about(self.about)
+    }
 }
 
 /// A verb of a struct of arguments (`clap::Args`) and a function `fn(&Invocation, Arguments) -> Result<u8>`.
@@ -194,8 +203,7 @@ fn act(typed: Vec<OsString>) -> std::result::Result<u8, Failure> {
         }
         Found::Nothing(error) => return Err(error.into()),
     };
-    let command =
-        (verb.grammar)(Command::new(name.clone()).about(verb.about).no_binary_name(true).bin_name(name));
+    let command = verb.command(name.clone()).no_binary_name(true).bin_name(name);
     let matches = command.try_get_matches_from(arguments)?;
     let invocation = Invocation { paths: Paths::choose(path("root"), path("runroot"))? };
     let was_ordinary = rootless::is_needed();
