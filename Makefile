@@ -23,10 +23,10 @@ BINDIR   = $(DESTDIR)$(PREFIX)/bin
 SHAREDIR = $(DESTDIR)$(PREFIX)/share
 ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 MANUAL  := target/manual
-BASH_COMPLETION = $(SHAREDIR)/bash-completion/completions/corten
-ZSH_COMPLETION  = $(DESTDIR)$(ZSHDIR)/_corten
-FISH_COMPLETION = $(SHAREDIR)/fish/vendor_completions.d/corten.fish
-COMPLETIONS     = $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
+BASH_COMPLETIONS = $(SHAREDIR)/bash-completion/completions
+ZSH_COMPLETIONS  = $(DESTDIR)$(ZSHDIR)
+FISH_COMPLETIONS = $(SHAREDIR)/fish/vendor_completions.d
+COMPLETIONS      = $(foreach program,$(PROGRAMS),$(BASH_COMPLETIONS)/$(program) $(ZSH_COMPLETIONS)/_$(program) $(FISH_COMPLETIONS)/$(program).fish)
 
 # What demo and tests run: the binary as it is shipped, or a peer by its path, to see what is wrong with a test.
 RUNTIME ?= $(CURDIR)/bin/corten
@@ -215,12 +215,13 @@ install: build manual install-files
 # What was built, and nothing is built.
 install-files:
 	@$(SAY) "installing to $(DESTDIR)$(PREFIX)"
-	@install -d $(BINDIR) $(SHAREDIR)/corten $(SHAREDIR)/man/man8 $(dir $(COMPLETIONS))
+	@install -d $(BINDIR) $(SHAREDIR)/corten $(SHAREDIR)/man/man1 $(SHAREDIR)/man/man8 $(sort $(dir $(COMPLETIONS)))
 	@install -m 0755 $(addprefix $(RELEASE)/,$(PROGRAMS)) $(BINDIR)/
+	@install -m 0644 $(MANUAL)/man/man1/*.1 $(SHAREDIR)/man/man1/
 	@install -m 0644 $(MANUAL)/man/man8/*.8 $(SHAREDIR)/man/man8/
-	@install -m 0644 $(MANUAL)/bash-completion/completions/corten $(BASH_COMPLETION)
-	@install -m 0644 $(MANUAL)/zsh/site-functions/_corten $(ZSH_COMPLETION)
-	@install -m 0644 $(MANUAL)/fish/vendor_completions.d/corten.fish $(FISH_COMPLETION)
+	@install -m 0644 $(MANUAL)/bash-completion/completions/* $(BASH_COMPLETIONS)/
+	@install -m 0644 $(MANUAL)/zsh/site-functions/* $(ZSH_COMPLETIONS)/
+	@install -m 0644 $(MANUAL)/fish/vendor_completions.d/* $(FISH_COMPLETIONS)/
 	@for file in contrib/*.* contrib/systemd/*; do \
 	    sed 's|/usr/local/bin|$(PREFIX)/bin|' $$file >$(SHAREDIR)/corten/$${file##*/}; \
 	done
@@ -229,7 +230,8 @@ install-files:
 ## uninstall: removes what install has put there (the same DESTDIR and PREFIX)
 uninstall:
 	@$(SAY) "removing corten from $(DESTDIR)$(PREFIX)"
-	@rm -f $(addprefix $(BINDIR)/,$(PROGRAMS)) $(COMPLETIONS) $(SHAREDIR)/man/man8/corten.8 $(SHAREDIR)/man/man8/corten-*.8
+	@rm -f $(addprefix $(BINDIR)/,$(PROGRAMS)) $(COMPLETIONS) $(SHAREDIR)/man/man8/corten.8 $(SHAREDIR)/man/man8/corten-*.8 \
+	    $(SHAREDIR)/man/man1/ocictl.1 $(SHAREDIR)/man/man1/ocictl-*.1
 	@rm -rf $(SHAREDIR)/corten
 .PHONY: uninstall
 

@@ -64,7 +64,7 @@ gzip -9n <CHANGELOG.md >"$doc/changelog.gz"
     echo " found in \"/usr/share/common-licenses/Apache-2.0\"."
 } >"$doc/copyright"
 
-gzip -9n "$tree"/usr/share/man/man8/*.8
+gzip -9n "$tree"/usr/share/man/man[18]/*.[18]
 (cd "$tree" && find etc -type f -printf '/%p\n' | sort >DEBIAN/conffiles)
 (cd "$tree" && find usr -type f -printf '%P\0' | sort -z | sed -z 's|^|usr/|' | xargs -0 md5sum >DEBIAN/md5sums)
 size=$(du -k -s --apparent-size "$tree" | cut -f1)

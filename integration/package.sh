@@ -13,7 +13,9 @@ echo "==> make install and uninstall below a scratch root"
 root=$scratch/make
 make --no-print-directory install-files DESTDIR="$root" PREFIX=/opt/corten >/dev/null
 for file in bin/corten bin/ocictl share/man/man8/corten.8 share/man/man8/corten-create.8 share/corten/containers.conf \
-    share/bash-completion/completions/corten share/zsh/site-functions/_corten share/fish/vendor_completions.d/corten.fish; do
+    share/bash-completion/completions/corten share/zsh/site-functions/_corten share/fish/vendor_completions.d/corten.fish \
+    share/man/man1/ocictl.1 share/man/man1/ocictl-run.1 share/man/man1/ocictl-container-run.1 share/bash-completion/completions/ocictl \
+    share/zsh/site-functions/_ocictl share/fish/vendor_completions.d/ocictl.fish; do
     [[ -s $root/opt/corten/$file ]] || fail "make install: $file is not there"
 done
 runs "$root/opt/corten/bin/corten"
@@ -50,6 +52,10 @@ runs "$root/usr/bin/corten"
 (( EUID != 0 )) || [[ $(chroot "$root" /usr/bin/corten --version) == "corten version "* ]] || fail "it does not run there"
 (cd "$root" && md5sum --quiet --check var/lib/dpkg/info/corten.md5sums) || fail "files are not what md5sums says"
 [[ -s $root/usr/share/man/man8/corten-exec.8.gz ]] || fail "there are no man pages"
+if command -v man >/dev/null; then
+    # A short form's page leads to that of its verb.
+    man -M "$root/usr/share/man" 1 ocictl-run 2>/dev/null | grep -q 'ocictl container run' || fail "ocictl-run(1) leads nowhere"
+fi
 dpkg --root="$root" --log=/dev/null --force-not-root --force-bad-path --purge corten >/dev/null 2>"$scratch/said" ||
     fail "$(<"$scratch/said")"
 left=$(cd "$root" && find . -not -path './var*' -not -path . )

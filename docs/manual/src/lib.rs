@@ -1,8 +1,9 @@
-//! The man pages and the completions of corten, made from the grammar of its command line.
+//! The man pages and the completions of corten and of ocictl, made from the grammars of their command lines.
 //!
 //! What the grammar knows (synopsis, options, defaults) is taken from it; what it does not know (why, what else, examples) stands in
 //! `pages/`, one text for each verb.
 
+mod engine;
 mod page;
 mod roff;
 mod text;
@@ -56,29 +57,41 @@ pub fn pages() -> Result<Vec<(PathBuf, String)>, String> {
     for verb in grammar.get_subcommands().filter(|verb| !verb.is_hide_set()) {
         pages.push(page::of_verb(verb, &text(verb.get_name())?, &common));
     }
-    let path = |name: &str| PathBuf::from(format!("man/man8/{name}.8"));
-    Ok(pages.into_iter().map(|(name, source)| (path(&name), source)).collect())
+    let path = |name: &str, section: u8| PathBuf::from(format!("man/man{section}/{name}.{section}"));
+    let of_engine =
+        engine::pages(&engine_grammar()).into_iter().map(|(name, source)| (path(&name, 1), source));
+    Ok(pages.into_iter().map(|(name, source)| (path(&name, 8), source)).chain(of_engine).collect())
 }
 
 /// The completions: where each is installed below `share`, and the script.
 pub fn completions() -> Vec<(PathBuf, String)> {
-    [
-        (Shell::Bash, "bash-completion/completions/corten"),
-        (Shell::Zsh, "zsh/site-functions/_corten"),
-        (Shell::Fish, "fish/vendor_completions.d/corten.fish"),
-    ]
-    .into_iter()
-    .map(|(shell, path)| {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut corten::cli::grammar(), "corten", &mut script);
-        (path.into(), String::from_utf8_lossy(&script).into_owned())
-    })
-    .collect()
+    let mut scripts = Vec::new();
+    for (program, grammar) in
+        [("corten", corten::cli::grammar as fn() -> Command), ("ocictl", ocictl::cli::grammar)]
+    {
+        for (shell, path) in [
+            (Shell::Bash, format!("bash-completion/completions/{program}")),
+            (Shell::Zsh, format!("zsh/site-functions/_{program}")),
+            (Shell::Fish, format!("fish/vendor_completions.d/{program}.fish")),
+        ] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut grammar(), program, &mut script);
+            scripts.push((path.into(), String::from_utf8_lossy(&script).into_owned()));
+        }
+    }
+    scripts
 }
 
 /// The grammar with all that clap adds to it.
 pub fn grammar() -> Command {
     let mut grammar = corten::cli::grammar();
+    grammar.build();
+    grammar
+}
+
+/// That of the engine.
+pub fn engine_grammar() -> Command {
+    let mut grammar = ocictl::cli::grammar();
     grammar.build();
     grammar
 }

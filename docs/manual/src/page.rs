@@ -1,6 +1,7 @@
-//! A page: what the grammar knows and what its text tells, in the order of man-pages(7).
+//! A page of the runtime: what the grammar knows and what its text tells, in the order of man-pages(7). Those of the engine are put
+//! together of the same parts.
 
-use crate::roff::{Roff, bold, escape, italic};
+use crate::roff::{Manual, RUNTIME, Roff, bold, escape, italic};
 use crate::text::Text;
 use clap::{Arg, ArgAction, Command};
 
@@ -10,7 +11,7 @@ pub const SECTIONS: [&str; 8] =
 
 /// The page of the program: its name and source.
 pub fn of_program(grammar: &Command, text: &Text) -> (String, String) {
-    let mut roff = begin("corten", grammar);
+    let mut roff = begin(&RUNTIME, "corten", grammar);
     roff.section("SYNOPSIS");
     roff.raw(&format!("{} [{}] {} [{}]", bold("corten"), italic("OPTION..."), italic("VERB"), italic("...")));
     roff.section(SECTIONS[0]);
@@ -23,19 +24,19 @@ pub fn of_program(grammar: &Command, text: &Text) -> (String, String) {
             verb.get_visible_aliases().map(|alias| format!(", {}", bold(alias))).collect::<String>();
         roff.tagged(&(bold(verb.get_name()) + &aliases), &format!("{about} See *{page}*(8)."));
     }
-    options(&mut roff, grammar);
+    options(&mut roff, &RUNTIME, grammar);
     after(&mut roff, text, &Text::default());
     roff.section("SEE ALSO");
     let mut names: Vec<String> = verbs(grammar).map(|verb| format!("corten-{}", verb.get_name())).collect();
     names.sort();
-    see_also(&mut roff, &names.iter().map(String::as_str).collect::<Vec<_>>(), text);
+    see_also(&mut roff, &RUNTIME, &names.iter().map(String::as_str).collect::<Vec<_>>(), text);
     ("corten".to_owned(), roff.finish())
 }
 
 /// The page of a verb: its name and source.
 pub fn of_verb(verb: &Command, text: &Text, common: &Text) -> (String, String) {
     let name = format!("corten-{}", verb.get_name());
-    let mut roff = begin(&name, verb);
+    let mut roff = begin(&RUNTIME, &name, verb);
     roff.section("SYNOPSIS");
     let usages: String = operands(verb).map(|operand| format!(" {}", usage(operand))).collect();
     let has_options = shown(verb).next().is_some();
@@ -52,10 +53,10 @@ pub fn of_verb(verb: &Command, text: &Text, common: &Text) -> (String, String) {
         roff.section("OPERANDS");
         operands(verb).for_each(|operand| roff.tagged(&usage(operand), &help(operand)));
     }
-    options(&mut roff, verb);
+    options(&mut roff, &RUNTIME, verb);
     after(&mut roff, text, common);
     roff.section("SEE ALSO");
-    see_also(&mut roff, &["corten"], text);
+    see_also(&mut roff, &RUNTIME, &["corten"], text);
     (name, roff.finish())
 }
 
@@ -63,8 +64,9 @@ fn verbs(grammar: &Command) -> impl Iterator<Item = &Command> {
     grammar.get_subcommands().filter(|verb| !verb.is_hide_set())
 }
 
-fn begin(name: &str, command: &Command) -> Roff {
-    let mut roff = Roff::page(name, env!("CARGO_PKG_VERSION"));
+/// The head of a page, and what it is about.
+pub(crate) fn begin(manual: &Manual, name: &str, command: &Command) -> Roff {
+    let mut roff = Roff::page(name, manual);
     roff.section("NAME");
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     roff.raw(&format!("{} \\- {}", escape(name), escape(&lower(about.trim_end_matches('.')))));
@@ -72,7 +74,7 @@ fn begin(name: &str, command: &Command) -> Roff {
 }
 
 /// The sections after the options: the text's own, and those that are common to all verbs.
-fn after(roff: &mut Roff, text: &Text, common: &Text) {
+pub(crate) fn after(roff: &mut Roff, text: &Text, common: &Text) {
     for title in &SECTIONS[1..SECTIONS.len() - 1] {
         let Some(blocks) = text.section(title).or(common.section(title)) else { continue };
         roff.section(title);
@@ -80,8 +82,10 @@ fn after(roff: &mut Roff, text: &Text, common: &Text) {
     }
 }
 
-fn see_also(roff: &mut Roff, pages: &[&str], text: &Text) {
-    let own = pages.iter().map(|page| format!("{}(8)", bold(page))).collect::<Vec<_>>().join(",\n");
+/// The last section: pages of the manual, then what the text names.
+pub(crate) fn see_also(roff: &mut Roff, manual: &Manual, pages: &[&str], text: &Text) {
+    let section = manual.section;
+    let own = pages.iter().map(|page| format!("{}({section})", bold(page))).collect::<Vec<_>>().join(",\n");
     roff.raw(&own);
     if let Some(blocks) = text.section("SEE ALSO") {
         roff.blocks(blocks);
@@ -89,7 +93,7 @@ fn see_also(roff: &mut Roff, pages: &[&str], text: &Text) {
 }
 
 /// The options of a command that are shown, but for those that it has from the program.
-fn shown(command: &Command) -> impl Iterator<Item = &Arg> {
+pub(crate) fn shown(command: &Command) -> impl Iterator<Item = &Arg> {
     let is_program = command.has_subcommands();
     command.get_arguments().filter(move |argument| {
         let inherited = argument.is_global_set() && !is_program;
@@ -97,18 +101,22 @@ fn shown(command: &Command) -> impl Iterator<Item = &Arg> {
     })
 }
 
-fn operands(command: &Command) -> impl Iterator<Item = &Arg> {
+/// The operands of a command.
+pub(crate) fn operands(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|argument| argument.is_positional() && !argument.is_hide_set())
 }
 
-fn options(roff: &mut Roff, command: &Command) {
+/// The section of the options.
+pub(crate) fn options(roff: &mut Roff, manual: &Manual, command: &Command) {
     roff.section("OPTIONS");
     for option in shown(command) {
         roff.tagged(&tag(option), &help(option));
     }
     if !command.has_subcommands() {
         roff.raw(".PP");
-        roff.words("The options of *corten*(8) may stand before or behind the verb.");
+        let Manual { program, section, .. } = manual;
+        let place = if manual.program == "corten" { "before or behind" } else { "before" };
+        roff.words(&format!("The options of *{program}*({section}) may stand {place} the verb."));
     }
 }
 
@@ -130,7 +138,7 @@ fn tag(option: &Arg) -> String {
 }
 
 /// How an operand stands in a synopsis.
-fn usage(operand: &Arg) -> String {
+pub(crate) fn usage(operand: &Arg) -> String {
     let names = operand.get_value_names().unwrap_or_default();
     let many = operand.get_num_args().is_some_and(|count| count.max_values() > 1);
     let last = names.len().saturating_sub(1);
@@ -144,7 +152,7 @@ fn usage(operand: &Arg) -> String {
 }
 
 /// The help as sentences, with the words that are possible and the default.
-fn help(argument: &Arg) -> String {
+pub(crate) fn help(argument: &Arg) -> String {
     let mut help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     if matches!(argument.get_action(), ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong) {
         return "Print a summary of the options.".to_owned();
@@ -174,7 +182,7 @@ fn help(argument: &Arg) -> String {
 }
 
 /// With a full stop.
-fn sentence(words: &str) -> String {
+pub(crate) fn sentence(words: &str) -> String {
     if words.ends_with('.') { words.to_owned() } else { format!("{words}.") }
 }
 

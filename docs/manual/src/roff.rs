@@ -2,17 +2,36 @@
 
 use crate::text::Block;
 
+/// The manual that a page belongs to.
+#[derive(Debug)]
+pub struct Manual {
+    /// The program.
+    pub program: &'static str,
+    /// The section of the system's manual.
+    pub section: u8,
+    /// What that section is about.
+    pub title: &'static str,
+}
+
+/// That of the runtime.
+pub const RUNTIME: Manual = Manual { program: "corten", section: 8, title: "System administration" };
+
+/// That of the engine.
+pub const ENGINE: Manual = Manual { program: "ocictl", section: 1, title: "User commands" };
+
 /// A page in the making.
 #[derive(Debug)]
 pub struct Roff(String);
 
 impl Roff {
-    /// The head of a page of section 8.
-    pub fn page(name: &str, version: &str) -> Self {
+    /// The head of a page of a manual.
+    pub fn page(name: &str, manual: &Manual) -> Self {
         let name = name.to_uppercase();
+        let Manual { program, section, title } = manual;
+        let version = env!("CARGO_PKG_VERSION");
         let mut roff = Self(String::new());
         roff.line(&format!(
-            ".TH \"{}\" \"8\" \"\" \"corten {version}\" \"System administration\"",
+            ".TH \"{}\" \"{section}\" \"\" \"{program} {version}\" \"{title}\"",
             escape(&name)
         ));
         // Neither hyphens nor stretched lines: names of options stay whole.

@@ -1,8 +1,8 @@
-//! The man pages and completions know every verb and every option, and those who read them find nothing wrong.
+//! The man pages and completions of both programs know every verb and every option, and those who read them find nothing wrong.
 
 use clap::{Arg, Command};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Stdio};
 
 /// The pages by name.
@@ -70,12 +70,52 @@ fn every_verb_and_option_is_in_its_page() {
             }
         }
     }
-    assert_eq!(pages.len(), grammar.get_subcommands().filter(|verb| !verb.is_hide_set()).count() + 1);
+    let of_runtime = pages.iter().filter(|(name, _)| name.starts_with("corten"));
+    assert_eq!(of_runtime.count(), grammar.get_subcommands().filter(|verb| !verb.is_hide_set()).count() + 1);
+}
+
+#[test]
+fn every_verb_and_option_of_the_engine_is_in_its_page() {
+    let (grammar, pages) = (manual::engine_grammar(), pages());
+    let page = |name: &str| {
+        let found = pages.iter().find(|(of, _)| of == name);
+        plain(&found.unwrap_or_else(|| panic!("{name} has no page")).1)
+    };
+    let program = page("ocictl");
+    let mut verbs = 0;
+    for family in grammar.get_subcommands() {
+        // A short form leads to the page of its verb.
+        if !family.has_subcommands() {
+            for form in [family.get_name()].into_iter().chain(family.get_visible_aliases()) {
+                let link = page(&format!("ocictl-{form}"));
+                let target = link.strip_prefix(".so man1/").and_then(|target| target.strip_suffix(".1\n"));
+                let target = page(target.unwrap_or_else(|| panic!("{form}: {link}")));
+                assert!(target.contains(&format!("ocictl {form}")), "{form}");
+            }
+            continue;
+        }
+        for verb in family.get_subcommands() {
+            let name = format!("ocictl-{}-{}", family.get_name(), verb.get_name());
+            assert!(program.contains(&format!("{name}(1)")), "{name} is not in ocictl.1");
+            let page = page(&name);
+            let about = verb.get_about().unwrap().to_string();
+            assert!(!about.starts_with("What `"), "{name} is about its arguments: {about}");
+            for option in options(verb) {
+                assert!(page.contains(&option), "{name}: {option}");
+            }
+            for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "FILES", "SEE ALSO"]
+            {
+                assert!(page.contains(&format!(".SH \"{section}\"\n")), "{name}.1 has no {section}");
+            }
+            verbs += 1;
+        }
+    }
+    assert!(verbs > 50, "{verbs}");
 }
 
 #[test]
 fn every_page_is_complete() {
-    for (name, source) in pages() {
+    for (name, source) in pages().into_iter().filter(|(name, _)| !name.starts_with("ocictl-")) {
         for section in [
             "NAME",
             "SYNOPSIS",
@@ -130,9 +170,11 @@ impl Drop for Directory {
 #[test]
 fn readers_of_pages_find_nothing_to_warn_of() {
     let directory = write("pages", manual::pages().unwrap());
-    let pages: Vec<PathBuf> =
-        fs::read_dir(directory.0.join("man/man8")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    for page in pages {
+    let sections = ["man/man8", "man/man1"].map(|section| fs::read_dir(directory.0.join(section)).unwrap());
+    let pages: Vec<PathBuf> = sections.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    // A page that is only a link to another one has nothing to be read.
+    let is_link = |page: &PathBuf| fs::read_to_string(page).unwrap().starts_with(".so ");
+    for page in pages.into_iter().filter(|page| !is_link(page)) {
         for (program, words) in [
             ("man", &["--warnings", "-E", "UTF-8", "-Tutf8", "-Z", "-l"][..]),
             ("groff", &["-man", "-Kutf8", "-Tutf8", "-ww", "-z"]),
@@ -153,63 +195,77 @@ fn readers_of_pages_find_nothing_to_warn_of() {
 
 #[test]
 fn completions_know_every_verb_and_option_and_load() {
-    let grammar = manual::grammar();
-    let completions = manual::completions();
-    for (path, script) in &completions {
-        let dash = if path.extension().is_some_and(|end| end == "fish") { "-l " } else { "--" };
-        let verbs = grammar.get_subcommands().filter(|verb| !verb.is_hide_set());
-        let options_of = |command: &Command| {
-            command
-                .get_arguments()
-                .filter(is_listed)
-                .filter_map(|option| option.get_long().map(str::to_owned))
-                .collect::<Vec<_>>()
-        };
-        for verb in verbs {
-            assert!(script.contains(verb.get_name()), "{}: {}", path.display(), verb.get_name());
-            for option in options_of(verb).into_iter().chain(options_of(&grammar)) {
-                assert!(script.contains(&format!("{dash}{option}")), "{}: --{option}", path.display());
-            }
+    for (program, grammar, begun, verb) in
+        [("corten", manual::grammar(), "st", "start"), ("ocictl", manual::engine_grammar(), "vol", "volume")]
+    {
+        let of_program = |path: &PathBuf| path.to_str().unwrap().contains(program);
+        let completions: Vec<_> =
+            manual::completions().into_iter().filter(|(path, _)| of_program(path)).collect();
+        assert_eq!(completions.len(), 3);
+        for (path, script) in &completions {
+            knows_all(&grammar, path, script);
+        }
+        let directory = write(&format!("completions-{program}"), completions.clone());
+        for (path, _) in completions {
+            completes(&directory.0.join(path), program, begun, verb);
         }
     }
-    let directory = write("completions", completions.clone());
-    for (path, _) in completions {
-        let path = directory.0.join(path);
-        let file = path.to_str().unwrap();
-        let (shell, words): (&str, Vec<String>) = match path.extension().and_then(|end| end.to_str()) {
-            Some("fish") => (
-                "fish",
-                vec!["--no-config".into(), "-c".into(), format!("source {file}; complete -C 'corten st'")],
-            ),
-            _ if file.contains("zsh") => (
-                "zsh",
-                vec![
-                    "-f".into(),
-                    "-c".into(),
-                    format!(
-                        "fpath=({} $fpath); autoload -Uz compinit; compinit -D; autoload -Uz +X _corten; print start $_comps[corten]",
-                        path.parent().unwrap().display()
-                    ),
-                ],
-            ),
-            _ => (
-                "bash",
-                vec![
-                    "--norc".into(),
-                    "-c".into(),
-                    format!(
-                        "source {file}; COMP_WORDS=(corten st); COMP_CWORD=1; _corten corten st corten; echo ${{COMPREPLY[@]}}"
-                    ),
-                ],
-            ),
-        };
-        if !has(shell) {
-            continue;
-        }
-        let output = process::Command::new(shell).args(words).env("HOME", &directory.0).output().unwrap();
-        let (said, answer) =
-            (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-        assert!(output.status.success() && said.is_empty(), "{shell}: {said}");
-        assert!(answer.contains("start"), "{shell}: {answer}");
+}
+
+/// Whether a script has each verb and each option.
+fn knows_all(grammar: &Command, path: &Path, script: &str) {
+    let dash = if path.extension().is_some_and(|end| end == "fish") { "-l " } else { "--" };
+    for verb in grammar.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        assert!(script.contains(verb.get_name()), "{}: {}", path.display(), verb.get_name());
+        knows_all(verb, path, script);
     }
+    for option in grammar.get_arguments().filter(is_listed).filter_map(Arg::get_long) {
+        assert!(script.contains(&format!("{dash}{option}")), "{}: --{option}", path.display());
+    }
+}
+
+/// Whether a shell loads the script without a word, and completes a verb by it.
+fn completes(path: &Path, program: &str, begun: &str, verb: &str) {
+    let file = path.to_str().unwrap();
+    let directory = path.parent().unwrap();
+    let (shell, words) = match path.extension().and_then(|end| end.to_str()) {
+        Some("fish") => (
+            "fish",
+            vec!["--no-config", "-c"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain([format!("source {file}; complete -C '{program} {begun}'")])
+                .collect(),
+        ),
+        _ if file.contains("zsh") => (
+            "zsh",
+            vec![
+                "-f".to_owned(),
+                "-c".to_owned(),
+                format!(
+                    "fpath=({} $fpath); autoload -Uz compinit; compinit -D; autoload -Uz +X _{program}; print $_comps[{program}]",
+                    directory.display()
+                ),
+            ],
+        ),
+        _ => (
+            "bash",
+            vec![
+                "--norc".to_owned(),
+                "-c".to_owned(),
+                format!(
+                    "source {file}; COMP_WORDS=({program} {begun}); COMP_CWORD=1; _{program} {program} {begun} {program}; echo ${{COMPREPLY[@]}}"
+                ),
+            ],
+        ),
+    };
+    if !has(shell) {
+        return;
+    }
+    let output = process::Command::new(shell).args(words).env("HOME", directory).output().unwrap();
+    let (said, answer) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success() && said.is_empty(), "{shell}: {said}");
+    // zsh completes in a terminal alone: it knows what is called there.
+    let expected = if shell == "zsh" { format!("_{program}") } else { verb.to_owned() };
+    assert!(answer.contains(&expected), "{shell}: {answer}");
 }
