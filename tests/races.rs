@@ -323,6 +323,26 @@ fn signal_to_all_reaches_init_without_a_cgroup() {
 }
 
 #[test]
+fn list_takes_away_what_killed_ones_have_left() {
+    if skipped() {
+        return;
+    }
+    let bundle = Bundle::sleeper();
+    let private = |id: &str| bundle.root().join(format!("@{id}"));
+    for id in ["dead", "alive"] {
+        fs::create_dir_all(private(id)).unwrap();
+        fs::write(private(id).join("state.json"), "").unwrap();
+    }
+    let held = fs::File::open(private("alive")).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    bundle.call(&["list"]).ok();
+    assert!(!private("dead").exists() && private("alive").exists());
+    drop(held);
+    bundle.call(&["list", "--quiet"]).ok();
+    assert!(!private("alive").exists());
+}
+
+#[test]
 fn leftover_of_a_living_creator_is_not_touched() {
     if skipped() {
         return;

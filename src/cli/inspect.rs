@@ -3,7 +3,7 @@
 use super::grammar::{Arguments, Events, List, Ps, Spec, State};
 use super::{open, print, print_for_reader};
 use crate::container::root::Root;
-use crate::container::{Container, events, ps};
+use crate::container::{Container, events, ps, reservation};
 use crate::error::{Context, Error, Result};
 use crate::spec::default;
 use std::fmt::Write;
@@ -20,6 +20,7 @@ pub fn list(arguments: &Arguments, typed: &List) -> Result<u8> {
         return Err(Error::new("invalid format option").context(format!("--format {:?}", typed.format)));
     }
     let root = Root::choose(arguments.root.as_deref())?;
+    reservation::clear_all(&root);
     let mut states = Vec::new();
     for id in root.ids()? {
         let Ok(container) = Container::open(&root, &id) else { continue };

@@ -57,6 +57,14 @@ pub fn clear(root: &Root, id: &str) -> Result<bool> {
     Ok(true)
 }
 
+/// Removes what killed creators and deleters have left of any id, as far as the caller may: an id that never comes again would keep it
+/// for ever.
+pub fn clear_all(root: &Root) {
+    for id in root.private_ids().unwrap_or_default() {
+        let _the_next_of_its_id_will = clear(root, &id);
+    }
+}
+
 /// Removes a directory that we have locked, by way of the private name: killed meanwhile, we leave nothing that counts as
 /// a container.
 ///

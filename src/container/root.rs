@@ -76,6 +76,22 @@ impl Root {
     /// # Errors
     /// A root that was named and does not exist, or cannot be read.
     pub fn ids(&self) -> Result<Vec<String>> {
+        let mut ids = self.directories()?;
+        ids.retain(|id| crate::spec::validate::valid_id(id).is_ok());
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// The ids that have a directory of the private name.
+    ///
+    /// # Errors
+    /// As [`Root::ids`].
+    pub fn private_ids(&self) -> Result<Vec<String>> {
+        let directories = self.directories()?.into_iter();
+        Ok(directories.filter_map(|name| name.strip_prefix('@').map(String::from)).collect())
+    }
+
+    fn directories(&self) -> Result<Vec<String>> {
         let context = || format!("--root {}", self.path.display());
         let entries = match std::fs::read_dir(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !self.explicit => {
@@ -83,17 +99,14 @@ impl Root {
             }
             answer => answer.context(context)?,
         };
-        let mut ids = Vec::new();
+        let mut names = Vec::new();
         for entry in entries {
             let entry = entry.context(context)?;
-            let id = entry.file_name().to_string_lossy().into_owned();
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_directory && crate::spec::validate::valid_id(&id).is_ok() {
-                ids.push(id);
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
-        ids.sort();
-        Ok(ids)
+        Ok(names)
     }
 
     /// Makes it, with all above it.
