@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 const MAX_RECORD: u64 = 16 << 20;
+/// What became of a container.
+pub const STATE: &str = "state.json";
 
 /// What a container is to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -145,7 +147,7 @@ impl Container {
     /// # Errors
     /// Fails if it cannot be read.
     pub fn state(&self) -> Result<State> {
-        let path = self.directory.join("state.json");
+        let path = self.directory.join(STATE);
         match disk::read_small(&path, MAX_RECORD)? {
             None => Ok(State::default()),
             Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|_| State::lost())),
@@ -208,7 +210,7 @@ impl Container {
 /// Fails if it cannot be written.
 pub fn write_state(directory: &Path, state: &State) -> Result<()> {
     let bytes = serde_json::to_vec(state).map_err(|error| Error::new(error.to_string()))?;
-    write_loose(directory, "state.json", &bytes)
+    write_loose(directory, STATE, &bytes)
 }
 
 /// As [`disk::write_whole`] without waiting for the disk.

@@ -1,9 +1,10 @@
 //! Removing containers, and with them the volumes that nobody named.
 
 use super::options::MountKind;
-use super::record::{Container, Record};
+use super::record::{Container, Record, STATE};
 use super::{Containers, status};
 use crate::error::{Error, Result};
+use crate::store::disk;
 use crate::volume::Volumes;
 
 /// Removes a container. One that runs is refused, or with `force` ended at once.
@@ -15,6 +16,11 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
         Err(_) if containers.by_id(&container.record.id)?.is_none() => return Ok(()),
         guard => guard?,
     };
+    let is_strange = force && container.state().is_err();
+    if is_strange {
+        // A link, or no file: it goes, and nobody looks where it leads. The runtime knows what runs.
+        disk::remove_tree(&container.directory.join(STATE))?;
+    }
     let (_, now) = container.now()?;
     let runs = now.lives() || now == super::record::Status::Restarting;
     if runs && !force {
@@ -25,8 +31,12 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
     // One that has just ended may be about to be started again by its policy.
     if force && (runs || container.is_monitored()) {
         status::announce_stop(container)?;
-        if let Some(program) = status::program(container)? {
-            status::kill(containers, container, &program)?;
+        match status::program(container)? {
+            Some(program) => status::kill(containers, container, &program)?,
+            None if is_strange => {
+                status::runtime(containers, container)?.delete(&container.record.id)?;
+            }
+            None => {}
         }
     }
     status::settle(containers, container)?;
