@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::store::disk;
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use std::path::Path;
 
 /// Unmounts what was mounted for a container in this mount namespace, and removes its bundle.
@@ -17,6 +17,9 @@ pub fn clear(run: &Path) -> Result<()> {
         .map(|name| run.join("mounts").join(name))
         .chain([run.join("rootfs"), run.join("scratch")]);
     for place in places {
+        // Or what is mounted in a place that is shared with the host would be unmounted there, too.
+        let cut_off = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        let _not_mounted_here = mount_change(&place, cut_off);
         let _not_mounted_here = unmount(&place, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
     }
     disk::remove_tree(run)

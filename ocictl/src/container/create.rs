@@ -5,7 +5,7 @@ use super::options::{Mount, MountKind, Namespace, Options, Typed};
 use super::record::{Container, ImageUse, Record};
 use super::{Containers, bad_name, claims, new_id, parse, userns};
 use crate::error::{Error, Result};
-use crate::image::Image;
+use crate::image::{Image, Images};
 use crate::oci::Config;
 use crate::time;
 
@@ -83,10 +83,15 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container
         if !seen.insert(mount.target.clone()) {
             return Err(Error::new(format!("{}: two mounts have this target", mount.target)).exit_code(125));
         }
-        if let MountKind::Anonymous(name) = &mut mount.kind
-            && name.is_empty()
-        {
-            *name = new_id();
+        match &mut mount.kind {
+            MountKind::Anonymous(name) if name.is_empty() => *name = new_id(),
+            MountKind::Image(name, used @ None) => {
+                let found =
+                    Images::open(containers.store)?.resolve(name).map_err(|error| error.exit_code(125))?;
+                let id = found.id().clone();
+                *used = Some(ImageUse { id, name: name.clone(), layers: found.record.layers });
+            }
+            _ => {}
         }
     }
     let chosen = &mut options.namespaces;

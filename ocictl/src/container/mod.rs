@@ -45,10 +45,12 @@ pub mod upkeep;
 pub mod userns;
 pub mod wire;
 
+use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::images::Pin;
 use crate::store::lock::Lock;
 use crate::store::{Store, disk};
+use options::MountKind;
 use record::{Container, Record, read_record};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -62,6 +64,14 @@ const VOLUMES_TOO: &str = "volumes-too";
 /// The key of a container's pin on its image.
 pub fn pin_key(id: &str) -> String {
     format!("container/{id}")
+}
+
+/// The pins of a container on images that it mounts.
+fn mount_pins(record: &Record) -> impl Iterator<Item = (String, &Digest)> {
+    record.options.mounts.iter().enumerate().filter_map(|(index, mount)| match &mount.kind {
+        MountKind::Image(_, Some(image)) => Some((format!("{}/{index}", pin_key(&record.id)), &image.id)),
+        _ => None,
+    })
 }
 
 /// The containers of a store.
@@ -245,17 +255,31 @@ impl<'a> Containers<'a> {
         }
         let bytes = serde_json::to_vec(&record).map_err(|error| Error::new(error.to_string()))?;
         let write = if lasting { disk::write_whole } else { record::write_loose };
-        let done = write(&aside, "container.json", &bytes).and_then(|()| {
+        let pinned = || {
+            mount_pins(&record).try_for_each(|(key, image)| {
+                let owner = format!("container {}", &record.id[..12]);
+                self.store.pin(&key, &Pin { owner, image: image.clone() })
+            })
+        };
+        // With the record there, whoever clears up after us knows the pins.
+        let done = write(&aside, "container.json", &bytes).and_then(|()| pinned()).and_then(|()| {
             std::fs::rename(&aside, self.folder().join(&record.id))
                 .context(|| format!("container {}", record.name))
         });
         drop(guard);
         if done.is_err() {
             self.unclaim(&record.name, &record.id)?;
-            self.store.unpin(&pin_key(&record.id))?;
+            self.unpin(&record)?;
             disk::remove_tree(&aside)?;
         }
         done.map(|()| self.container(record))
+    }
+
+    fn unpin(&self, record: &Record) -> Result<()> {
+        if record.image.is_some() {
+            self.store.unpin(&pin_key(&record.id))?;
+        }
+        mount_pins(record).try_for_each(|(key, _)| self.store.unpin(&key))
     }
 
     fn name_taken(&self, name: &str) -> Error {
@@ -355,9 +379,7 @@ impl<'a> Containers<'a> {
             result => result.context(|| container.place())?,
         }
         self.unclaim(&container.record.name, id)?;
-        if container.record.image.is_some() {
-            self.store.unpin(&pin_key(id))?;
-        }
+        self.unpin(&container.record)?;
         disk::remove_tree(&container.run)?;
         drop(guard);
         if volumes {
@@ -424,6 +446,7 @@ impl<'a> Containers<'a> {
         let aside = self.aside_folder().join(id);
         if let Some(record) = read_record(&aside)? {
             self.unclaim(&record.name, id)?;
+            self.unpin(&record)?;
             if std::fs::symlink_metadata(aside.join(VOLUMES_TOO)).is_ok() {
                 remove::unnamed_volumes(self, &record)?;
             }

@@ -2,6 +2,7 @@
 //! [`super::spec`] turns it into `config.json`. Words become types in [`super::parse`].
 
 use super::ids::Ids;
+use crate::digest::Digest;
 use crate::oci::{Config, Healthcheck};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -209,6 +210,17 @@ pub struct Mount {
     pub subpath: String,
 }
 
+/// An image that a container has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUse {
+    /// The digest of its configuration.
+    pub id: Digest,
+    /// The name that it was called by.
+    pub name: String,
+    /// Its layers, the bottom first.
+    pub layers: Vec<Digest>,
+}
+
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -221,8 +233,15 @@ pub enum MountKind {
     Anonymous(String),
     /// A directory of the host below a layer that goes with the container.
     Overlay(String),
+    /// An image, by the name that was typed; which one that is, creating the container decides.
+    Image(String, Option<ImageUse>),
     /// Memory.
     Tmpfs,
+}
+
+/// Whether a word of a mount's options lets what is mounted in it be seen on the host.
+pub fn is_shared(word: &str) -> bool {
+    matches!(word, "shared" | "rshared")
 }
 
 impl MountKind {

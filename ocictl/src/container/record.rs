@@ -3,8 +3,8 @@
 //! `container.json` says what it is to be; `state.json` what became of it when it ran last. Neither is believed about whether it runs: a
 //! process counts with its start time, and the monitor by the lock that it holds.
 
+pub use super::options::ImageUse;
 use super::options::Options;
-use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
 use crate::store::lock::Lock;
@@ -30,17 +30,6 @@ pub struct Record {
     pub image: Option<ImageUse>,
     /// Everything else.
     pub options: Options,
-}
-
-/// The image of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageUse {
-    /// The digest of its configuration.
-    pub id: Digest,
-    /// The name that it was called by.
-    pub name: String,
-    /// Its layers, the bottom first.
-    pub layers: Vec<Digest>,
 }
 
 /// What became of a container when it ran last.

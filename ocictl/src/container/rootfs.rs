@@ -62,6 +62,20 @@ pub fn mount_root(container: &Container, lower: &[PathBuf]) -> Result<PathBuf> {
         false => lower,
     };
     let layer = place_of_changes(&container.directory.join("layer"), &lower, &container.run)?;
+    put_together(container, lower, Some(&layer), &target).context(|| container.place())?;
+    Ok(target)
+}
+
+/// Mounts an overlay of layers as the container sees them; `layer` takes the changes, and without one there are none.
+///
+/// # Errors
+/// Says what the kernel refused.
+pub fn put_together(
+    container: &Container,
+    lower: Vec<PathBuf>,
+    layer: Option<&Path>,
+    target: &Path,
+) -> Result<()> {
     let ids = container.record.options.ids.as_ref().filter(|_| !in_user_namespace());
     let mut mapped = ids.map(|ids| Mapped::new(ids, container.run.join("mapped"))).transpose()?;
     let lower = match &mut mapped {
@@ -69,8 +83,8 @@ pub fn mount_root(container: &Container, lower: &[PathBuf]) -> Result<PathBuf> {
         Some(mapped) => lower.iter().map(|path| mapped.show(path)).collect::<Result<Vec<_>>>()?,
         None => lower,
     };
-    overlay(&lower, Some(&writable_at(&layer, &lower)?), &target).context(|| container.place())?;
-    Ok(target)
+    let writable = layer.map(|layer| writable_at(layer, &lower)).transpose()?;
+    overlay(&lower, writable.as_ref(), target)
 }
 
 fn memory(target: &Path, options: &std::ffi::CStr) -> Result<()> {

@@ -10,18 +10,24 @@ use super::copying::{self, Owner};
 use super::ids::{self, Ids};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
+use crate::rootless::in_user_namespace;
 use crate::store::Store;
 use crate::store::disk;
 use crate::store::lock::Lock;
 use std::path::PathBuf;
 
-/// The directories of an image's layers as a container with these ids sees them, the bottom first.
+/// The directories of an image's layers, the bottom first: for an ordinary user as a container with these ids sees them.
 ///
 /// # Errors
-/// Names the layer that cannot be copied.
-pub fn lower_directories(store: &Store, layers: &[Digest], ids: &Ids) -> Result<Vec<PathBuf>> {
-    let key = key(ids);
-    layers.iter().map(|layer| directory(store, layer, ids, &key)).collect()
+/// Names the layer that cannot be mounted or copied.
+pub fn lower_directories(store: &Store, layers: &[Digest], ids: Option<&Ids>) -> Result<Vec<PathBuf>> {
+    match ids.filter(|ids| in_user_namespace() && !ids.is_identity()) {
+        Some(ids) => {
+            let key = key(ids);
+            layers.iter().map(|layer| directory(store, layer, ids, &key)).collect()
+        }
+        None => store.lower_directories(layers),
+    }
 }
 
 /// What one map is called.

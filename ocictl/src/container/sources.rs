@@ -1,19 +1,22 @@
 //! What is mounted over a container's root, on the host's side: volumes are made and filled, overlays mounted.
 
-use super::Containers;
 use super::copying::{self, Owner};
 use super::ids::Ids;
-use super::options::MountKind;
+use super::options::{Mount, MountKind, is_shared};
 use super::record::Container;
 use super::root::Root;
-use super::rootfs::writable;
+use super::rootfs::{put_together, writable};
 use super::spec::users::Identity;
+use super::{Containers, shifted};
+use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
 use crate::store::mount::overlay;
 use crate::volume::Volumes;
-use rustix::fs::{Mode, OFlags};
-use std::os::fd::AsRawFd;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, statx};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The host paths of the mounts, in their order; volumes are made and filled, overlays mounted.
@@ -25,6 +28,7 @@ pub fn sources(
     container: &Container,
     root: &Root,
     identity: &Identity,
+    shared: &Shared,
 ) -> Result<Vec<String>> {
     let volumes = Volumes::open(containers.store)?;
     let ids = container.record.options.ids.as_ref();
@@ -35,6 +39,17 @@ pub fn sources(
         let place = || format!("mount on {}", mount.target);
         let source = match &mount.kind {
             MountKind::Tmpfs => String::new(),
+            MountKind::Bind(_) if shared.contains_key(&index) => {
+                let target = container.run.join("mounts").join(index.to_string());
+                disk::make_directory(&target)?;
+                let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+                move_mount(&shared[&index], "", CWD, &target, flags).context(place)?;
+                text(&target)?
+            }
+            MountKind::Image(_, used) => {
+                let layers = used.as_ref().map(|used| used.layers.as_slice()).unwrap_or_default();
+                text(&image(containers, container, index, layers, mount).context(place)?)?
+            }
             MountKind::Bind(path) => {
                 std::fs::symlink_metadata(path)
                     .context(|| path.clone())
@@ -72,6 +87,64 @@ pub fn sources(
         sources.push(source);
     }
     Ok(sources)
+}
+
+/// Directories of the host that a container shares its mounts with, by the number of the mount.
+pub type Shared = BTreeMap<usize, OwnedFd>;
+
+/// Takes hold of them as they are in the host's mount namespace: there, what is mounted in them is seen.
+///
+/// # Errors
+/// Names the one whose mount is not shared on the host either.
+pub fn shared(container: &Container) -> Result<Shared> {
+    let mut trees = BTreeMap::new();
+    for (index, mount) in container.record.options.mounts.iter().enumerate() {
+        let MountKind::Bind(path) = &mount.kind else { continue };
+        let Some(word) = mount.options.iter().find(|word| is_shared(word)) else { continue };
+        let place = || format!("mount on {}: {word}: {path}", mount.target);
+        let flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+        if !is_on_shared_mount(Path::new(path)).context(place)? {
+            return Err(Error::new("it is not on a shared mount of the host").context(place()));
+        }
+        trees.insert(index, open_tree(CWD, path.as_str(), flags).context(place)?);
+    }
+    Ok(trees)
+}
+
+/// Whether the mount that a path lies on has peers (proc_pid_mountinfo(5), `shared:`).
+fn is_on_shared_mount(path: &Path) -> Result<bool> {
+    let stat = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID)?;
+    let table = std::fs::read_to_string("/proc/self/mountinfo")?;
+    Ok(table.lines().any(|line| {
+        let mut fields = line.split(' ');
+        let is_it = fields.next().and_then(|id| id.parse().ok()) == Some(stat.stx_mnt_id);
+        is_it && fields.skip(5).take_while(|field| *field != "-").any(|field| field.starts_with("shared:"))
+    }))
+}
+
+/// Mounts an image; where. Only with `rw` there is a layer for changes, which goes with the container.
+fn image(
+    containers: &Containers<'_>,
+    container: &Container,
+    index: usize,
+    layers: &[Digest],
+    mount: &Mount,
+) -> Result<PathBuf> {
+    let target = container.run.join("mounts").join(index.to_string());
+    disk::make_directory(&target)?;
+    let ids = container.record.options.ids.as_ref();
+    let mut lower = shifted::lower_directories(containers.store, layers, ids)?;
+    let layer = container.directory.join("overlays").join(index.to_string());
+    let layer = mount.options.iter().any(|word| word == "rw").then_some(layer.as_path());
+    if layer.is_none() {
+        // overlayfs wants two directories where nothing is written.
+        let empty = container.run.join("empty");
+        disk::make_directory(&empty)?;
+        lower.insert(0, empty);
+    }
+    put_together(container, lower, layer, &target)?;
+    Ok(target)
 }
 
 /// A directory or file in a volume, whose symlinks lead nowhere outside of it.

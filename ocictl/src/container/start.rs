@@ -9,12 +9,11 @@ use super::monitor::{self, Refusal};
 use super::record::{Container, Status};
 use super::root::Root;
 use super::rootfs::mount_root;
-use super::sources::{sources, text};
+use super::sources::{Shared, shared, sources, text};
 use super::spec::{self, Facts, users};
 use super::{Containers, MAX_ACCOUNTS, bundle, facts, remove, shifted};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
-use crate::rootless::in_user_namespace;
 use crate::store::disk;
 use crate::store::lock::Lock;
 use crate::sys;
@@ -48,18 +47,30 @@ pub fn start(
         return Err(super::no_such(&container.record.name));
     }
     super::status::forget(containers, container)?;
+    let started = begin(containers, paths, container, client);
+    if started.is_err() && container.record.options.remove {
+        remove::erase(containers, container, true)?;
+    }
+    started
+}
+
+fn begin(
+    containers: &Containers<'_>,
+    paths: &Paths,
+    container: &Container,
+    client: Option<OwnedFd>,
+) -> Result<()> {
     let lower = lower(containers, container)?;
+    // While the mounts are the host's own.
+    let shared = shared(container)?;
     let namespace = PrivateMounts::enter()?;
-    let prepared = prepare(containers, container, &lower);
+    let prepared = prepare(containers, container, &lower, &shared);
     let started = prepared.and_then(|()| supervise("monitor", paths, container, &[], client));
     if started.is_err() {
         // A monitor has done so already, in the same mounts.
         bundle::clear(&container.run)?;
     }
     namespace.leave()?;
-    if started.is_err() && container.record.options.remove {
-        remove::erase(containers, container, true)?;
-    }
     started
 }
 
@@ -125,18 +136,18 @@ pub fn with_root<T>(
 pub fn lower(containers: &Containers<'_>, container: &Container) -> Result<Vec<PathBuf>> {
     let options = &container.record.options;
     match (&container.record.image, &options.rootfs) {
-        (Some(image), _) => match &options.ids {
-            Some(ids) if in_user_namespace() && !ids.is_identity() => {
-                shifted::lower_directories(containers.store, &image.layers, ids)
-            }
-            _ => containers.store.lower_directories(&image.layers),
-        },
+        (Some(image), _) => shifted::lower_directories(containers.store, &image.layers, options.ids.as_ref()),
         (None, Some(rootfs)) => Ok(vec![PathBuf::from(&rootfs.path)]),
         (None, None) => Ok(Vec::new()),
     }
 }
 
-fn prepare(containers: &Containers<'_>, container: &Container, lower: &[PathBuf]) -> Result<()> {
+fn prepare(
+    containers: &Containers<'_>,
+    container: &Container,
+    lower: &[PathBuf],
+    shared: &Shared,
+) -> Result<()> {
     let (run, options) = (&container.run, &container.record.options);
     disk::make_directory(run)?;
     let path = mount_root(container, lower)?;
@@ -150,7 +161,7 @@ fn prepare(containers: &Containers<'_>, container: &Container, lower: &[PathBuf]
     if !options.workdir.is_empty() && options.ids.is_none() {
         root.make_directories(&options.workdir).context(|| "working directory")?;
     }
-    let sources = sources(containers, container, &root, &identity)?;
+    let sources = sources(containers, container, &root, &identity, shared)?;
     let mut facts = Facts {
         id: container.record.id.clone(),
         root: text(&path)?,

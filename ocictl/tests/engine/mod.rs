@@ -162,7 +162,11 @@ impl Engine {
 
     /// Nothing is left of the containers that were.
     pub fn assert_clean(&self) {
-        eventually("nothing is left", || self.leftovers().is_empty());
+        let until = Instant::now() + PATIENCE;
+        while !self.leftovers().is_empty() {
+            assert!(Instant::now() < until, "left after {PATIENCE:?}: {:?}", self.leftovers());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

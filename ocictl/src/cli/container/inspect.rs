@@ -186,6 +186,7 @@ fn host_config(options: &Options) -> Value {
     let binds = options.mounts.iter().filter_map(|mount| {
         let source = match &mount.kind {
             MountKind::Bind(source) | MountKind::Overlay(source) | MountKind::Volume(source) => source,
+            MountKind::Image(name, _) => name,
             MountKind::Anonymous(_) | MountKind::Tmpfs => return None,
         };
         let words =
@@ -312,6 +313,7 @@ fn mounts(containers: &Containers<'_>, options: &Options) -> Result<Value> {
         let (kind, name, source) = match &mount.kind {
             MountKind::Bind(path) => ("bind", "", path.clone()),
             MountKind::Overlay(path) => ("overlay", "", path.clone()),
+            MountKind::Image(name, _) => ("image", "", name.clone()),
             MountKind::Tmpfs => ("tmpfs", "", String::new()),
             MountKind::Volume(name) | MountKind::Anonymous(name) => {
                 let data = volumes.get(name)?.map(|volume| volume.data().to_string_lossy().into_owned());

@@ -1,7 +1,7 @@
 //! `--volume`, `--mount`, `--tmpfs`, `--rootfs`.
 
 use super::{Surroundings, bytes, is_name};
-use crate::container::options::{Mount, MountKind, Rootfs};
+use crate::container::options::{Mount, MountKind, Rootfs, is_shared};
 use crate::error::{Error, Result};
 
 /// `-v`: `SOURCE:TARGET[:OPTIONS]`, where a source that has no slash is a volume, or `TARGET` alone for an anonymous one.
@@ -42,13 +42,14 @@ pub fn volume(text: &str, surroundings: &dyn Surroundings) -> Result<Mount> {
         name if is_name(name) => MountKind::Volume(name.into()),
         name => return Err(bad(format!("\"{name}\" is no name of a volume"))),
     };
+    check_shared(&mount.kind, &mount.options).map_err(bad)?;
     if overlay && !matches!(mount.kind, MountKind::Overlay(_)) {
         return Err(bad("O needs a directory of the host".into()));
     }
     Ok(mount)
 }
 
-/// `--mount`: `type=bind|volume|tmpfs,source=…,target=…[,readonly][,…]`; without a type it is a volume.
+/// `--mount`: `type=bind|volume|tmpfs|image,source=…,target=…[,readonly][,…]`; without a type it is a volume.
 ///
 /// # Errors
 /// Names what is wrong.
@@ -97,14 +98,30 @@ pub fn mount(text: &str, surroundings: &dyn Surroundings) -> Result<Mount> {
         ("volume", "") => MountKind::Anonymous(String::new()),
         ("volume", name) if is_name(name) => MountKind::Volume(name.into()),
         ("volume", name) => return Err(bad(format!("\"{name}\" is no name of a volume"))),
+        ("image", "") => return Err(bad("an image mount needs a source".into())),
+        ("image", name) => {
+            if !options.iter().any(|word| word == "rw") {
+                options.push("ro".into());
+            }
+            MountKind::Image(name.into(), None)
+        }
         ("tmpfs", "") => MountKind::Tmpfs,
         ("tmpfs", _) => return Err(bad("memory has no source".into())),
-        (kind, _) => return Err(bad(format!("type \"{kind}\" is none of bind, volume, tmpfs"))),
+        (kind, _) => return Err(bad(format!("type \"{kind}\" is none of bind, volume, tmpfs, image"))),
     };
+    check_shared(&kind, &options).map_err(bad)?;
     if !(subpath.is_empty() || matches!(kind, MountKind::Volume(_))) {
         return Err(bad("a part can only be mounted of a volume that has a name".into()));
     }
     Ok(Mount { kind, target, options, copy_up, subpath })
+}
+
+/// Mounts are shared with the directory of the host that they are made in; nothing else is one.
+fn check_shared(kind: &MountKind, options: &[String]) -> std::result::Result<(), String> {
+    match (kind, options.iter().find(|word| is_shared(word))) {
+        (MountKind::Bind(_), _) | (_, None) => Ok(()),
+        (_, Some(word)) => Err(format!("{word} needs a directory of the host")),
+    }
 }
 
 /// `--tmpfs`: `TARGET[:OPTIONS]`.
@@ -146,7 +163,7 @@ fn check_target(text: &str, target: &str) -> Result<String> {
 
 /// A word of mount(8) that a container may be given.
 fn mount_word(word: &str) -> std::result::Result<String, String> {
-    const WORDS: [&str; 24] = [
+    const WORDS: [&str; 26] = [
         "ro",
         "rw",
         "rro",
@@ -165,6 +182,8 @@ fn mount_word(word: &str) -> std::result::Result<String, String> {
         "rbind",
         "private",
         "rprivate",
+        "shared",
+        "rshared",
         "slave",
         "rslave",
         "unbindable",
@@ -173,9 +192,6 @@ fn mount_word(word: &str) -> std::result::Result<String, String> {
         "sync",
     ];
     match word {
-        "shared" | "rshared" => Err(format!(
-            "\"{word}\" cannot be: what a container mounts stays in its monitor's mount namespace; rslave brings the host's mounts in"
-        )),
         word if WORDS.contains(&word) => Ok(word.into()),
         word => Err(format!("\"{word}\" is no option of a mount")),
     }

@@ -80,7 +80,7 @@ fn volumes_are_told_apart_from_directories() {
         ("a:/x/../..", "nothing can be mounted on"),
         ("/a:/b:c:d", "more than three parts"),
         (":/b", "its source is empty"),
-        ("/a:/b:rshared", "\"rshared\" cannot be"),
+        ("vol:/b:rshared", "rshared needs a directory of the host"),
         ("/a:/b:rubbish", "\"rubbish\" is no option of a mount"),
         ("-a:/b", "is no name of a volume"),
     ] {

@@ -11,7 +11,7 @@ pub mod seccomp;
 pub mod users;
 
 use super::ids::Range;
-use super::options::{Namespace, Options};
+use super::options::{Namespace, Options, is_shared};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use users::Identity;
@@ -207,6 +207,10 @@ fn linux(options: &Options, facts: &Facts) -> Value {
     linux.insert("resources".into(), resources::resources(options, facts));
     if !facts.devices.is_empty() {
         linux.insert("devices".into(), resources::devices(facts));
+    }
+    if options.mounts.iter().any(|mount| mount.options.iter().any(|word| is_shared(word))) {
+        // The runtime must not part the mounts from the host's.
+        linux.insert("rootfsPropagation".into(), "rshared".into());
     }
     let sysctls = sysctls(options);
     if !sysctls.is_empty() {

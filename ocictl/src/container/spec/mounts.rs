@@ -141,7 +141,8 @@ fn typed(mount: &Mount, source: &str) -> Value {
     if !words.iter().any(|word| matches!(*word, "bind" | "rbind")) {
         words.insert(0, "rbind");
     }
-    const PROPAGATION: [&str; 6] = ["private", "rprivate", "slave", "rslave", "unbindable", "runbindable"];
+    const PROPAGATION: [&str; 8] =
+        ["private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable", "runbindable"];
     if !words.iter().any(|word| PROPAGATION.contains(word)) {
         words.push("rprivate");
     }
