@@ -119,12 +119,12 @@ fn difference_without_a_row_is_wrong_and_so_is_a_row_without_a_difference() {
 }
 
 /// Everything else is compared where the peers are older. The options of the machine's one tree are left out: crun takes some
-/// of them away, and whoever comes after it sees that.
+/// of them away, and whoever comes after it sees that; so are the files of rdma, which a peer hands down for all that come after it.
 fn to_cgroups(sight: &mut Sight) {
     let verbs = ["create", "start", "delete", "ends", "exit code", "left behind"];
     let begins = ["cgroup", "file ", "mount /sys/fs/cgroup", "mknod-", "read-", "write-"];
     let is_about = |key: &str| verbs.contains(&key) || begins.iter().any(|word| key.starts_with(word));
-    sight.values.retain(|key, _| is_about(key));
+    sight.values.retain(|key, _| is_about(key) && !key.starts_with("file cgroup/rdma."));
     if let Some(tree) = sight.values.get_mut("mount /sys/fs/cgroup") {
         tree.truncate(tree.rfind(' ').unwrap_or_default());
     }
