@@ -62,10 +62,7 @@ fn v2_missing_controller_of_unified_is_an_error() {
 
 /// A shell script with the v2 tree alone in place; `"$@"` is the runtime, `$ID` the container.
 fn script_on_v2(bundle: &Bundle, script: &str) -> Outcome {
-    bundle.write_config();
-    let script = format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; {script}");
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
-    bundle.finish(bundle.command_under(&wrapper, &[]).env("ID", &bundle.id))
+    bundle.finish(&mut bundle.script_on_v2(script))
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::fd::AsRawFd;
 use support::counter::{self, await_progress};
+use support::elf::{self, Call};
 use support::{Bundle, criu, leaks, runtime, skip_on_peer};
 
 /// One whose counter goes over a TCP connection inside.
@@ -296,5 +297,68 @@ fn status_descriptor_hears_when_memory_can_be_fetched() {
     }
     outcome.fails(&format!("checkpoint {}: criu: ", bundle.id));
     await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+/// A connection that nobody has accepted: what waits for it at the listening socket belongs to no process yet.
+#[test]
+fn connection_in_flight_is_skipped_where_it_is_asked_for() {
+    let Some(_) = criu::find() else { return };
+    if skip_on_peer("runc 1.1 has no such flag") {
+        return;
+    }
+    let script = "/listen & \
+        while [ -z \"$port\" ]; do while read -r n local remote state rest; do \
+            [ \"$state\" = 0A ] && port=$((0x${local#*:})); done < /proc/net/tcp; done; \
+        sleep 1000 | nc 127.0.0.1 $port & \
+        n=0; while :; do n=$((n+1)); echo $n > /n; usleep 2000; done";
+    let bundle = Bundle::sh(script);
+    std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/nc")).unwrap();
+    // socket(AF_INET, SOCK_STREAM), listen at any port, pause.
+    let calls = [Call(41, [2, 1, 0, 0, 0, 0]), Call(50, [3, 5, 0, 0, 0, 0]), Call(34, [0; 6])];
+    bundle.executable("listen", "");
+    fs::write(bundle.rootfs().join("listen"), elf::prober(&calls)).unwrap();
+    bundle.run_detached();
+    await_progress(&bundle);
+    let connections = || {
+        let table = fs::read_to_string(format!("/proc/{}/net/tcp", bundle.pid())).unwrap();
+        table.lines().filter(|line| line.contains(" 01 ")).count()
+    };
+    runtime::eventually(|| connections() == 2, || format!("{} ends of a connection", connections()));
+    bundle.checkpoint(&["--tcp-established"]).fails("inet: In-flight connection");
+    await_progress(&bundle);
+    bundle.checkpoint(&["--tcp-established", "--tcp-skip-in-flight"]).ok();
+    leaks::assert_nothing_left(&bundle);
+    bundle.restore(&["--tcp-established", "--detach"]).ok();
+    await_progress(&bundle);
+    bundle.kill_and_delete();
+}
+
+#[test]
+fn stopped_process_is_dumped_as_well() {
+    let Some(_) = criu::find() else { return };
+    if skip_on_peer("runc waits without end where the freezer is that of v1") {
+        return;
+    }
+    let bundle = Bundle::sh(
+        "sleep 1000 & kill -STOP $!; n=0; while :; do n=$((n+1)); echo $n > /n; usleep 2000; done",
+    );
+    bundle.run_detached();
+    await_progress(&bundle);
+    let state = || {
+        let pids = bundle.call(&["ps", "--format", "json", &bundle.id]).ok().stdout;
+        let pids: Vec<i32> = serde_json::from_str(&pids).unwrap();
+        let stat = |pid| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        pids.into_iter().any(|pid| stat(pid).contains(") T "))
+    };
+    runtime::eventually(state, || "it is stopped".to_owned());
+    bundle.checkpoint(&["--leave-running"]).ok();
+    await_progress(&bundle);
+    assert!(state(), "it still is");
+    bundle.checkpoint(&[]).ok();
+    leaks::assert_nothing_left(&bundle);
+    bundle.restore(&["--detach"]).ok();
+    await_progress(&bundle);
+    assert!(state(), "it is again");
     bundle.kill_and_delete();
 }

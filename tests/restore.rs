@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
-use std::process::Stdio;
-use support::{Bundle, criu, leaks, runtime, skip_on_peer, terminal};
+use std::process::{Command, Stdio};
+use support::{Bundle, Outcome, criu, leaks, runtime, skip_on_peer, terminal};
 
 /// A container that counts in a file every few milliseconds; a line for each.
 fn counter() -> Bundle {
@@ -109,6 +109,88 @@ fn another_id_and_cgroup_may_be_taken() {
     await_progress(&bundle);
     let own = fs::read_to_string(format!("/proc/{}/cgroup", bundle.pid())).unwrap();
     assert!(own.lines().all(|line| line.ends_with(&cgroup)), "{own}");
+    bundle.kill_and_delete();
+}
+
+/// The whole way with the v2 tree alone in place: `$way` says how, and `$paused` whether it stands still meanwhile.
+const ON_V2: &str = r#"
+    count() { wc -l < bundle/rootfs/n; }
+    touch bundle/rootfs/n
+    more() { before=$(count); while test "$(count)" -le $before; do sleep 0.01; done; }
+    test -s pid || { "$@" run --detach --pid-file pid --bundle bundle $ID </dev/null >/dev/null 2>&1; }
+    more
+    test -z "$paused" || { "$@" pause $ID; grep -x 1 $c/cgroup.freeze >/dev/null; }
+    rm -rf images
+    "$@" checkpoint --image-path images $way --leave-running $ID
+    test -z "$paused" || grep -x 1 $c/cgroup.freeze >/dev/null
+    test -n "$paused" || { grep -x 0 $c/cgroup.freeze >/dev/null; more; }
+    rm -rf images
+    "$@" checkpoint --image-path images $way $ID
+    grep "Detected cgroup V2 freezer" images/dump.log >/dev/null
+    grep "freezing cgroup $c:" images/dump.log >/dev/null
+    test ! -e $c
+    "$@" restore --detach --pid-file pid --image-path images $way --bundle bundle $ID </dev/null >/dev/null 2>restored || {
+        cat restored >&2; exit 1; }
+    more
+    grep -x "0::/$ID" /proc/$(cat pid)/cgroup
+    grep -x 0 $c/cgroup.freeze >/dev/null
+"#;
+
+fn on_v2(bundle: &Bundle, way: &str, paused: &str) -> Outcome {
+    for file in [bundle.dir.join("pid"), bundle.rootfs().join("n")] {
+        let _ = fs::remove_file(file);
+    }
+    let mut command = bundle.script_on_v2(&format!("trap '\"$@\" delete --force $ID' EXIT; {ON_V2}"));
+    criu::find_by_path(command.env("way", way).env("paused", paused));
+    bundle.finish(&mut command)
+}
+
+#[test]
+fn v2_counter_goes_on_where_it_was() {
+    let Some(_) = criu::find() else { return };
+    let bundle = counter();
+    let there = format!("0::/{}\n", bundle.id);
+    let (soft, ignore) = ("--manage-cgroups-mode soft", "--manage-cgroups-mode ignore");
+    for (way, paused) in [("", ""), ("", "yes"), (soft, ""), (ignore, "")] {
+        assert_eq!(on_v2(&bundle, way, paused).ok().stdout, there, "{way} {paused}");
+        assert_without_gap(&bundle);
+        leaks::assert_nothing_left(&bundle);
+    }
+    // The runtime makes the cgroup before CRIU does, and this mode wants none to be there.
+    on_v2(&bundle, "--manage-cgroups-mode strict", "").fails("cg: Abort restore of existing cgroups");
+    leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn memory_comes_back_when_it_is_touched() {
+    let Some(program) = criu::find() else { return };
+    if skip_on_peer("runc wants absolute paths") {
+        return;
+    }
+    if !criu::has("uffd-noncoop") {
+        eprintln!("skipped: the kernel has no userfaultfd that CRIU could use");
+        return;
+    }
+    let bundle = counter();
+    bundle.run_detached();
+    await_progress(&bundle);
+    bundle.checkpoint(&[]).ok();
+    let images = bundle.dir.join("images");
+    // It ends when all memory has gone over.
+    let mut pages = Command::new(program);
+    pages.args(["lazy-pages", "-v4", "--log-file", "pages.log", "--images-dir"]).arg(&images);
+    let mut pages = pages.current_dir(&images).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let socket = images.join("lazy-pages.socket");
+    runtime::eventually(|| socket.exists(), || "lazy-pages listens".to_owned());
+    let restored = bundle.restore(&["--lazy-pages", "--detach"]);
+    if restored.code != Some(0) {
+        pages.kill().unwrap();
+    }
+    assert!(pages.wait().unwrap().success() && restored.code == Some(0), "{restored:#?}");
+    await_progress(&bundle);
+    assert_without_gap(&bundle);
+    let log = fs::read_to_string(images.join("pages.log")).unwrap();
+    assert!(log.contains("UFFD transferred pages"), "{log}");
     bundle.kill_and_delete();
 }
 

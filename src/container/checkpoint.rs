@@ -2,7 +2,7 @@
 
 use crate::cgroup;
 use crate::container::images::{self, Images};
-use crate::container::process::Process;
+use crate::container::process::{Process, is_stopped};
 use crate::container::{Container, delete};
 use crate::criu::message::{Field, Kind, Options};
 use crate::criu::{self, Criu};
@@ -99,13 +99,14 @@ fn dump(container: &Container, request: &mut Request<'_>, images: &Images) -> Re
     if request.pre_dump || request.parent.is_some() {
         typed.flag(Field::TrackMem);
     }
+    let cgroup = cgroup::open(&record.cgroup);
     let seen = Seen::look(container, &init)?;
     let options = plan::dump(
         typed,
         &Dump {
             pid: init.pid,
             rootfs: &record.rootfs,
-            freezer: record.cgroup.freezer(),
+            freezer: if can_be_frozen(&cgroup)? { record.cgroup.freezer() } else { None },
             joined: &seen.joined,
             mounts: &seen.mounts,
             host: &seen.host,
@@ -119,7 +120,6 @@ fn dump(container: &Container, request: &mut Request<'_>, images: &Images) -> Re
     if !request.pre_dump {
         images.write_descriptors(&seen.stdio)?;
     }
-    let cgroup = cgroup::open(&record.cgroup);
     let was_frozen = cgroup.is_frozen()?;
     let kind = if request.pre_dump { Kind::PreDump } else { Kind::Dump };
     let asked = criu::Request { kind, options: &options, log: &images.log(DUMP_LOG) };
@@ -138,6 +138,20 @@ fn dump(container: &Container, request: &mut Request<'_>, images: &Images) -> Re
         cgroup.thaw()?;
     }
     dumped.map(drop)
+}
+
+/// Whether CRIU can stop the processes by the freezer. In that of v1 it waits for one that is stopped already without end (CRIU 4.1);
+/// it then stops each by itself.
+fn can_be_frozen(cgroup: &cgroup::Manager) -> Result<bool> {
+    if cgroup.location().index_of("freezer").is_none() {
+        return Ok(true);
+    }
+    for pid in cgroup.pids()? {
+        if is_stopped(pid)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Some of it a kernel may not have: better said before than somewhere in a log.

@@ -123,6 +123,14 @@ pub fn never_executed(pid: i32) -> Result<bool> {
     Ok(Stat::read(pid)?.is_some_and(|stat| stat.flags & FORKED_AND_NOT_EXECUTED != 0))
 }
 
+/// Whether a process is stopped, as by SIGSTOP. In a frozen cgroup of v1 none shows that it is.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn is_stopped(pid: Pid) -> Result<bool> {
+    Ok(Stat::read(pid.as_raw_nonzero().get())?.is_some_and(|stat| stat.state == b'T'))
+}
+
 /// What needs a pidfd and has no other way.
 pub fn needs_pidfd(what: &str) -> Error {
     Error::new(format!("{what} needs pidfd_open(2), which is missing"))

@@ -63,11 +63,16 @@ impl Bundle {
 
     fn with_criu(&self, fixed: &[&str], flags: &[&str]) -> Command {
         let mut command = self.command(&[fixed, flags, &[self.id.as_str()]].concat());
-        if let Some(directory) = directory() {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let paths = std::iter::once(directory.clone()).chain(std::env::split_paths(&path));
-            command.env("PATH", std::env::join_paths(paths).unwrap());
-        }
+        find_by_path(&mut command);
         command
+    }
+}
+
+/// Has a command find that CRIU in its `PATH`.
+pub fn find_by_path(command: &mut Command) {
+    if let Some(directory) = directory() {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(directory.clone()).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(paths).unwrap());
     }
 }

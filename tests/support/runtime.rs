@@ -130,6 +130,17 @@ impl Bundle {
         command
     }
 
+    /// A shell script with the v2 tree alone in place, in a mount namespace of its own; `"$@"` is the runtime, `$ID` the container,
+    /// `$c` its cgroup.
+    pub fn script_on_v2(&self, script: &str) -> Command {
+        self.write_config();
+        let script = format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; c=/sys/fs/cgroup/$ID; {script}");
+        let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+        let mut command = self.command_under(&wrapper, &[]);
+        command.env("ID", &self.id);
+        command
+    }
+
     /// `/dev/null`; for a peer a device of the test's own, since crun gives the container's user what its program reads from.
     fn nothing_to_read(&self) -> Stdio {
         if self.runtime.file_name().is_some_and(|name| name == "corten") {
