@@ -62,7 +62,7 @@ fn sub_cgroup_that_cannot_be_meant_is_refused() {
         (vec![":a"], "no such controller"),
         (vec!["a", "b"], "needs a controller"),
         (vec!["pids:a", "pids:b"], "names a controller again"),
-        (vec!["pids:nosuch"], "it has vanished"),
+        (vec!["pids:nosuch"], "/nosuch: it does not exist"),
     ] {
         let flags: Vec<&str> = arguments.iter().flat_map(|argument| ["--cgroup", *argument]).collect();
         bundle.exec(&flags, &["true"]).fails_with(255, words);

@@ -7,6 +7,7 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs;
+use support::runtime::eventually;
 use support::{Bundle, errno, is_peer, leaks, skip_on_peer};
 
 const KINDS: [&str; 6] =
@@ -440,4 +441,30 @@ fn missing_hook_program_fails_by_name() {
     let said = bundle.create().fails(errno::missing()).says();
     assert!(said.contains("/no/such/hook"), "{said}");
     leaks::assert_nothing_left(&bundle);
+}
+
+#[test]
+fn container_that_is_deleted_in_its_last_hook_was_not_started() {
+    if skip_on_peer("runc and crun do not wait for this hook, and exit 0") {
+        return;
+    }
+    for kill in [&["delete", "--force"][..], &["kill"]] {
+        let mut bundle = Bundle::new();
+        let script = "touch /in; sleep 1000";
+        bundle.push("/hooks/startContainer", json!({ "path": "/bin/sh", "args": ["sh", "-c", script] }));
+        bundle.write_config();
+        let words = ["run", "--detach", "--pid-file", "pid", "--bundle", "bundle", &bundle.id];
+        let running = bundle.begin(&mut bundle.command(&words));
+        let reached = bundle.rootfs().join("in");
+        eventually(|| reached.exists(), || "the hook runs".to_owned());
+        let signal: &[&str] = if kill == ["kill"] { &["KILL"] } else { &[] };
+        bundle.call(&[kill, &[bundle.id.as_str()], signal].concat()).ok();
+        let why = if kill == ["kill"] {
+            "init was ended by signal 9"
+        } else {
+            "the container was deleted meanwhile"
+        };
+        running.finish().fails(why);
+        leaks::assert_nothing_left(&bundle);
+    }
 }

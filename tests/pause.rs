@@ -110,10 +110,14 @@ fn reclaim_gives_the_memory_of_files_back() {
     bundle.run_with(&["--detach"]).ok();
     let done = bundle.rootfs().join("done");
     runtime::eventually(|| fs::exists(&done).unwrap(), || "the file is written".into());
+    bundle.call(&["pause", "--reclaim", "5z", &bundle.id]).fails("\"5z\" is no size");
     let usage = || cgroups::read("memory", &bundle.id, "memory.usage_in_bytes").parse::<u64>().unwrap();
     if cgroups::v1("memory").is_some() {
         let before = usage();
-        bundle.call(&["pause", "--reclaim=1m", &bundle.id]).fails("cgroup v1 reclaims everything or nothing");
+        for amount in [&["--reclaim=1m"][..], &["--reclaim", "1m"]] {
+            let words = [&["pause"], amount, &[bundle.id.as_str()]].concat();
+            bundle.call(&words).fails("cgroup v1 reclaims everything or nothing");
+        }
         assert_eq!(bundle.status(), "running");
         bundle.call(&["pause", "--reclaim", &bundle.id]).ok();
         assert!(usage() + (8 << 20) < before, "{} after {before}", usage());

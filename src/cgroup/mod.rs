@@ -106,6 +106,19 @@ pub fn for_exec(location: &Location, init: i32) -> Result<Location> {
     }
 }
 
+/// Fails where a cgroup is not there: a user has named it.
+///
+/// # Errors
+/// It names the first one that is missing.
+pub fn check_there(location: &Location) -> Result<()> {
+    match location.directories.iter().find(|directory| directory::is_gone(&directory.path)) {
+        Some(Directory { path, .. }) => {
+            Err(Error::new("it does not exist").context(format!("cgroup {path}")))
+        }
+        None => Ok(()),
+    }
+}
+
 impl Manager {
     /// The only chooser.
     fn at(location: Location) -> Self {

@@ -70,14 +70,17 @@ fn spell_out(typed: &mut [OsString]) {
     }
 }
 
-/// Reads a command line. A switch may be given as `--force=true` and `--force=false`, in all of Go's words for them: only when clap
-/// refuses such a word is it looked at.
+/// Reads a command line. A switch may be given as `--force=true` and `--force=false`, in all of Go's words for them, and the amount of
+/// `--reclaim` as a word of its own: only when clap refuses such a word is it looked at.
 fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error> {
     use clap::error::{ContextKind, ContextValue, ErrorKind};
     let mut typed = std::borrow::Cow::Borrowed(typed);
     loop {
         let error = match Arguments::try_parse_from(typed.iter()) {
             Err(error) if error.kind() == ErrorKind::TooManyValues => error,
+            Err(error) if error.kind() == ErrorKind::UnknownArgument && join_amount(typed.to_mut()) => {
+                continue;
+            }
             answer => return answer,
         };
         let (Some(ContextValue::String(switch)), Some(ContextValue::String(value))) =
@@ -96,6 +99,19 @@ fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error>
             _ => return Err(error),
         }
     }
+}
+
+/// Joins the amount of `pause --reclaim` to its option, where it is a word of its own with the container's id behind it.
+fn join_amount(typed: &mut Vec<OsString>) -> bool {
+    let Some(place) = typed.iter().position(|word| word == "--reclaim") else { return false };
+    let is_number = |word: &OsString| word.as_encoded_bytes().first().is_some_and(u8::is_ascii_digit);
+    if !typed.get(place + 1).is_some_and(is_number) {
+        return false;
+    }
+    let amount = typed.remove(place + 1);
+    typed[place].push("=");
+    typed[place].push(amount);
+    true
 }
 
 /// Tells of a command line that cannot be understood; or prints the help or the version that it asks for. An engine looks

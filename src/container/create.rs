@@ -8,7 +8,7 @@ use crate::container::foreground::{self, Foreground};
 use crate::container::interrupts::Interrupts;
 use crate::container::notify::{Relay, Supervisor};
 use crate::container::pidfd_socket::Receivers;
-use crate::container::process::Process;
+use crate::container::process::{Process, never_executed};
 use crate::container::record::{Record, Stage, Start};
 use crate::container::resctrl::Group;
 use crate::container::root::Root;
@@ -141,6 +141,9 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
     let attended = agent::attend(init.socket(), introduction, silenced);
     if let Some(failure) = attended.map_err(|error| creation.explain(error))? {
         return Err(launch::failure(&decided.plan, &failure));
+    }
+    if decided.plan.has_start_hooks() && never_executed(init.pid.as_raw_nonzero().get())? {
+        return Err(creation.explain(birth::died(&init, "init")));
     }
     creation.run_hooks(&decided.plan.poststart, &state)?;
     init.release();
@@ -454,6 +457,7 @@ fn first_record(decided: &Decided, request: &Request<'_>) -> Record {
             steps: plan.steps[first..].iter().map(ToString::to_string).collect(),
             listener: plan.listener.clone(),
             silenced: plan.may_be_silenced(),
+            hooks: plan.has_start_hooks(),
         },
     }
 }

@@ -143,7 +143,11 @@ impl Decided {
         let host = Host::probe_caller(&procfs)?;
         let cgroup = match request.cgroups {
             [] => cgroup::for_exec(&container.record.cgroup, init.pid)?,
-            wanted => container.record.cgroup.clone().below(wanted)?,
+            wanted => {
+                let below = container.record.cgroup.clone().below(wanted)?;
+                cgroup::check_there(&below)?;
+                below
+            }
         };
         let joins_user = template.namespaces.contains(&NamespaceKind::User);
         let entry = Entry {

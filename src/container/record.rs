@@ -92,6 +92,9 @@ pub struct Start {
     /// Whether the filter may keep init from saying that the program cannot be executed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub silenced: bool,
+    /// Whether hooks run before the program.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hooks: bool,
 }
 
 impl Record {

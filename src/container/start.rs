@@ -2,7 +2,7 @@
 
 use crate::container::agent::{self, Introduction};
 use crate::container::notify::{Relay, Supervisor};
-use crate::container::process::{Process, needs_pidfd};
+use crate::container::process::{Process, needs_pidfd, never_executed};
 use crate::container::record::Record;
 use crate::container::{Container, hooks, signal};
 use crate::error::{Error, Result};
@@ -60,11 +60,24 @@ pub fn start(container: &Container, supervisor: Option<&Supervisor>) -> Result<(
         end(container);
         return Err(launch::start_failure(start.first, &start.steps, program, &failure));
     }
+    if start.hooks {
+        check_executed(container)?;
+    }
     poststart(container)?;
     match (relay, &init, &container.record.process) {
         (Some(relay), Some(init), Some(process)) => relay.await_ready(process.pid, init.as_fd()),
         _ => Ok(()),
     }
+}
+
+/// Fails when init was killed in a hook and has not come to its program, as by a `delete --force`. Of one that its parent has reaped
+/// already that is known no more, but for a container that is gone.
+fn check_executed(container: &Container) -> Result<()> {
+    let is_missing = container.record.process.map_or(Ok(false), |process| never_executed(process.pid))?;
+    if container.directory.is_gone()? {
+        return Err(Error::new("the container was deleted meanwhile"));
+    }
+    if is_missing { Err(Error::new("init was ended before the program was executed")) } else { Ok(()) }
 }
 
 /// A pidfd of init, while that still waits, for what needs one.

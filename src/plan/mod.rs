@@ -379,6 +379,12 @@ impl Plan {
         self.seccomp.as_ref().is_some_and(|program| program.silences)
     }
 
+    /// Whether hooks run between the start and the program, where init may be killed without a word.
+    pub fn has_start_hooks(&self) -> bool {
+        let from_start = self.steps.iter().skip_while(|step| !matches!(step.action, Action::Ready));
+        from_start.into_iter().any(|step| matches!(step.action, Action::Hook(_)))
+    }
+
     /// What to say of a device in whose place another file is: which, where that is a device of the plan, too.
     pub fn occupied_text(&self, index: usize) -> String {
         let path = |step: &Step| match &step.action {
