@@ -87,7 +87,7 @@ test: build
 # Points at which commands of ocictl are killed, or find the disk full.
 POINTS ?= 200
 
-## engine-test: ocictl with real images (Debian; podman, skopeo), killed and on a full disk at POINTS=200 points; as root
+## engine-test: ocictl with real images (Debian, 1 GB; podman, skopeo), killed and on a full disk at POINTS=200 points; as root
 engine-test: build
 	@integration/setup.sh test engine
 	@$(SAY) "real images (the first time makes a Debian: some minutes)"
