@@ -353,6 +353,13 @@ const OWN: &str = "^/etc\\|^/ours\\|^/theirs\\|^/dev\\|^/run\\|^/sys";
 fn a_gigabyte_in_fifty_thousand_files_travels() {
     let journey = Journey::begin("real-large");
     let engine = &journey.engine;
+    // Stores of ours and of podman, the registry's, and what is on its way between them: less than six at a time.
+    let disk = rustix::fs::statvfs(&engine.scratch.path).expect("a file system");
+    assert!(
+        disk.f_bavail * disk.f_frsize > 8 << 30,
+        "this test wants 8 GB in {}",
+        engine.scratch.path.display()
+    );
     let busybox = engine.scratch.join("busybox.tar");
     fs::write(&busybox, support::tar_of(&engine.tree())).expect("written");
     let layers = [busybox, engine.scratch.join("many.tar"), engine.scratch.join("large.tar")];
