@@ -348,10 +348,10 @@ fn join_between(
     }
     init::not_dumpable()?;
     if let Some(target) = &descriptors.target {
-        init::join_process(plan.namespaces.of_process, target.as_fd())?;
+        init::join_process(plan.namespaces.of_process & !init::CGROUP, target.as_fd())?;
     }
     let kinds = plan.namespaces.join.iter().map(|join| clone_flag(join.kind));
-    init::join_all(kinds, &descriptors.joins, 0)?;
+    init::join_all(kinds, &descriptors.joins, init::CGROUP)?;
     set_time_offsets(plan, descriptors.procfs.as_ref())?;
     let flags = plan.namespaces.create | libc::CLONE_PARENT as u64;
     Ok(clone::clone3(&Request { flags, cgroup })?)

@@ -14,7 +14,7 @@ mod rootfs;
 mod scheduling;
 mod stdio;
 
-pub(super) use namespaces::{join_all, join_process, not_dumpable};
+pub(super) use namespaces::{CGROUP, join_all, join_process, not_dumpable};
 pub(super) use scheduling::{set_io_priority, set_scheduler};
 
 use crate::launch::prepared::Prepared;

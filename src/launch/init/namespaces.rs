@@ -11,6 +11,10 @@ use rustix::process::{DumpableBehavior, Gid, Uid};
 /// The kinds that show only in children: the parent, or the process in between, enters them before the clone.
 const FOR_CHILDREN: u64 = (libc::CLONE_NEWPID | libc::CLONE_NEWTIME) as u64;
 
+/// The namespace of cgroups. With the mount option `nsdelegate` a process may not be born in a cgroup from inside of it
+/// (cgroups(7), "Cgroups delegation: mounting with nsdelegate").
+pub(crate) const CGROUP: u64 = libc::CLONE_NEWCGROUP as u64;
+
 impl Init<'_> {
     /// Writes `0` into the `tasks` file of each hierarchy: the kernel takes that for the single-threaded writer itself and
     /// needs no global lock, which the pid in `cgroup.procs` would cost 10 ms for.
@@ -24,15 +28,17 @@ impl Init<'_> {
 
     /// Enters the namespaces by path, unless a process in between has done so.
     pub(super) fn join_namespaces(&mut self) -> Result<(), Fault> {
-        if self.plan.namespaces.middle {
-            return Ok(());
-        }
         let namespaces = &self.plan.namespaces;
+        let (of_process, except) = match namespaces.middle {
+            // The process in between leaves that of cgroups to us, who are in the cgroup by now.
+            true => (namespaces.of_process & CGROUP, !CGROUP),
+            false => (namespaces.of_process & !(libc::CLONE_NEWPID as u64), FOR_CHILDREN),
+        };
         if let Some(target) = self.descriptors.target.take() {
-            join_process(namespaces.of_process & !(libc::CLONE_NEWPID as u64), target.as_fd())?;
+            join_process(of_process, target.as_fd())?;
         }
         let kinds = namespaces.join.iter().map(|join| clone_flag(join.kind));
-        join_all(kinds, &self.descriptors.joins, FOR_CHILDREN)?;
+        join_all(kinds, &self.descriptors.joins, except)?;
         self.descriptors.joins.clear();
         Ok(())
     }
