@@ -22,7 +22,8 @@ impl Manager {
         let user = host.uid != 0 || host.in_user_namespace && in_session();
         let own = host.cgroups.hierarchies.last().map_or("/", |hierarchy| hierarchy.own.as_str());
         let root = if user {
-            root_of_user(own, host.uid)
+            let map = if host.in_user_namespace { "/proc/self/uid_map" } else { "" };
+            root_of_user(own, outside(host.uid, &std::fs::read_to_string(map).unwrap_or_default()))
         } else {
             // Where /proc hides it, pid 1 is taken for the root's, as it is but in a container with its host's tree.
             let first = super::cgroup::read("/proc/1/cgroup").unwrap_or_default();
@@ -40,6 +41,17 @@ fn root_of_system(cgroup_file: &str) -> &str {
     roots.find(|root| !root.contains("/..")).unwrap_or("")
 }
 
+/// Who a user is outside of his namespace, by its map (user_namespaces(7)).
+fn outside(uid: u32, map: &str) -> u32 {
+    let row = |line: &str| {
+        let mut words = line.split_ascii_whitespace().map(|word| word.parse::<u32>().ok());
+        let (inside, outside, count) = (words.next()??, words.next()??, words.next()??);
+        let place = uid.checked_sub(inside).filter(|place| *place < count)?;
+        outside.checked_add(place)
+    };
+    map.lines().find_map(row).unwrap_or(uid)
+}
+
 /// Where a user's manager has its slices: its service, which mostly is around us, and else where logind puts it.
 fn root_of_user(own: &str, uid: u32) -> String {
     let mut end = 0;
@@ -55,6 +67,15 @@ fn root_of_user(own: &str, uid: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn root_of_a_user_namespace_is_the_user_who_made_it() {
+        let map = "         0       1000          1\n         1     100000      65536\n";
+        for (uid, wanted) in [(0, 1000), (1, 100_000), (65_536, 165_535), (70_000, 70_000)] {
+            assert_eq!(outside(uid, map), wanted);
+        }
+        assert_eq!(outside(1000, ""), 1000);
+    }
 
     #[test]
     fn slices_are_beside_the_init_scope() {
