@@ -55,6 +55,12 @@ furnish() {
         name=$(basename "${program%-*}")
         [[ $elsewhere == *" $name "* ]] || ! wanted "$name" "$@" || cp "$program" "$job/programs/$name"
     done < <(cd "$project" && cargo test --no-run --locked --tests 2>&1 | sed -n 's/.*Executable tests.*(\(.*\))/\1/p')
+    # Of the engine's tests the one that asks for a systemd of an ordinary user.
+    if wanted user_systemd "$@" && [[ -x $project/bin/ocictl ]]; then
+        cp "$project/bin/ocictl" "$job/ocictl"
+        program=$(cd "$project" && cargo test --no-run --locked -p ocictl --test user_systemd 2>&1 | sed -n 's/.*Executable tests.*(\(.*\))/\1/p')
+        cp "$project/$program" "$job/programs/user_systemd" 2>/dev/null || cp "$program" "$job/programs/user_systemd"
+    fi
     if wanted conformance "$@"; then
         make --no-print-directory -C "$project" conformance-suite
         mkdir "$job/suite"

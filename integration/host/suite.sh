@@ -4,7 +4,7 @@
 # that fails is run once more, alone; one that passes then is printed as FLAKY, to be mended.
 : >started
 # /tmp is a tmpfs without devices there.
-export RUNTIME=/job/corten TMPDIR=/var/tmp
+export RUNTIME=/job/corten OCICTL=/job/ocictl TMPDIR=/var/tmp
 # What is special about this host: its cgroups, or its security module.
 kind=$(cat kind)
 place=$(cat place)

@@ -2,6 +2,7 @@
 //! `--log` and `--log-format json`; what went wrong is read from the log, where it stands as one object.
 
 use crate::error::{Context, Error, Result};
+use crate::rootless;
 use crate::store::disk;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -49,11 +50,7 @@ impl Runtime {
         let binary = find(named)?;
         let name = binary.file_name().unwrap_or(OsStr::new(DEFAULT));
         let root = runroot.join("runtime").join(name);
-        Ok(Self {
-            binary,
-            root,
-            systemd: is_directory(Path::new("/run/systemd/system")) && rustix::process::geteuid().is_root(),
-        })
+        Ok(Self { binary, root, systemd: systemd_makes_cgroups() })
     }
 
     /// The runtimes that have state below the run root, as far as they are still found.
@@ -91,7 +88,10 @@ impl Runtime {
 
     /// The runtime with its global options; the error goes to `log`.
     fn command(&self, log: &Path) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.with_options(Command::new(&self.binary), log)
+    }
+
+    fn with_options(&self, mut command: Command, log: &Path) -> Command {
         command.arg("--root").arg(&self.root).arg("--log").arg(log).args(["--log-format", "json"]);
         if self.systemd {
             command.arg("--systemd-cgroup");
@@ -136,7 +136,16 @@ impl Runtime {
 
     /// The runtime as it runs another program in a container, in the foreground; streams and options are the caller's to set.
     pub fn exec(&self, log: &Path, arguments: &[&OsStr]) -> Command {
-        let mut command = self.command(log);
+        let mut command = match self.systemd && rootless::in_user_namespace() && !is_among_own_units() {
+            true => {
+                // A user may move processes among his own units only (cgroups(7), "Delegation containment"): so his systemd takes the
+                // runtime in. It becomes the runtime, in the same process.
+                let mut command = Command::new("systemd-run");
+                command.args(["--user", "--scope", "--quiet", "--collect", "--"]).arg(&self.binary);
+                self.with_options(command, log)
+            }
+            false => self.command(log),
+        };
         command.arg("exec").args(arguments);
         command
     }
@@ -211,6 +220,29 @@ impl Runtime {
             .and_then(|pid| i32::try_from(pid).ok())
             .filter(|pid| *pid > 0))
     }
+}
+
+/// Whether systemd makes the cgroups: the machine's for root, and an ordinary user's own for him, who reaches it where he has logged in
+/// (pam_systemd(8) sets XDG_RUNTIME_DIR). On cgroup v1 the latter may not.
+pub fn systemd_makes_cgroups() -> bool {
+    let there = |path: &Path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    is_directory(Path::new("/run/systemd/system"))
+        && match (rootless::in_user_namespace(), std::env::var_os("XDG_RUNTIME_DIR")) {
+            (true, Some(directory)) if !directory.is_empty() => {
+                there(&Path::new(&directory).join("systemd/private"))
+                    && std::fs::symlink_metadata("/sys/fs/cgroup/cgroup.controllers").is_ok()
+            }
+            // Root of a container that has a systemd of its own; an ordinary user may not speak to the machine's.
+            (true, _) => there(Path::new("/run/systemd/private")),
+            (false, _) => rustix::process::geteuid().is_root(),
+        }
+}
+
+/// Whether this process is in a unit of the user's own systemd, and not in a session of the machine's.
+fn is_among_own_units() -> bool {
+    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+    own.split('/').any(|part| part.starts_with("user@") && part.ends_with(".service"))
 }
 
 fn find(named: &str) -> Result<PathBuf> {

@@ -48,6 +48,7 @@ fn every_verb_works_for_an_ordinary_user() {
             ocictl cp c:/file - | tar -xO; echo more > host; ocictl cp host c:/data/; ocictl exec c cat /data/host
             ocictl top c | tail -1 | grep -o 'sleep 1000'
             ocictl stats --no-stream --format '{{.Name}} {{.PIDs}}' c
+            [ "$(ocictl run --rm --network host busybox readlink /proc/self/ns/net)" = "$(readlink /proc/self/ns/net)" ] && echo network
             ocictl diff c
             ocictl commit -q c changed > /dev/null; ocictl run --rm changed cat /file /data/host
             ocictl export c | tar -tf - | grep -c '^proc/.'  || :
@@ -59,7 +60,7 @@ fn every_verb_works_for_an_ordinary_user() {
             ocictl rm -a -f -v; ocictl volume rm vol; ocictl rmi -a -f > /dev/null
         "#;
         let Some(printed) = as_user(&engine.scratch, ids, &format!("{script}{END}")) else { return };
-        let wanted = "0\nb\n/data/inner\nof the image\nnew\nmore\nsleep 1000\nc 1\nC /data\nA /data/host\nA /file\nnew\nmore\n0\n\
+        let wanted = "0\nb\n/data/inner\nof the image\nnew\nmore\nsleep 1000\nc 1\nnetwork\nC /data\nA /data/host\nA /file\nnew\nmore\n0\n\
             kept\nof the image\n4711\nrefused\nc\nnew\nc\n137\nc\nvol\n";
         check_end(&printed, wanted);
     }

@@ -1,6 +1,7 @@
 //! Cgroups of an ordinary user: those that were delegated to him (cgroups(7), "Cgroups delegation"). Only v2 has that.
 
 use crate::error::{Context, Result};
+use crate::rootless;
 use rustix::fs::{Access, access};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,26 @@ pub fn find() -> Result<Option<Delegation>> {
     // A cgroup that holds processes cannot hand controllers down, so the one above ours comes first.
     let above = Path::new(own).parent().and_then(Path::to_str);
     Ok(above.into_iter().chain([own]).find_map(delegated))
+}
+
+/// What the user's own systemd may limit: the controllers of its service, which is around us or where logind puts it.
+///
+/// # Errors
+/// Fails if `/proc` cannot be read.
+pub fn of_manager() -> Result<Vec<String>> {
+    let text = std::fs::read_to_string("/proc/self/cgroup").context(|| "read /proc/self/cgroup")?;
+    let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+    let uid =
+        rootless::map("uid").iter().find(|(inside, ..)| *inside == 0).map_or(0, |(_, outside, _)| *outside);
+    let is_service = |part: &str| part.starts_with("user@") && part.ends_with(".service");
+    let around = own.split('/').position(is_service);
+    let path = match around {
+        Some(place) => own.split('/').take(place + 1).collect::<Vec<_>>().join("/"),
+        None => format!("/user.slice/user-{uid}.slice/user@{uid}.service"),
+    };
+    let file = PathBuf::from(TOP).join(path.trim_start_matches('/')).join("cgroup.controllers");
+    let words = std::fs::read_to_string(file).unwrap_or_default();
+    Ok(words.split_ascii_whitespace().map(String::from).collect())
 }
 
 fn delegated(path: &str) -> Option<Delegation> {

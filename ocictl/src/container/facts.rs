@@ -8,7 +8,7 @@ use super::spec::{self, Facts, Node};
 use super::{Containers, delegation};
 use crate::error::{Context, Error, Result};
 use crate::rootless;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, systemd_makes_cgroups};
 use rustix::process::{Resource, getrlimit};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -79,6 +79,9 @@ fn controllers(options: &Options, delegates: bool, rootless: bool) -> Result<Opt
     if !rootless || !options.cgroup_parent.is_empty() {
         return Ok(None);
     }
+    if delegates && systemd_makes_cgroups() {
+        return delegation::of_manager().map(Some);
+    }
     let found = delegates.then(delegation::find).transpose()?.flatten();
     Ok(Some(found.map(|delegation| delegation.controllers).unwrap_or_default()))
 }
@@ -90,7 +93,8 @@ fn controllers(options: &Options, delegates: bool, rootless: bool) -> Result<Opt
 pub fn cgroup(options: &Options, id: &str, runroot: &Path) -> Result<String> {
     let runtime = Runtime::choose(&options.runtime, runroot)?;
     let parent = options.cgroup_parent.trim_end_matches('/');
-    if parent.is_empty() && rootless::in_user_namespace() {
+    let is_users = rootless::in_user_namespace();
+    if parent.is_empty() && is_users && !runtime.uses_systemd() {
         // The runtime goes without, where the user has none of his own.
         return Ok(match is_v2().then(delegation::find).transpose()?.flatten() {
             Some(delegation) => format!("{}/ocictl-{id}", delegation.path.trim_end_matches('/')),
@@ -98,7 +102,14 @@ pub fn cgroup(options: &Options, id: &str, runroot: &Path) -> Result<String> {
         });
     }
     Ok(match runtime.uses_systemd() {
-        true => format!("{}:ocictl:{id}", if parent.is_empty() { "machine.slice" } else { parent }),
+        true => format!(
+            "{}:ocictl:{id}",
+            match parent {
+                "" if is_users => "user.slice",
+                "" => "machine.slice",
+                parent => parent,
+            }
+        ),
         false => format!(
             "{}/ocictl-{id}",
             if parent.is_empty() || parent.starts_with('/') {
