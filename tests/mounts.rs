@@ -430,7 +430,7 @@ fn mount_table_of_the_caller_stays(bundle: &Bundle) {
 }
 
 #[test]
-fn no_pivot_works_for_a_root_that_cannot_be_pivoted_from() {
+fn no_pivot_shows_the_containers_root_alone() {
     let mut bundle = Bundle::sh("ls -d /bin; ls -d /home /usr 2>/dev/null; true");
     bundle.set("/root/readonly", json!(true));
     assert_eq!(bundle.run_with(&["--no-pivot"]).ok().stdout, "/bin\n");

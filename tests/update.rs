@@ -118,11 +118,17 @@ fn realtime_and_weights_reach_the_kernel_or_are_refused_by_name() {
     };
     reaches(&["--cpu-rt-runtime", "1000"], "cpu.realtimeRuntime", "cpu", "cpu.rt_runtime_us", "1000");
     reaches(&["--cpu-rt-period", "900000"], "cpu.realtimePeriod", "cpu", "cpu.rt_period_us", "900000");
-    if cgroups::v1("blkio").is_some() {
-        reaches(&["--blkio-weight", "500"], "blockIO.weight", "blkio", "blkio.bfq.weight", "500");
-    } else {
-        reaches(&["--blkio-weight", "500"], "blockIO.weight", "io", "io.bfq.weight", "default 500");
-    }
+    // Without that scheduler there is another file, on v2 with another scale.
+    let (tree, controller, files) = match cgroups::v1("blkio") {
+        Some(tree) => (tree, "blkio", [("blkio.bfq.weight", "500"), ("blkio.weight", "500")]),
+        None => {
+            let files = [("io.bfq.weight", "default 500"), ("io.weight", "default 4950")];
+            ("/sys/fs/cgroup".into(), "io", files)
+        }
+    };
+    let is_here = |(file, _): &(&str, &str)| fs::exists(tree.join(&bundle.id).join(file)).unwrap();
+    let (file, value) = files.into_iter().find(is_here).unwrap_or(files[0]);
+    reaches(&["--blkio-weight", "500"], "blockIO.weight", controller, file, value);
     // Few machines have so many nodes.
     let outcome = update(&bundle, &["--cpuset-mems", "1000"]);
     outcome.fails("linux.resources.cpu.mems");

@@ -38,7 +38,7 @@ fn facts(arguments: &Arguments, host: &Host) -> Vec<(&'static str, String)> {
         ("caller", caller(host)),
         ("lacks", lacking(host.capabilities)),
         ("cgroups", cgroups(host)),
-        ("cgroup manager", manager(arguments, host)),
+        ("cgroup manager", manager(arguments)),
         ("namespaces", namespaces()),
         ("user namespaces", limit("/proc/sys/user/max_user_namespaces")),
         ("mounts", if host.new_mount_api { "by mount_setattr(2)" } else { "by mount(2)" }.to_owned()),
@@ -80,19 +80,14 @@ fn cgroups(host: &Host) -> String {
     [mode.to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
-fn manager(arguments: &Arguments, host: &Host) -> String {
+fn manager(arguments: &Arguments) -> String {
     let chosen = match arguments.cgroup_manager() {
         CgroupManager::Cgroupfs => "cgroupfs",
         CgroupManager::Systemd => "systemd",
         CgroupManager::Disabled => "disabled",
     };
     let runs = rustix::fs::stat(c"/run/systemd/system").is_ok();
-    let systemd = match (runs, host.cgroups.mode) {
-        (false, _) => "systemd does not run",
-        (true, Mode::V2) => "systemd can be asked",
-        (true, _) => "systemd needs cgroup v2 alone",
-    };
-    format!("{chosen}; {systemd}")
+    format!("{chosen}; systemd {}", if runs { "can be asked" } else { "does not run" })
 }
 
 /// The kinds that this kernel has.
