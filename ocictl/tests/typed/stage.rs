@@ -8,6 +8,7 @@ use super::{Row, Sees};
 use serde_json::json;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddrV4;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -17,15 +18,15 @@ use std::sync::{Arc, Mutex};
 const INIT: &str = r#"
     read -r pid rest < /proc/self/stat; echo $pid
     mount -t proc proc /proc; mount -t tmpfs tmpfs /root; mount -t tmpfs tmpfs /tmp; mount --bind "$1/hosts" /etc/hosts
-    ip link set lo up
+    ip link set lo up; ip address add 11.0.0.2/32 dev lo; ip address add 11.0.0.3/32 dev lo
     echo ready; while read -r line; do :; done
 "#;
 
-/// Docker's registry with its search, one of a house with an account, and one of a colleague; `127.0.0.2` and on.
-const HOSTS: &str = "127.0.0.1 localhost\n127.0.0.2 docker.io registry-1.docker.io\n127.0.0.3 index.docker.io\n\
+/// Docker's registry with its search, which are public and have such addresses, one of a house with an account, and one of a colleague.
+const HOSTS: &str = "127.0.0.1 localhost\n11.0.0.2 docker.io registry-1.docker.io\n11.0.0.3 index.docker.io\n\
     127.0.0.4 your.registry\n127.0.0.5 myreg\n";
 const REGISTRIES: [(&str, &str, bool); 3] =
-    [("docker", "127.0.0.2:443", false), ("your", "127.0.0.4:443", true), ("my", "127.0.0.5:5000", false)];
+    [("docker", "11.0.0.2:443", false), ("your", "127.0.0.4:443", true), ("my", "127.0.0.5:5000", false)];
 /// What docker's registry answers to `/v1/search?q=busybox&n=25`.
 const FOUND: &str = r#"{"results":[{"name":"busybox","description":"Busybox base image.","star_count":3400,"is_official":true}]}"#;
 
@@ -188,11 +189,11 @@ impl<'a> Machine<'a> {
         fs::write(pages.join("search?q=busybox&n=25"), answer).expect("written");
         let mut server = self.command("sh");
         let line = format!(
-            "cd {0}/pages; exec openssl s_server -quiet -HTTP -accept 127.0.0.3:443 -cert {0}/certs/known.crt -key {0}/certs/known.pem",
+            "cd {0}/pages; exec openssl s_server -quiet -HTTP -accept 11.0.0.3:443 -cert {0}/certs/known.crt -key {0}/certs/known.pem",
             scratch.path.display()
         );
         server.args(["-c", &line]);
-        self.start(server, "127.0.0.3:443");
+        self.start(server, "11.0.0.3:443");
     }
 
     /// Starts a server and waits until it listens.
@@ -201,13 +202,11 @@ impl<'a> Machine<'a> {
         let log = fs::File::create(&path).expect("a log");
         server.stdout(Stdio::null()).stderr(log);
         let mut child = server.spawn().expect("nsenter starts");
-        let port = address.rsplit_once(':').map_or("", |(_, port)| port);
-        let wanted = format!(":{:04X} ", port.parse::<u16>().expect("a port"));
         eventually(&format!("{address} is served"), || {
             let ended = child.try_wait().expect("a child");
             assert!(ended.is_none(), "{address}: {}", fs::read_to_string(&path).unwrap_or_default());
             let table = self.command("cat").arg("/proc/net/tcp").output().expect("cat").stdout;
-            listens(&String::from_utf8_lossy(&table), address, &wanted)
+            listens(&String::from_utf8_lossy(&table), address)
         });
         self.servers.push(child);
     }
@@ -303,7 +302,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Whether somebody listens there, by `/proc/net/tcp`: the address in hex, the last byte first.
-fn listens(table: &str, address: &str, port: &str) -> bool {
-    let last = address.split([':', '.']).nth(3).and_then(|byte| byte.parse::<u8>().ok()).unwrap_or_default();
-    table.contains(&format!("{last:02X}00007F{port}00000000:0000 0A"))
+fn listens(table: &str, address: &str) -> bool {
+    let address: SocketAddrV4 = address.parse().expect("an address");
+    let bytes = u32::from_le_bytes(address.ip().octets());
+    table.contains(&format!("{bytes:08X}:{:04X} 00000000:0000 0A", address.port()))
 }
