@@ -1,9 +1,13 @@
 //! What a container is to be, in one value: what was typed, over what its image says. It is stored with the container as JSON, and
 //! [`super::spec`] turns it into `config.json`. Words become types in [`super::parse`].
 
+mod health;
+mod mounts;
+
 use super::ids::Ids;
-use crate::digest::Digest;
-use crate::oci::{Config, Healthcheck};
+use crate::oci::Config;
+pub use health::{Health, HealthTyped, OnUnhealthy};
+pub use mounts::{ImageUse, Mount, MountKind, Rootfs, is_shared};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -91,15 +95,6 @@ pub struct Options {
     pub rootfs: Option<Rootfs>,
     /// The OCI runtime, as it was named; empty for the default.
     pub runtime: String,
-}
-
-/// A directory as the root.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rootfs {
-    /// The directory.
-    pub path: String,
-    /// Whether changes go to a layer of the container's own (`:O`) and not to the directory.
-    pub overlay: bool,
 }
 
 /// `/etc/resolv.conf`.
@@ -192,63 +187,6 @@ pub struct Device {
     pub target: String,
     /// Of `rwm`.
     pub access: String,
-}
-
-/// Something that is mounted in the container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mount {
-    /// What.
-    pub kind: MountKind,
-    /// Where.
-    pub target: String,
-    /// Words as in mount(8): `ro`, `noexec`, `rslave`, `size=64m`; `U` for what becomes the program's user's, `z` and `Z` for labels.
-    pub options: Vec<String>,
-    /// Whether a fresh volume gets what the image has there.
-    pub copy_up: bool,
-    /// Of a volume, the directory in it that is mounted; empty for all of it.
-    #[serde(default)]
-    pub subpath: String,
-}
-
-/// An image that a container has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageUse {
-    /// The digest of its configuration.
-    pub id: Digest,
-    /// The name that it was called by.
-    pub name: String,
-    /// Its layers, the bottom first.
-    pub layers: Vec<Digest>,
-}
-
-/// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MountKind {
-    /// A path of the host.
-    Bind(String),
-    /// A named volume.
-    Volume(String),
-    /// A volume that nobody named; the name was made up, and it goes with the container when that is removed by `--rm` or `-v`.
-    Anonymous(String),
-    /// A directory of the host below a layer that goes with the container.
-    Overlay(String),
-    /// An image, by the name that was typed; which one that is, creating the container decides.
-    Image(String, Option<ImageUse>),
-    /// Memory.
-    Tmpfs,
-}
-
-/// Whether a word of a mount's options lets what is mounted in it be seen on the host.
-pub fn is_shared(word: &str) -> bool {
-    matches!(word, "shared" | "rshared")
-}
-
-impl MountKind {
-    /// Whether it is a volume that nobody has named.
-    pub fn is_anonymous(&self) -> bool {
-        matches!(self, MountKind::Anonymous(_))
-    }
 }
 
 /// Where each namespace comes from.
@@ -356,63 +294,6 @@ impl Restart {
     }
 }
 
-/// A health check with every default in place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// As it was written: `CMD` or `CMD-SHELL` and the words.
-    pub test: Vec<String>,
-    /// Milliseconds between two checks.
-    pub interval_ms: u64,
-    /// Milliseconds after which a check has failed.
-    pub timeout_ms: u64,
-    /// Milliseconds at the start in which failures do not count.
-    pub start_period_ms: u64,
-    /// Milliseconds between two checks while starting.
-    pub start_interval_ms: u64,
-    /// Failures in a row until it counts as unhealthy.
-    pub retries: u32,
-    /// What happens then.
-    pub on_failure: OnUnhealthy,
-}
-
-/// What happens to an unhealthy container.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnUnhealthy {
-    /// It is told, no more.
-    #[default]
-    None,
-    /// It is killed; the restart policy says what follows.
-    Kill,
-    /// It is started anew.
-    Restart,
-    /// It is stopped.
-    Stop,
-}
-
-/// What was typed of a health check, each over the image's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HealthTyped {
-    /// `--health-cmd`: `none`, a JSON list, or a line for the shell.
-    pub command: Option<String>,
-    /// Nanoseconds each.
-    pub interval: Option<u64>,
-    /// As above.
-    pub timeout: Option<u64>,
-    /// As above.
-    pub start_period: Option<u64>,
-    /// As above.
-    pub start_interval: Option<u64>,
-    /// Failures in a row.
-    pub retries: Option<u32>,
-    /// `--health-on-failure`.
-    pub on_failure: OnUnhealthy,
-    /// `--no-healthcheck`.
-    pub off: bool,
-}
-
 /// What happens to what the program prints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -491,7 +372,7 @@ impl Options {
         }
         self.image_volumes = image.volumes.keys().cloned().collect();
         self.exposed = image.exposed_ports.keys().cloned().collect();
-        self.health = health(&typed.health, image.healthcheck.as_ref());
+        self.health = health::health(&typed.health, image.healthcheck.as_ref());
     }
 }
 
@@ -506,58 +387,6 @@ pub fn merge_env(lists: &[&[String]]) -> Vec<String> {
         }
     }
     merged
-}
-
-fn health(typed: &HealthTyped, image: Option<&Healthcheck>) -> Option<Health> {
-    const MS: u64 = 1_000_000;
-    let test = match &typed.command {
-        Some(text) => match serde_json::from_str::<Vec<String>>(text) {
-            Ok(words)
-                if words
-                    .first()
-                    .is_some_and(|word| matches!(word.as_str(), "CMD" | "CMD-SHELL" | "NONE")) =>
-            {
-                words
-            }
-            Ok(words) => [vec!["CMD".to_owned()], words].concat(),
-            Err(_) if text == "none" => vec!["NONE".into()],
-            Err(_) => vec!["CMD-SHELL".into(), text.clone()],
-        },
-        None => image.map(|image| image.test.clone()).unwrap_or_default(),
-    };
-    let command = match test.split_first() {
-        Some((kind, words)) if kind == "CMD" => words.to_vec(),
-        Some((kind, words)) if kind == "CMD-SHELL" => vec!["/bin/sh".into(), "-c".into(), words.join(" ")],
-        _ => Vec::new(),
-    };
-    if typed.off || command.is_empty() {
-        return None;
-    }
-    let nanos = |typed: Option<u64>, image: Option<i64>, default: u64| {
-        typed
-            .or_else(|| image.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0))
-            .unwrap_or(default)
-    };
-    let default = Healthcheck::default();
-    let image = image.unwrap_or(&default);
-    let interval = nanos(typed.interval, Some(image.interval), 30_000 * MS);
-    Some(Health {
-        command,
-        test,
-        interval_ms: interval / MS,
-        timeout_ms: nanos(typed.timeout, Some(image.timeout), 30_000 * MS) / MS,
-        start_period_ms: nanos(typed.start_period, Some(image.start_period), 0) / MS,
-        start_interval_ms: nanos(
-            typed.start_interval,
-            Some(image.start_interval),
-            (5_000 * MS).min(interval),
-        ) / MS,
-        retries: typed
-            .retries
-            .or(u32::try_from(image.retries).ok().filter(|retries| *retries > 0))
-            .unwrap_or(3),
-        on_failure: typed.on_failure,
-    })
 }
 
 #[cfg(test)]
@@ -600,29 +429,5 @@ mod tests {
     fn of_one_variable_the_last_value_counts() {
         let merged = merge_env(&[&strings(&["A=1", "B=2"]), &strings(&["A=3", "C="])]);
         assert_eq!(merged, strings(&["A=3", "B=2", "C="]));
-    }
-
-    #[test]
-    fn a_health_check_has_dockers_defaults_and_what_was_typed_over_the_images() {
-        let image = Healthcheck {
-            test: strings(&["CMD", "true"]),
-            interval: 1_000_000_000,
-            ..Healthcheck::default()
-        };
-        let check = health(&HealthTyped::default(), Some(&image)).expect("the image has one");
-        assert_eq!(
-            (check.interval_ms, check.timeout_ms, check.retries, check.start_interval_ms),
-            (1000, 30_000, 3, 1000)
-        );
-        let typed =
-            HealthTyped { command: Some("exit 1".into()), retries: Some(1), ..HealthTyped::default() };
-        let check = health(&typed, Some(&image)).expect("typed");
-        assert_eq!(check.command, strings(&["/bin/sh", "-c", "exit 1"]));
-        assert_eq!((check.interval_ms, check.retries), (1000, 1));
-        for command in ["none", r#"["NONE"]"#] {
-            let typed = HealthTyped { command: Some(command.into()), ..HealthTyped::default() };
-            assert_eq!(health(&typed, Some(&image)), None);
-        }
-        assert_eq!(health(&HealthTyped { off: true, ..HealthTyped::default() }, Some(&image)), None);
     }
 }
