@@ -2,7 +2,8 @@
 //! own, which can be left.
 
 use super::super::{Invocation, SUCCESS};
-use super::{exit_code, shape};
+use super::exit_code;
+use super::program::Program;
 use crate::container::attach::{self, Attachment, Outcome};
 use crate::container::monitor::session;
 use crate::container::record::{Container, Status};
@@ -23,24 +24,8 @@ struct Arguments {
     /// Leave it alone once it runs
     #[arg(long, short)]
     detach: bool,
-    /// Let stdin be written to
-    #[arg(long, short)]
-    interactive: bool,
-    /// Give it a terminal
-    #[arg(long, short)]
-    tty: bool,
-    /// NAME=VALUE, or NAME to take the caller's value
-    #[arg(long, short, value_name = "VARIABLE")]
-    env: Vec<String>,
-    /// A file of variables, one a line
-    #[arg(long, value_name = "FILE")]
-    env_file: Vec<String>,
-    /// USER[:GROUP], by name or number
-    #[arg(long, short, value_name = "USER")]
-    user: Option<String>,
-    /// The working directory
-    #[arg(long, short, value_name = "DIR")]
-    workdir: Option<String>,
+    #[command(flatten)]
+    program: Program,
     /// Give it every capability
     #[arg(long)]
     privileged: bool,
@@ -89,7 +74,7 @@ pub fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
         }
     }
     let process = process(&container, &arguments, words)?;
-    if arguments.tty {
+    if arguments.program.tty {
         return at_terminal(invocation, &container, &arguments, &process);
     }
     let session = Session::write(&container, &process)?;
@@ -128,7 +113,7 @@ fn at_terminal(
     let attachment = Attachment {
         container,
         tty: true,
-        stdin: arguments.interactive,
+        stdin: arguments.program.interactive,
         detach_keys: keys,
         pass_signals: false,
     };
@@ -170,8 +155,8 @@ fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> 
     let mut process: Value = serde_json::from_slice(&bytes)
         .map_err(|error| Error::new(error.to_string()).context(container.place()))?;
     process["args"] = json!(words);
-    process["terminal"] = arguments.tty.into();
-    if let Some(user) = &arguments.user {
+    process["terminal"] = arguments.program.tty.into();
+    if let Some(user) = &arguments.program.user {
         let (state, _) = container.now()?;
         let root = Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid)))?;
         let text = |path: &str| root.text(path, 4 << 20);
@@ -191,13 +176,13 @@ fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> 
             json!({ "bounding": all, "effective": all, "permitted": all, "inheritable": [], "ambient": [] });
         process["noNewPrivileges"] = false.into();
     }
-    if let Some(workdir) = &arguments.workdir {
+    if let Some(workdir) = &arguments.program.workdir {
         process["cwd"] = workdir.clone().into();
     }
-    if arguments.tty {
+    if arguments.program.tty {
         set_variable(&mut process, &["TERM=xterm".to_owned()]);
     }
-    set_variable(&mut process, &shape::environment(&arguments.env_file, &arguments.env)?);
+    set_variable(&mut process, &arguments.program.environment()?);
     Ok(process)
 }
 
@@ -219,7 +204,7 @@ fn run(
     words.push(OsStr::new(&container.record.id));
     let runtime = status::runtime(containers, container)?;
     let mut command = runtime.exec(&session.log, &words);
-    if !arguments.interactive {
+    if !arguments.program.interactive {
         command.stdin(Stdio::null());
     }
     if arguments.detach {

@@ -3,7 +3,7 @@
 use super::super::output::{self, Style, table::Table, units};
 use super::super::{Invocation, SUCCESS, print_text};
 use super::for_each;
-use super::shape::Limits;
+use super::limits::Limits;
 use crate::container::record::{Container, Status};
 use crate::container::spec::resources;
 use crate::container::{Containers, facts, parse, processes, status};

@@ -1,10 +1,11 @@
 //! The options of `run` and `create`, as typed, and what they mean.
 
 use super::Caller;
+use super::life::Life;
+use super::limits::Limits;
+use super::program::{Program, from_files};
 use crate::container::create::Request;
-use crate::container::options::{
-    Dns, HealthTyped, Log, Namespace, Namespaces, Options, Resources, Security, Typed,
-};
+use crate::container::options::{Dns, Namespace, Namespaces, Options, Resources, Security, Typed};
 use crate::container::{parse, userns};
 use crate::error::{Context, Error, Result};
 use std::collections::BTreeMap;
@@ -28,33 +29,17 @@ pub struct Shape {
     /// Write the ID to a file that is not there yet
     #[arg(long, value_name = "FILE")]
     pub cidfile: Option<String>,
-    /// Give it a terminal
-    #[arg(long, short)]
-    tty: bool,
-    /// Let stdin be written to
-    #[arg(long, short)]
-    interactive: bool,
+    #[command(flatten)]
+    program: Program,
     /// Remove it, and its unnamed volumes, when it has ended
     #[arg(long)]
     rm: bool,
     /// The program, in place of the image's
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
-    /// NAME=VALUE, or NAME to take the caller's value
-    #[arg(long, short, value_name = "VARIABLE")]
-    env: Vec<String>,
-    /// A file of variables, one a line
-    #[arg(long, value_name = "FILE")]
-    env_file: Vec<String>,
-    /// USER[:GROUP], by name or number
-    #[arg(long, short, value_name = "USER")]
-    user: Option<String>,
     /// A supplementary group
     #[arg(long, value_name = "GROUP")]
     group_add: Vec<String>,
-    /// The working directory
-    #[arg(long, short, value_name = "DIR")]
-    workdir: Option<String>,
     /// The host name
     #[arg(long, short = 'h', value_name = "NAME")]
     hostname: Option<String>,
@@ -184,99 +169,6 @@ struct NamespacesTyped {
     expose: Vec<String>,
 }
 
-/// Limits, which `update` takes, too.
-#[derive(Debug, clap::Args)]
-pub struct Limits {
-    /// Bytes of memory
-    #[arg(long, short, value_name = "SIZE")]
-    memory: Option<String>,
-    /// Bytes of memory and swap; -1 for any
-    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
-    memory_swap: Option<String>,
-    /// Bytes that are taken back last
-    #[arg(long, value_name = "SIZE")]
-    memory_reservation: Option<String>,
-    /// How many CPUs it may use
-    #[arg(long, value_name = "NUMBER")]
-    cpus: Option<String>,
-    /// Microseconds of a period
-    #[arg(long, value_name = "US")]
-    cpu_period: Option<u64>,
-    /// Microseconds of a period that it may run
-    #[arg(long, value_name = "US", allow_hyphen_values = true)]
-    cpu_quota: Option<i64>,
-    /// Weight against others, 1024 by default
-    #[arg(long, short = 'c', value_name = "WEIGHT")]
-    cpu_shares: Option<u64>,
-    /// CPUs to run on: 0-2,4
-    #[arg(long, value_name = "LIST")]
-    cpuset_cpus: Option<String>,
-    /// Memory nodes to use
-    #[arg(long, value_name = "LIST")]
-    cpuset_mems: Option<String>,
-    /// Processes; -1 for any
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
-    pids_limit: Option<i64>,
-    /// Weight of its input and output, 10 to 1000
-    #[arg(long, value_name = "WEIGHT")]
-    blkio_weight: Option<u16>,
-}
-
-#[derive(Debug, clap::Args)]
-struct Life {
-    /// A limit of a process: nofile=1024:2048
-    #[arg(long, value_name = "LIMIT")]
-    ulimit: Vec<String>,
-    /// Let it wait when memory runs out
-    #[arg(long)]
-    oom_kill_disable: bool,
-    /// How soon the kernel ends it when memory runs out
-    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
-    oom_score_adj: Option<i32>,
-    /// The cgroup in which its own is made
-    #[arg(long, value_name = "CGROUP")]
-    cgroup_parent: Option<String>,
-    /// no, on-failure[:N], always, unless-stopped
-    #[arg(long, value_name = "POLICY", default_value = "no")]
-    restart: String,
-    /// The signal that asks it to end
-    #[arg(long, value_name = "SIGNAL")]
-    stop_signal: Option<String>,
-    /// Seconds between that and SIGKILL
-    #[arg(long, value_name = "SECONDS")]
-    stop_timeout: Option<u64>,
-    /// How to find out whether it is well; none for not at all
-    #[arg(long, value_name = "COMMAND")]
-    health_cmd: Option<String>,
-    /// Time between two checks
-    #[arg(long, value_name = "DURATION")]
-    health_interval: Option<String>,
-    /// Time after which a check has failed
-    #[arg(long, value_name = "DURATION")]
-    health_timeout: Option<String>,
-    /// Time at the start in which failures do not count
-    #[arg(long, value_name = "DURATION")]
-    health_start_period: Option<String>,
-    /// Time between two checks while starting
-    #[arg(long, value_name = "DURATION")]
-    health_start_interval: Option<String>,
-    /// Failures in a row until it counts as unhealthy
-    #[arg(long, value_name = "NUMBER")]
-    health_retries: Option<u32>,
-    /// What happens then: none, kill, restart, stop
-    #[arg(long, value_name = "ACTION", default_value = "none")]
-    health_on_failure: String,
-    /// No health check
-    #[arg(long)]
-    no_healthcheck: bool,
-    /// k8s-file, json-file or none
-    #[arg(long, value_name = "DRIVER", default_value = "k8s-file")]
-    log_driver: String,
-    /// max-size=SIZE, max-file=N, path=FILE
-    #[arg(long, value_name = "OPTION")]
-    log_opt: Vec<String>,
-}
-
 impl Shape {
     /// What was asked for; the image is looked up by the caller.
     ///
@@ -286,16 +178,16 @@ impl Shape {
         let caller = Caller;
         let users = self.namespaces.users()?;
         let options = Options {
-            env: environment(&self.env_file, &self.env)?,
-            user: self.user.unwrap_or_default(),
+            env: self.program.environment()?,
+            user: self.program.user.unwrap_or_default(),
             groups: self.group_add,
-            workdir: self.workdir.unwrap_or_default(),
+            workdir: self.program.workdir.unwrap_or_default(),
             hostname: checked_hostname(self.hostname.unwrap_or_default())?,
             domainname: self.domainname.unwrap_or_default(),
             hosts: each("--add-host", &self.add_host, parse::host)?,
             dns: resolver(Dns { servers: self.dns, search: self.dns_search, options: self.dns_option })?,
-            tty: self.tty,
-            interactive: self.interactive,
+            tty: self.program.tty,
+            interactive: self.program.interactive,
             remove: self.rm,
             labels: pairs(&[from_files(&self.label_file)?, self.label].concat()),
             annotations: pairs(&self.annotation),
@@ -394,41 +286,6 @@ fn umask(text: &str) -> Result<u32> {
         .ok_or_else(|| Error::new(format!("--umask: \"{text}\" is no octal number up to 777")).exit_code(125))
 }
 
-/// The lines of files, without comments.
-fn from_files(files: &[String]) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(file).context(|| file.clone())?;
-        lines.extend(
-            text.lines()
-                .map(str::trim_start)
-                .filter(|line| !line.is_empty() && !line.starts_with('#'))
-                .map(String::from),
-        );
-    }
-    Ok(lines)
-}
-
-/// Variables of files, then those that were typed; a bare name takes the caller's value, `PREFIX*` all that begin so.
-pub fn environment(files: &[String], typed: &[String]) -> Result<Vec<String>> {
-    let mut list = Vec::new();
-    for word in from_files(files).context(|| "--env-file")?.iter().chain(typed) {
-        match (word.contains('='), word.strip_suffix('*')) {
-            (true, _) if !word.starts_with('=') => list.push(word.clone()),
-            (true, _) => return Err(Error::new(format!("--env: \"{word}\" has no name")).exit_code(125)),
-            (false, Some(prefix)) => {
-                list.extend(
-                    std::env::vars()
-                        .filter(|(name, _)| name.starts_with(prefix))
-                        .map(|(name, value)| format!("{name}={value}")),
-                );
-            }
-            (false, None) => list.extend(std::env::var(word).ok().map(|value| format!("{word}={value}"))),
-        }
-    }
-    Ok(list)
-}
-
 fn security(typed: &SecurityTyped) -> Result<Security> {
     let mut security = Security {
         privileged: typed.privileged,
@@ -478,77 +335,6 @@ impl NamespacesTyped {
             uts: namespace("--uts", &self.uts)?,
             cgroup: namespace("--cgroupns", &self.cgroupns)?,
             user: Namespace::Host,
-        })
-    }
-}
-
-impl Limits {
-    /// What they mean.
-    ///
-    /// # Errors
-    /// Names the option and its word.
-    pub fn meant(&self) -> Result<Resources> {
-        let bytes = |option: &str, text: &Option<String>| {
-            let parsed = text.as_deref().map(parse::bytes_or_any).transpose();
-            parsed.map_err(|error| error.context(option.to_owned()).exit_code(125))
-        };
-        if self.cpus.is_some() && (self.cpu_period.is_some() || self.cpu_quota.is_some()) {
-            return Err(
-                Error::new("--cpus and --cpu-period or --cpu-quota say the same thing twice").exit_code(125)
-            );
-        }
-        Ok(Resources {
-            memory: bytes("--memory", &self.memory)?,
-            memory_swap: bytes("--memory-swap", &self.memory_swap)?,
-            memory_reservation: bytes("--memory-reservation", &self.memory_reservation)?,
-            oom_kill_disable: false,
-            cpu_millis: self
-                .cpus
-                .as_deref()
-                .map(parse::cpus)
-                .transpose()
-                .map_err(|error| error.context("--cpus").exit_code(125))?
-                .filter(|millis| *millis > 0),
-            cpu_period: self.cpu_period,
-            cpu_quota: self.cpu_quota,
-            cpu_shares: self.cpu_shares,
-            cpuset_cpus: self.cpuset_cpus.clone().unwrap_or_default(),
-            cpuset_mems: self.cpuset_mems.clone().unwrap_or_default(),
-            pids: self.pids_limit,
-            blkio_weight: self.blkio_weight,
-        })
-    }
-}
-
-impl Life {
-    fn log(&self) -> Result<Log> {
-        let driver = parse::log_driver(&self.log_driver)
-            .map_err(|error| error.context("--log-driver").exit_code(125))?;
-        let mut log = Log { driver, ..Log::default() };
-        for word in &self.log_opt {
-            parse::log_option(word, &mut log, &Caller)
-                .map_err(|error| error.context("--log-opt").exit_code(125))?;
-        }
-        Ok(log)
-    }
-
-    fn health(&self) -> Result<HealthTyped> {
-        let duration = |option: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(parse::duration)
-                .transpose()
-                .map_err(|error| error.context(option.to_owned()).exit_code(125))
-        };
-        Ok(HealthTyped {
-            command: self.health_cmd.clone(),
-            interval: duration("--health-interval", &self.health_interval)?,
-            timeout: duration("--health-timeout", &self.health_timeout)?,
-            start_period: duration("--health-start-period", &self.health_start_period)?,
-            start_interval: duration("--health-start-interval", &self.health_start_interval)?,
-            retries: self.health_retries,
-            on_failure: parse::on_unhealthy(&self.health_on_failure)
-                .map_err(|error| error.context("--health-on-failure").exit_code(125))?,
-            off: self.no_healthcheck,
         })
     }
 }
