@@ -27,6 +27,10 @@ pub const SESSION: &[Row] = &[
         "ocictl run -it --entrypoint /bin/sh image",
         Terminal(&[("", "echo $((40+4)); exit 5\n"), ("44", "")], 5),
     ),
+    aside(
+        "ocictl run --rm --pull never image echo here; ocictl run --rm --pull=missing image echo there",
+        Prints("here\nthere"),
+    ),
     typed("ocictl run --network=host image", AsHost("readlink /proc/self/ns/net")),
     typed("ocictl run -v /:/mnt --rm --user root image sh -c 'echo hello > /mnt/root/test'", Prints("")),
     aside("cat /root/test", Prints("hello")),

@@ -21,7 +21,7 @@ pub struct Shape {
     #[arg(long)]
     pub rootfs: bool,
     /// Fetch the image: always, missing, newer or never
-    #[arg(long, value_name = "WHEN", default_value = "missing", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+    #[arg(long, value_name = "WHEN", default_value = "missing")]
     pub pull: String,
     /// OS/ARCH[/VARIANT] of the image
     #[arg(long, value_name = "PLATFORM")]
