@@ -321,7 +321,7 @@ fn the_program_is_who_the_image_or_the_user_says() {
             IMAGE,
             "sh",
             "-c",
-            "hostname; grep -c 'db' /etc/hosts"
+            "hostname; grep -cw db /etc/hosts"
         ]),
         "h\n1"
     );

@@ -56,6 +56,9 @@ const MAX_REDIRECTS: usize = 5;
 /// Docker's registry answers under another name than images have.
 pub(super) const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
+/// And where it is searched.
+pub(super) const DOCKER_SEARCH: &str = "index.docker.io";
+
 impl Client {
     /// Prepares a connection; nothing is sent yet.
     ///
@@ -73,7 +76,8 @@ impl Client {
             }
         };
         let origin = Origin::of(&format!("https://{host}/"))?;
-        let guard = Guard::new(&origin);
+        let others: &[&str] = if reference.registry == DOCKER_HUB.0 { &[DOCKER_SEARCH] } else { &[] };
+        let guard = Guard::new(&origin, others);
         Ok(Self {
             agent: agent(tls, guard.clone()),
             guard,

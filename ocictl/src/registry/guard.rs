@@ -7,6 +7,7 @@
 
 use super::http::Origin;
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use ureq::config::Config;
@@ -20,26 +21,27 @@ pub struct Guard(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// The registry's host, in lower case.
-    host: String,
-    home: Mutex<Option<Home>>,
+    /// The registry's hosts, in lower case: those that we name, and nobody leads us to.
+    hosts: Vec<String>,
+    home: Mutex<Home>,
     names: DefaultResolver,
 }
 
-/// What the registry's own name stands for.
-#[derive(Debug)]
+/// What the registry's own names stand for.
+#[derive(Debug, Default)]
 struct Home {
-    /// The addresses of the first answer.
-    first: Vec<IpAddr>,
-    /// Whether all that it ever stood for are addresses of this network.
-    is_ours: bool,
+    /// The addresses of the first answer for each.
+    first: BTreeMap<String, Vec<IpAddr>>,
+    /// Whether one ever stood for an address that is not of this network.
+    is_public: bool,
 }
 
 impl Guard {
-    /// A guard for a registry.
-    pub fn new(registry: &Origin) -> Self {
+    /// A guard for a registry, which we may ask at other hosts, too.
+    pub fn new(registry: &Origin, others: &[&str]) -> Self {
+        let others = others.iter().map(|host| (*host).to_owned());
         Self(Arc::new(Shared {
-            host: registry.host.clone(),
+            hosts: others.chain([registry.host.clone()]).collect(),
             home: Mutex::default(),
             names: DefaultResolver::default(),
         }))
@@ -56,22 +58,17 @@ impl Guard {
 
     /// Those of `found`, which a host stands for, that may be connected to.
     fn admit(&self, host: &str, found: Vec<SocketAddr>) -> std::result::Result<Vec<SocketAddr>, Refused> {
-        let mut slot = self.0.home.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_home = host == self.0.host;
+        let mut home = self.0.home.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_home = self.0.hosts.iter().any(|own| own == host);
         if is_home && !found.is_empty() {
-            let all_ours = found.iter().all(|address| is_ours(&address.ip()));
-            match slot.as_mut() {
-                Some(home) => home.is_ours &= all_ours,
-                None => {
-                    let first = found.iter().map(SocketAddr::ip).collect();
-                    *slot = Some(Home { first, is_ours: all_ours });
-                }
-            }
+            home.is_public |= found.iter().any(|address| !is_ours(&address.ip()));
+            let all = || found.iter().map(SocketAddr::ip).collect();
+            home.first.entry(host.to_owned()).or_insert_with(all);
         }
-        let may = |address: &SocketAddr| match &*slot {
-            _ if !is_ours(&address.ip()) => true,
-            Some(home) => home.is_ours || (is_home && home.first.contains(&address.ip())),
-            None => false,
+        let of_first = |ip| home.first.get(host).is_some_and(|first| first.contains(&ip));
+        let is_known_as_ours = !home.is_public && !home.first.is_empty();
+        let may = |address: &SocketAddr| {
+            !is_ours(&address.ip()) || is_known_as_ours || (is_home && of_first(address.ip()))
         };
         let admitted: Vec<SocketAddr> = found.iter().copied().filter(may).collect();
         match found.first() {
@@ -184,7 +181,7 @@ mod tests {
     fn nobody_gets_from_a_public_address_into_this_network() {
         // What is looked up in turn: a host, its addresses, and which of them may be connected to.
         type Turn = (&'static str, &'static str, Option<&'static str>);
-        let rows: [&[Turn]; 6] = [
+        let rows: [&[Turn]; 8] = [
             &[("r", "8.8.8.8", Some("8.8.8.8")), ("b", "127.0.0.1", None), ("c", "9.9.9.9", Some("9.9.9.9"))],
             // The registry's own name, answered anew.
             &[
@@ -205,11 +202,22 @@ mod tests {
                 ("b", "10.0.0.2", None),
                 ("r", "10.0.0.2", None),
             ],
+            // Another host that we name ourselves: its first answer is what it is.
+            &[
+                ("s", "10.0.0.1", Some("10.0.0.1")),
+                ("r", "8.8.8.8", Some("8.8.8.8")),
+                ("b", "10.0.0.2", None),
+            ],
+            &[
+                ("r", "8.8.8.8", Some("8.8.8.8")),
+                ("s", "10.0.0.1", Some("10.0.0.1")),
+                ("s", "10.0.0.2", None),
+            ],
             // Nobody has asked for the registry itself.
             &[("b", "10.0.0.2", None), ("b", "9.9.9.9 10.0.0.2", Some("9.9.9.9"))],
         ];
         for (number, row) in rows.iter().enumerate() {
-            let guard = Guard::new(&Origin::of("https://r/").expect("a URL"));
+            let guard = Guard::new(&Origin::of("https://r/").expect("a URL"), &["s"]);
             for (host, found, wanted) in *row {
                 let list = |text: &str| -> Vec<SocketAddr> {
                     text.split(' ').map(|word| SocketAddr::new(word.parse().expect(word), 443)).collect()

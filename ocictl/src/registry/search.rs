@@ -1,6 +1,6 @@
 //! Finding repositories by a word.
 
-use super::client::{Client, DOCKER_HUB};
+use super::client::{Client, DOCKER_HUB, DOCKER_SEARCH};
 use super::content::page;
 use super::token::encode;
 use crate::error::Result;
@@ -13,7 +13,7 @@ impl Client {
     pub fn search(&self, term: &str, limit: usize) -> Result<Vec<Found>> {
         let query = encode(&[("q", term.to_owned()), ("n", limit.to_string())]);
         let path = match self.reference.registry == DOCKER_HUB.0 {
-            true => format!("https://index.docker.io/v1/search?{query}"),
+            true => format!("https://{DOCKER_SEARCH}/v1/search?{query}"),
             false => format!("/v1/search?{query}"),
         };
         let answer = self.request("GET", &path, &[("accept", "application/json")], None)?;
