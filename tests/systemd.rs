@@ -8,20 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::systemd::{USER, alone, as_user, output, property, shared, systemctl, user_systemctl};
+use support::systemd::{
+    USER, alone, as_user, bundle, call, kill_creators, named_units, out_of_memory, output, property, refused,
+    run, run_detached, scope, shared, systemctl, user_systemctl, wanted_by_two,
+};
 use support::{Bundle, Outcome, leaks};
-
-/// A bundle whose `cgroupsPath` names its unit.
-fn bundle(script: &str) -> Bundle {
-    let mut bundle = Bundle::sh(script);
-    let path = format!("corten.slice:test:{}", bundle.id);
-    bundle.set("/linux/cgroupsPath", json!(path));
-    bundle
-}
-
-fn scope(bundle: &Bundle) -> String {
-    format!("test-{}.scope", bundle.id)
-}
 
 fn cgroup(bundle: &Bundle) -> PathBuf {
     Path::new("/sys/fs/cgroup/corten.slice").join(scope(bundle))
@@ -32,21 +23,6 @@ fn file(bundle: &Bundle, name: &str) -> String {
         .unwrap_or_else(|error| panic!("{name}: {error}"))
         .trim()
         .to_owned()
-}
-
-fn call(bundle: &Bundle, words: &[&str]) -> Outcome {
-    bundle.write_config();
-    bundle.finish(&mut bundle.command(words))
-}
-
-fn run(bundle: &Bundle) -> Outcome {
-    call(bundle, &["--systemd-cgroup", "run", "--bundle", "bundle", &bundle.id])
-}
-
-fn run_detached(bundle: &Bundle) {
-    let words =
-        ["--systemd-cgroup", "run", "--detach", "--pid-file", "pid", "--bundle", "bundle", &bundle.id];
-    call(bundle, &words).ok();
 }
 
 /// Asserts that neither the container nor its unit is there any more.
@@ -188,28 +164,8 @@ fn device_program_of_ours_holds_beside_systemds() {
 #[test]
 fn unit_and_slice_are_named_by_cgroups_path() {
     let Some(_host) = shared() else { return };
-    let cases: [(Option<&str>, &str); 5] = [
-        (None, "/system.slice/corten-ID.scope"),
-        (Some(":p:ID"), "/system.slice/p-ID.scope"),
-        (Some("-::ID"), "/ID.scope"),
-        (Some("corten-a-b.slice:cri:ID"), "/corten.slice/corten-a.slice/corten-a-b.slice/cri-ID.scope"),
-        (Some("corten.slice:x:corten-ID.slice"), ""),
-    ];
-    for (path, expected) in cases {
-        let mut bundle = Bundle::sh("cat /proc/self/cgroup");
-        match path {
-            Some(path) => bundle.set("/linux/cgroupsPath", json!(path.replace("ID", &bundle.id.clone()))),
-            None => bundle.unset("/linux/cgroupsPath"),
-        };
-        // The dashes of the id are levels of slices.
-        let mut slice = String::from("/corten.slice");
-        let mut stem = String::from("corten");
-        for part in bundle.id.split('-') {
-            stem = format!("{stem}-{part}");
-            slice = format!("{slice}/{stem}.slice");
-        }
-        let expected = if expected.is_empty() { slice } else { expected.replace("ID", &bundle.id) };
-        assert_eq!(run(&bundle).ok().stdout, format!("0::{expected}\n"), "{path:?}");
+    for (bundle, expected) in named_units() {
+        assert_eq!(run(&bundle).ok().stdout, format!("0::{expected}\n"));
     }
 }
 
@@ -246,25 +202,15 @@ fn annotations_are_properties() {
 #[test]
 fn container_that_ran_out_of_memory_leaves_no_failed_unit() {
     let Some(_host) = shared() else { return };
-    let mut bundle = bundle("sleep 0.2; x=$(head -c 60m /dev/zero | tr '\\0' x); echo survived");
-    bundle.set("/linux/resources/memory", json!({ "limit": 16777216, "swap": 16777216 }));
-    let outcome = run(&bundle);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(137), ""), "{outcome:#?}");
+    let bundle = out_of_memory();
     assert_gone(&bundle, &scope(&bundle));
 }
 
 #[test]
 fn unit_of_another_container_is_neither_taken_nor_stopped() {
     let Some(_host) = shared() else { return };
-    let first = bundle("sleep 100");
-    run_detached(&first);
-    let mut second = bundle("true");
-    second.set("/linux/cgroupsPath", first.config["linux"]["cgroupsPath"].clone());
-    run(&second).fails("container's cgroup is not empty: 1 process(es) found");
-    assert_eq!(first.status(), "running");
-    assert_eq!(property(&scope(&first), "ActiveState"), "active");
-    first.delete_force().ok();
-    assert_gone(&first, &scope(&first));
+    let bundle = wanted_by_two();
+    assert_gone(&bundle, &scope(&bundle));
 }
 
 #[test]
@@ -280,9 +226,7 @@ fn frozen_container_is_deleted_by_force() {
 #[test]
 fn limit_that_the_kernel_refuses_fails_and_leaves_nothing() {
     let Some(_host) = shared() else { return };
-    let mut bundle = bundle("true");
-    bundle.set("/linux/resources/cpu", json!({ "cpus": "900" }));
-    run(&bundle).fails("linux.resources.cpu.cpus");
+    let bundle = refused();
     assert_gone(&bundle, &scope(&bundle));
 }
 
@@ -411,17 +355,7 @@ fn paused_manager_of_the_user_is_a_clear_error_and_leaves_nothing() {
 #[test]
 fn killed_creator_leaves_what_delete_removes() {
     let Some(_host) = shared() else { return };
-    let bundle = bundle("sleep 100");
-    bundle.write_config();
-    for delay in [0, 2, 5, 10, 20, 30, 40, 60] {
-        let words = ["--systemd-cgroup", "create", "--bundle", "bundle", &bundle.id];
-        let mut child = bundle.command(&words).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(delay));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        bundle.delete_force().ok();
-        assert_gone(&bundle, &scope(&bundle));
-    }
+    kill_creators(|bundle| assert_gone(bundle, &scope(bundle)));
 }
 
 #[test]

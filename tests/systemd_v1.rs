@@ -10,20 +10,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
-use support::systemd::{USER, alone_on_v1, as_user, property, shared_on_v1, systemctl};
-use support::{Bundle, Outcome, cgroups, leaks};
-
-/// A bundle whose `cgroupsPath` names its unit.
-fn bundle(script: &str) -> Bundle {
-    let mut bundle = Bundle::sh(script);
-    let path = format!("corten.slice:test:{}", bundle.id);
-    bundle.set("/linux/cgroupsPath", json!(path));
-    bundle
-}
-
-fn scope(bundle: &Bundle) -> String {
-    format!("test-{}.scope", bundle.id)
-}
+use support::systemd::{
+    USER, alone_on_v1, as_user, bundle, call, kill_creators, named_units, out_of_memory, property, refused,
+    run, run_detached, scope, shared_on_v1, systemctl, wanted_by_two,
+};
+use support::{Bundle, cgroups, leaks};
 
 /// Where the container's cgroup is in every hierarchy.
 fn place(bundle: &Bundle) -> String {
@@ -38,21 +29,6 @@ fn file(bundle: &Bundle, name: &str) -> String {
     let path = directory(bundle, name.split('.').next().unwrap()).join(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.trim().to_owned()
-}
-
-fn call(bundle: &Bundle, words: &[&str]) -> Outcome {
-    bundle.write_config();
-    bundle.finish(&mut bundle.command(words))
-}
-
-fn run(bundle: &Bundle) -> Outcome {
-    call(bundle, &["--systemd-cgroup", "run", "--bundle", "bundle", &bundle.id])
-}
-
-fn run_detached(bundle: &Bundle) {
-    let words =
-        ["--systemd-cgroup", "run", "--detach", "--pid-file", "pid", "--bundle", "bundle", &bundle.id];
-    call(bundle, &words).ok();
 }
 
 #[track_caller]
@@ -214,29 +190,9 @@ fn device_list_of_ours_is_in_force_after_systemds() {
 #[test]
 fn unit_and_slice_are_named_by_cgroups_path() {
     let Some(_host) = shared_on_v1() else { return };
-    let cases: [(Option<&str>, &str); 5] = [
-        (None, "/system.slice/corten-ID.scope"),
-        (Some(":p:ID"), "/system.slice/p-ID.scope"),
-        (Some("-::ID"), "/ID.scope"),
-        (Some("corten-a-b.slice:cri:ID"), "/corten.slice/corten-a.slice/corten-a-b.slice/cri-ID.scope"),
-        (Some("corten.slice:x:corten-ID.slice"), ""),
-    ];
-    for (path, expected) in cases {
-        let mut bundle = Bundle::sh("cat /proc/self/cgroup");
-        match path {
-            Some(path) => bundle.set("/linux/cgroupsPath", json!(path.replace("ID", &bundle.id.clone()))),
-            None => bundle.unset("/linux/cgroupsPath"),
-        };
-        // The dashes of the id are levels of slices.
-        let mut slice = String::from("/corten.slice");
-        let mut stem = String::from("corten");
-        for part in bundle.id.split('-') {
-            stem = format!("{stem}-{part}");
-            slice = format!("{slice}/{stem}.slice");
-        }
-        let expected = if expected.is_empty() { slice } else { expected.replace("ID", &bundle.id) };
+    for (bundle, expected) in named_units() {
         let table = run(&bundle).ok().stdout;
-        assert_eq!(elsewhere(&table, &expected), [""; 0], "{path:?}: {table}");
+        assert_eq!(elsewhere(&table, &expected), [""; 0], "{table}");
     }
 }
 
@@ -290,50 +246,28 @@ fn kill_of_all_reaches_what_forks() {
 #[test]
 fn container_that_ran_out_of_memory_leaves_no_failed_unit() {
     let Some(_host) = shared_on_v1() else { return };
-    let mut bundle = bundle("sleep 0.2; x=$(head -c 60m /dev/zero | tr '\\0' x); echo survived");
-    bundle.set("/linux/resources/memory", json!({ "limit": 16_777_216, "swap": 16_777_216 }));
-    let outcome = run(&bundle);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(137), ""), "{outcome:#?}");
+    let bundle = out_of_memory();
     assert_gone(&bundle);
 }
 
 #[test]
 fn unit_of_another_container_is_neither_taken_nor_stopped() {
     let Some(_host) = shared_on_v1() else { return };
-    let first = bundle("sleep 100");
-    run_detached(&first);
-    let mut second = bundle("true");
-    second.set("/linux/cgroupsPath", first.config["linux"]["cgroupsPath"].clone());
-    run(&second).fails("container's cgroup is not empty: 1 process(es) found");
-    assert_eq!(first.status(), "running");
-    assert_eq!(property(&scope(&first), "ActiveState"), "active");
-    first.delete_force().ok();
-    assert_gone(&first);
+    let bundle = wanted_by_two();
+    assert_gone(&bundle);
 }
 
 #[test]
 fn limit_that_the_kernel_refuses_fails_and_leaves_nothing() {
     let Some(_host) = shared_on_v1() else { return };
-    let mut bundle = bundle("true");
-    bundle.set("/linux/resources/cpu", json!({ "cpus": "900" }));
-    run(&bundle).fails("linux.resources.cpu.cpus");
+    let bundle = refused();
     assert_gone(&bundle);
 }
 
 #[test]
 fn killed_creator_leaves_what_delete_removes() {
     let Some(_host) = shared_on_v1() else { return };
-    let bundle = bundle("sleep 100");
-    bundle.write_config();
-    for delay in [0, 5, 10, 20, 30, 40, 60, 90, 120] {
-        let words = ["--systemd-cgroup", "create", "--bundle", "bundle", &bundle.id];
-        let mut child = bundle.command(&words).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(delay));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        bundle.delete_force().ok();
-        assert_gone(&bundle);
-    }
+    kill_creators(assert_gone);
 }
 
 #[test]
