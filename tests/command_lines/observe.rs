@@ -121,7 +121,7 @@ const PHRASES: &[(Class, &[&str])] = &[
     (Class::NoSignal, &["unknown signal", "invalid signal", "no signal", "unknown signal name"]),
     (Class::Terminal, &["console", "tty", "terminal", "tcgetattr"]),
     (Class::Inside, &["sleep: "]),
-    (Class::Cgroup, &["it has vanished", "to cgroups"]),
+    (Class::Cgroup, &["it has vanished", "nowhere: it does not exist", "to cgroups"]),
     (
         Class::Usage,
         &[

@@ -143,10 +143,7 @@ fn f4_what_is_written_is_no_link() {
     let state = log.with_file_name("state.json");
     fs::remove_file(&log).expect("removed");
     fs::remove_file(&state).and_then(|()| symlink(&target, &state)).expect("a link");
-    let place = "state.json: too many levels of symbolic links";
-    stage.refused(&["start", "c"], &[place]);
-    stage.refused(&["rm", "-f", "c"], &[place]);
-    fs::remove_file(&state).expect("removed");
+    stage.refused(&["start", "c"], &["state.json: too many levels of symbolic links"]);
     stage.engine.ok(&["rm", "-f", "c"]);
     stage.finish();
 }
