@@ -437,5 +437,6 @@ fn container_without_a_cgroup_lives_its_whole_life() {
     bundle.finish(&mut bundle.command(&words)).ok();
     assert_eq!(bundle.status(), "running");
     assert_eq!(bundle.exec_sh(&[], "echo inside"), "inside\n");
+    bundle.exec(&["--cgroup", "x"], &["true"]).fails_with(255, "the container has no cgroup of its own");
     bundle.kill_and_delete();
 }

@@ -75,6 +75,21 @@ fn exit_code_is_the_programs_or_128_and_its_signal() {
 }
 
 #[test]
+fn words_of_the_program_are_its_own() {
+    let bundle = running();
+    let words =
+        ["restore", "-no-subreaper", "-d=true", "--force=false", "--log", "x", "pause", "--reclaim", "5m"];
+    let outcome = bundle.exec(&["--tty=false"], &[&["echo"][..], &words].concat()).ok();
+    assert_eq!(outcome.stdout.trim_end(), words.join(" "));
+    if !skip_on_peer("Go has no short flags of that kind") {
+        let outcome = bundle.exec(&["-t=false", "-d=f"], &["echo", "-d=true"]).ok();
+        assert_eq!(outcome.stdout, "-d=true\n");
+        bundle.exec(&["-t=maybe"], &["true"]).fails("unexpected argument '-='");
+    }
+    bundle.kill_and_delete();
+}
+
+#[test]
 fn program_that_cannot_be_run_is_255_and_the_words_that_clients_match() {
     let bundle = running();
     for (program, words) in [

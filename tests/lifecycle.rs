@@ -446,6 +446,10 @@ fn torn_state_is_an_error_of_one_line_and_never_a_panic() {
                 let outcome = bundle.call(words);
                 assert!(matches!(outcome.code, Some(0 | 1)), "{words:?} of {length} bytes: {outcome:#?}");
                 assert!(outcome.stderr.lines().count() <= 2, "{outcome:#?}");
+                if words == ["list"] && outcome.stdout.lines().count() == 1 {
+                    let begin = format!("warning: list: {}: ", bundle.id);
+                    assert!(outcome.stderr.starts_with(&begin), "{length} bytes: {outcome:#?}");
+                }
             }
         }
         fs::write(&path, whole).unwrap();

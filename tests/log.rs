@@ -142,6 +142,24 @@ fn logger_that_is_not_there_is_named_before_anything_is_done() {
 }
 
 #[test]
+fn what_cannot_be_understood_is_logged_where_the_last_log_is_and_not_where_a_program_says() {
+    if skip_on_peer("the words are ours") {
+        return;
+    }
+    let bundle = Bundle::new();
+    let is_there = |name: &str| bundle.dir.join(name).exists();
+    let program = ["echo", "--log", "stray", "--log-format", "json"];
+    let words = [&["--log", "one", "--log", "two", "exec", "--bad", &bundle.id][..], &program].concat();
+    bundle.call(&words).fails("error: unexpected argument '--bad' found");
+    assert_eq!(["one", "two", "stray"].map(is_there), [false, true, false]);
+    let text = fs::read_to_string(bundle.dir.join("two")).unwrap();
+    assert!(text.starts_with("time="), "{text}");
+    bundle.call(&["list", "--log=three", "--log-format=json", "--bad"]).fails("'--bad'");
+    let text = fs::read_to_string(bundle.dir.join("three")).unwrap();
+    assert!(text.starts_with("{\"level\":\"error\",\"msg\":\"unexpected argument '--bad' found\""), "{text}");
+}
+
+#[test]
 fn file_may_be_named_as_such() {
     if skip_on_peer("file: is crun's") {
         return;

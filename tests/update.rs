@@ -232,7 +232,7 @@ fn one_refusal_puts_everything_back() {
     let idle = shown(&bundle);
     // The message is about the share alone: all the others are as they were.
     let outcome = update(&bundle, &good).fails("linux.resources.cpu.shares: write");
-    assert!(!outcome.stderr.contains("put back"), "{outcome:#?}");
+    assert!(!outcome.stderr.contains("put back") && outcome.stderr.contains("hint: an idle"), "{outcome:#?}");
     assert_eq!(shown(&bundle), idle);
     update(&bundle, &["--cpu-idle", "0", "--cpu-share", "512"]).ok();
     assert_eq!(shown(&bundle), before);

@@ -134,6 +134,10 @@ fn hint(errno: Errno, write: &Write, directory: &OwnedFd) -> Option<String> {
             Some(format!("the limit of memory and swap together is {both}; raise it as well"))
         }
         (Errno::PERM, "devices", _) => Some("the parent cgroup does not allow the device".to_owned()),
+        (Errno::INVAL, "cpu", "cpu.shares" | "cpu.weight" | "cpu.weight.nice") => {
+            (read("cpu.idle")?.as_str() == "1")
+                .then(|| "an idle cgroup (cpu.idle 1) has no weight".to_owned())
+        }
         (Errno::INVAL, "cpu", _) => {
             Some("the cgroup's period, quota and burst, or its parent's quota, forbid it".to_owned())
         }

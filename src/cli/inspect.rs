@@ -5,6 +5,7 @@ use super::{open, print, print_for_reader};
 use crate::container::root::Root;
 use crate::container::{Container, events, ps, reservation};
 use crate::error::{Context, Error, Result};
+use crate::log::Log;
 use crate::spec::default;
 use std::fmt::Write;
 
@@ -14,8 +15,8 @@ pub fn state(arguments: &Arguments, typed: &State) -> Result<u8> {
     Ok(0)
 }
 
-/// Lists the containers; one that vanishes meanwhile, or whose record is torn, does not hide the others.
-pub fn list(arguments: &Arguments, typed: &List) -> Result<u8> {
+/// Lists the containers; one that cannot be read is told of and does not hide the others, one that vanishes meanwhile is none.
+pub fn list(arguments: &Arguments, typed: &List, log: &Log) -> Result<u8> {
     if !matches!(typed.format.as_str(), "table" | "json") {
         return Err(Error::new("invalid format option").context(format!("--format {:?}", typed.format)));
     }
@@ -23,9 +24,13 @@ pub fn list(arguments: &Arguments, typed: &List) -> Result<u8> {
     reservation::clear_all(&root);
     let mut states = Vec::new();
     for id in root.ids()? {
-        let Ok(container) = Container::open(&root, &id) else { continue };
-        let Ok(state) = container.state() else { continue };
-        states.push(crate::spec::State { owner: Some(owner(&container)), ..state });
+        let read =
+            Container::open(&root, &id).and_then(|container| Ok((container.state()?, owner(&container))));
+        match read {
+            Ok((state, owner)) => states.push(crate::spec::State { owner: Some(owner), ..state }),
+            Err(error) if root.exists(&id)? => log.warning(&format!("list: {id}: {error}"))?,
+            Err(_vanished) => {}
+        }
     }
     if typed.quiet {
         print(&states.iter().fold(String::new(), |text, state| text + &state.id + "\n"))?;

@@ -28,13 +28,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 const ENTERING: [&str; 3] = ["create", "run", "exec"];
 
 /// Runs the command line; the exit code of the process.
-pub fn main(mut typed: Vec<OsString>) -> u8 {
+pub fn main(typed: Vec<OsString>) -> u8 {
     // Before anything else, which would all have to be done again.
     if let Err(error) = protect(&typed) {
         let _nobody_may_listen = writeln!(std::io::stderr(), "{error}");
         return 1;
     }
-    spell_out(&mut typed);
     let arguments = match understand(&typed) {
         Ok(arguments) => arguments.spelt_out(),
         Err(error) => return misunderstood(&error, &typed),
@@ -62,43 +61,60 @@ pub fn main(mut typed: Vec<OsString>) -> u8 {
     }
 }
 
-/// containerd gives one flag of `restore` with one dash, which Go's parsers take for two.
-fn spell_out(typed: &mut [OsString]) {
-    let flags = typed.iter_mut().skip_while(|word| *word != "restore");
-    for word in flags.filter(|word| *word == "-no-subreaper") {
-        *word = "--no-subreaper".into();
-    }
-}
-
-/// Reads a command line. A switch may be given as `--force=true` and `--force=false`, in all of Go's words for them, and the amount of
-/// `--reclaim` as a word of its own: only when clap refuses such a word is it looked at.
+/// Reads a command line. A switch may be given as `--force=true`, `-f=true` and `--force=false`, in all of Go's words for them, the
+/// amount of `--reclaim` as a word of its own, and a flag of `restore` with one dash: only when clap refuses such a word is it
+/// looked at, so that what belongs to a program stays as it is.
 fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error> {
     use clap::error::{ContextKind, ContextValue, ErrorKind};
     let mut typed = std::borrow::Cow::Borrowed(typed);
     loop {
         let error = match Arguments::try_parse_from(typed.iter()) {
-            Err(error) if error.kind() == ErrorKind::TooManyValues => error,
-            Err(error) if error.kind() == ErrorKind::UnknownArgument && join_amount(typed.to_mut()) => {
-                continue;
+            Err(error) if matches!(error.kind(), ErrorKind::TooManyValues | ErrorKind::UnknownArgument) => {
+                error
             }
             answer => return answer,
         };
-        let (Some(ContextValue::String(switch)), Some(ContextValue::String(value))) =
-            (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue))
-        else {
-            return Err(error);
+        let refused = match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
+            (Some(ContextValue::String(switch)), Some(ContextValue::String(value))) => {
+                Some(format!("{switch}={value}"))
+            }
+            _ => None,
         };
-        let word = OsString::from(format!("{switch}={value}"));
-        match (typed.iter().position(|typed| *typed == word), value.as_str()) {
-            (Some(place), "true" | "1" | "t" | "T" | "TRUE" | "True") => {
-                typed.to_mut()[place] = switch.into()
+        let rewritten = match (error.kind(), refused) {
+            (ErrorKind::TooManyValues, Some(word)) => rewrite_switch(typed.to_mut(), |typed| *typed == *word),
+            (ErrorKind::TooManyValues, None) => false,
+            _ => {
+                rewrite_switch(typed.to_mut(), |typed| typed.len() > 3 && typed.as_bytes()[2] == b'=')
+                    || join_amount(typed.to_mut())
+                    || double_the_dash(typed.to_mut())
             }
-            (Some(place), "false" | "0" | "f" | "F" | "FALSE" | "False") => {
-                drop(typed.to_mut().remove(place))
-            }
-            _ => return Err(error),
+        };
+        if !rewritten {
+            return Err(error);
         }
     }
+}
+
+/// Takes the value from the first word that is meant, or the word away when that is false.
+fn rewrite_switch(typed: &mut Vec<OsString>, is_meant: impl Fn(&OsString) -> bool) -> bool {
+    let Some(place) = typed.iter().position(is_meant) else { return false };
+    let word = typed[place].to_string_lossy().into_owned();
+    match word.split_once('=') {
+        Some((switch, "true" | "1" | "t" | "T" | "TRUE" | "True")) if switch.starts_with('-') => {
+            typed[place] = switch.into();
+        }
+        Some((switch, "false" | "0" | "f" | "F" | "FALSE" | "False")) if switch.starts_with('-') => {
+            drop(typed.remove(place));
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// containerd gives one flag of `restore` with one dash, which Go's parsers take for two.
+fn double_the_dash(typed: &mut [OsString]) -> bool {
+    let flag = typed.iter_mut().skip_while(|word| *word != "restore").find(|word| *word == "-no-subreaper");
+    flag.map(|flag| *flag = "--no-subreaper".into()).is_some()
 }
 
 /// Joins the amount of `pause --reclaim` to its option, where it is a word of its own with the container's id behind it.
@@ -115,22 +131,24 @@ fn join_amount(typed: &mut Vec<OsString>) -> bool {
 }
 
 /// Tells of a command line that cannot be understood; or prints the help or the version that it asks for. An engine looks
-/// into its log also then, so that is found without the grammar.
+/// into its log also then.
 fn misunderstood(error: &clap::Error, typed: &[OsString]) -> u8 {
     let _nobody_may_listen = error.print();
     if !error.use_stderr() {
         return 0;
     }
+    // As far as the grammar can read it: what stands behind belongs to nobody, or to the program of the container.
+    let known = grammar().ignore_errors(true).try_get_matches_from(typed).ok();
     let value = |name: &str| {
-        let flag = format!("--{name}");
-        let position =
-            typed.iter().position(|word| word.to_string_lossy().split('=').next() == Some(&flag))?;
-        match typed[position].to_string_lossy().split_once('=') {
-            Some((_, value)) => Some(OsString::from(value)),
-            None => typed.get(position + 1).cloned(),
-        }
+        let top = known.as_ref()?;
+        let verb = top.subcommand().map(|(_, verb)| verb);
+        let levels = verb.into_iter().chain([top]);
+        let given = |level: &&clap::ArgMatches| {
+            level.value_source(name) == Some(clap::parser::ValueSource::CommandLine)
+        };
+        levels.filter(given).find_map(|level| level.get_raw(name)?.next_back().map(ToOwned::to_owned))
     };
-    let is_json = value("log-format").is_some_and(|format| format == "json");
+    let is_json = value("log_format").is_some_and(|format| format == "json");
     let format = if is_json { Format::Json } else { Format::Text };
     let destination = value("log").as_deref().map(Destination::named).unwrap_or_default();
     let log = Log { destination, format, ..Log::default() };
@@ -166,7 +184,7 @@ fn act(arguments: &Arguments, log: &Log) -> Result<u8> {
         Verb::Kill(kill) => lifecycle::kill(arguments, kill),
         Verb::Delete(delete) => lifecycle::delete(arguments, delete, log),
         Verb::State(state) => inspect::state(arguments, state),
-        Verb::List(list) => inspect::list(arguments, list),
+        Verb::List(list) => inspect::list(arguments, list, log),
         Verb::Spec(spec) => inspect::spec(spec),
         Verb::Ps(ps) => inspect::ps(arguments, ps),
         Verb::Update(update) => resources::update(arguments, update, log),

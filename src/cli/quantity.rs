@@ -12,13 +12,13 @@ pub fn size(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
     let end = lower.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(lower.len());
     let (number, unit) = lower.split_at(end);
-    let shift = match unit.strip_prefix(' ').unwrap_or(unit).trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        "p" => 50,
+    let shift = match unit.strip_prefix(' ').unwrap_or(unit) {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        "p" | "pb" | "pib" => 50,
         _ => return Err(invalid()),
     };
     let is_number = number.starts_with(|first: char| first.is_ascii_digit());
@@ -103,7 +103,24 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "m", "-1", "1x", ".5g", "1mm", "1 k m", "0x10", "99999999p", "1..5m", "inf", "nan"] {
+        for text in [
+            "",
+            "m",
+            "-1",
+            "1x",
+            ".5g",
+            "1mm",
+            "1 k m",
+            "0x10",
+            "99999999p",
+            "1..5m",
+            "inf",
+            "nan",
+            "1mbb",
+            "1mii",
+            "1i",
+            "1bi",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }

@@ -117,6 +117,9 @@ impl Location {
                 None => (None, argument.as_str()),
             };
             let path = below_container(path).ok_or_else(|| wrong("leads out of the container's cgroup"))?;
+            if self.directories.is_empty() {
+                return Err(wrong("the container has no cgroup of its own"));
+            }
             let chosen: Vec<usize> = match controllers {
                 None => (0..self.directories.len()).collect(),
                 Some(names) => names
