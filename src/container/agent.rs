@@ -3,7 +3,7 @@
 //! config-linux.md, "The Container Process State"; seccomp_unotify(2). The descriptor is fetched out of init with
 //! pidfd_getfd(2), since a process under the filter may not be allowed to send it.
 
-use crate::container::process;
+use crate::container::process::Cloned;
 use crate::container::unix_socket;
 use crate::error::{Context, Error, Result};
 use crate::launch::protocol::{self, Failure, Report};
@@ -31,14 +31,14 @@ pub struct Introduction<'a> {
 }
 
 /// Hears init on its way to the program: nothing when it executes that, a failure when it cannot. Where there is an agent,
-/// it has the descriptor before. `silenced` is the pid of an init whose filter may keep it from saying so.
+/// it has the descriptor before. `silenced` is an init whose filter may keep it from saying so.
 ///
 /// # Errors
 /// An agent that cannot be reached; a descriptor that cannot be fetched; an init that ends first, or without a word.
 pub fn attend(
     socket: BorrowedFd<'_>,
     mut introduction: Option<Introduction<'_>>,
-    silenced: Option<i32>,
+    silenced: Option<Cloned>,
 ) -> Result<Option<Failure>> {
     loop {
         match protocol::receive(socket).context(|| "read from init")? {
@@ -54,7 +54,7 @@ pub fn attend(
                 return Err(Error::new("linux.seccomp: init ended before the agent had its listener")
                     .hint("the filter must allow init to write and to read"));
             }
-            None if silenced.map_or(Ok(false), process::never_executed)? => {
+            None if silenced.map_or(Ok(false), Cloned::never_executed)? => {
                 let words =
                     "linux.seccomp: the program was not executed, and the filter keeps init from saying why";
                 return Err(Error::new(words).hint("let the filter allow sendto and exit_group to hear it"));

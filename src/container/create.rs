@@ -8,7 +8,7 @@ use crate::container::foreground::{self, Foreground};
 use crate::container::interrupts::Interrupts;
 use crate::container::notify::{Relay, Supervisor};
 use crate::container::pidfd_socket::Receivers;
-use crate::container::process::{Process, never_executed};
+use crate::container::process::{Cloned, Process};
 use crate::container::record::{Record, Stage, Start};
 use crate::container::resctrl::Group;
 use crate::container::root::Root;
@@ -137,12 +137,12 @@ pub fn run(request: &Request<'_>, mode: RunMode<'_>) -> Result<u8> {
         state: state.clone(),
     });
     creation.interrupts.await_word(init.socket())?;
-    let silenced = decided.plan.may_be_silenced().then_some(init.pid.as_raw_nonzero().get());
+    let silenced = decided.plan.may_be_silenced().then_some(Cloned::child(init.pid));
     let attended = agent::attend(init.socket(), introduction, silenced);
     if let Some(failure) = attended.map_err(|error| creation.explain(error))? {
         return Err(launch::failure(&decided.plan, &failure));
     }
-    if decided.plan.has_start_hooks() && never_executed(init.pid.as_raw_nonzero().get())? {
+    if decided.plan.has_start_hooks() && Cloned::child(init.pid).never_executed()? {
         return Err(creation.explain(birth::died(&init, "init")));
     }
     creation.run_hooks(&decided.plan.poststart, &state)?;

@@ -8,7 +8,7 @@ use crate::container::agent::{self, Introduction};
 use crate::container::birth::{self, Birth};
 use crate::container::foreground::{self, Foreground};
 use crate::container::pidfd_socket::Receivers;
-use crate::container::process::Process;
+use crate::container::process::{Cloned, Process};
 use crate::container::{Container, console_socket, pid_file, resctrl};
 use crate::error::{Context, Error, Result};
 use crate::host::Host;
@@ -208,7 +208,7 @@ impl Decided {
             None => None,
         };
         process.go()?;
-        let silenced = self.plan.may_be_silenced().then_some(process.pid.as_raw_nonzero().get());
+        let silenced = self.plan.may_be_silenced().then_some(Cloned::child(process.pid));
         match agent::attend(process.socket(), introduction, silenced)? {
             Some(failure) => Err(launch::failure(&self.plan, &failure)),
             None => Ok(()),

@@ -113,14 +113,36 @@ impl Process {
     }
 }
 
-/// Whether a process that was cloned has not executed anything since, or had not when it ended. One that nobody remembers has.
-///
-/// # Errors
-/// `/proc` cannot be read.
-pub fn never_executed(pid: i32) -> Result<bool> {
-    // PF_FORKNOEXEC of include/linux/sched.h, which execve(2) clears before it closes what is close-on-exec.
-    const FORKED_AND_NOT_EXECUTED: u32 = 0x40;
-    Ok(Stat::read(pid)?.is_some_and(|stat| stat.flags & FORKED_AND_NOT_EXECUTED != 0))
+/// A process that was cloned, and shall execute a program.
+#[derive(Debug, Clone, Copy)]
+pub struct Cloned {
+    pid: i32,
+    /// Of one that others may wait for, so that its pid may be another's by now.
+    start_time: Option<u64>,
+}
+
+impl Cloned {
+    /// A child of ours that nobody has waited for.
+    pub fn child(pid: rustix::process::Pid) -> Self {
+        Self { pid: pid.as_raw_nonzero().get(), start_time: None }
+    }
+
+    /// Whether it has not executed anything, or had not when it ended. One that nobody remembers has.
+    ///
+    /// # Errors
+    /// `/proc` cannot be read.
+    pub fn never_executed(self) -> Result<bool> {
+        // PF_FORKNOEXEC of include/linux/sched.h, which execve(2) clears before it closes what is close-on-exec.
+        const FORKED_AND_NOT_EXECUTED: u32 = 0x40;
+        let is_it = |stat: &Stat| self.start_time.is_none_or(|start_time| start_time == stat.start_time);
+        Ok(Stat::read(self.pid)?.filter(is_it).is_some_and(|stat| stat.flags & FORKED_AND_NOT_EXECUTED != 0))
+    }
+}
+
+impl From<Process> for Cloned {
+    fn from(process: Process) -> Self {
+        Self { pid: process.pid, start_time: Some(process.start_time) }
+    }
 }
 
 /// Whether a process is stopped, as by SIGSTOP. In a frozen cgroup of v1 none shows that it is.

@@ -2,7 +2,7 @@
 
 use crate::container::agent::{self, Introduction};
 use crate::container::notify::{Relay, Supervisor};
-use crate::container::process::{Process, needs_pidfd, never_executed};
+use crate::container::process::{Cloned, Process, needs_pidfd};
 use crate::container::record::Record;
 use crate::container::{Container, hooks, signal};
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ pub fn start(container: &Container, supervisor: Option<&Supervisor>) -> Result<(
         }
         _ => None,
     };
-    let silenced = container.record.process.filter(|_| start.silenced).map(|process| process.pid);
+    let silenced = container.record.process.filter(|_| start.silenced).map(Cloned::from);
     let outcome = agent::attend(connection.as_fd(), introduction, silenced).inspect_err(|_| end(container));
     if let Some(failure) = outcome? {
         // It ends by itself, unless its filter does not let it.
@@ -73,7 +73,8 @@ pub fn start(container: &Container, supervisor: Option<&Supervisor>) -> Result<(
 /// Fails when init was killed in a hook and has not come to its program, as by a `delete --force`. Of one that its parent has reaped
 /// already that is known no more, but for a container that is gone.
 fn check_executed(container: &Container) -> Result<()> {
-    let is_missing = container.record.process.map_or(Ok(false), |process| never_executed(process.pid))?;
+    let is_missing =
+        container.record.process.map_or(Ok(false), |process| Cloned::from(process).never_executed())?;
     if container.directory.is_gone()? {
         return Err(Error::new("the container was deleted meanwhile"));
     }

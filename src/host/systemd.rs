@@ -22,8 +22,10 @@ impl Manager {
         let user = host.uid != 0 || host.in_user_namespace && in_session();
         let own = host.cgroups.hierarchies.last().map_or("/", |hierarchy| hierarchy.own.as_str());
         let root = if user {
-            let map = if host.in_user_namespace { "/proc/self/uid_map" } else { "" };
-            root_of_user(own, outside(host.uid, &std::fs::read_to_string(map).unwrap_or_default()))
+            // A map that cannot be read leaves the user who he seems to be: systemd then refuses what is not his.
+            let map = || super::cgroup::read("/proc/self/uid_map").unwrap_or_default();
+            let uid = if host.in_user_namespace { outside(host.uid, &map()) } else { host.uid };
+            root_of_user(own, uid)
         } else {
             // Where /proc hides it, pid 1 is taken for the root's, as it is but in a container with its host's tree.
             let first = super::cgroup::read("/proc/1/cgroup").unwrap_or_default();
