@@ -52,6 +52,8 @@ EXCEPTIONS = {
     (OLD_MOUNTS, "mounts", "bind_has_the_flags_of_its_options"): "the same: rro is among them",
     (OLD_MOUNTS, "mounts", "a12_unknown_option_goes_to_the_file_system_whose_words_are_told"):
         "the kernel's words come by the context of fsopen(2); mount(2) has an errno",
+    (OLD_MOUNTS, "namespaces", "root_and_binds_below_a_closed_directory_are_reached_by_root_of_a_user_namespace"):
+        "mount(2) takes a path, and root of the user namespace may not go that way",
 }
 
 

@@ -182,7 +182,9 @@ impl Runtime {
                         Error::new(format!("{} ended with {status} and said nothing", self.binary.display()))
                     }
                     words => {
-                        Error::new(words.lines().last().unwrap_or_default().trim_start_matches("error: "))
+                        // A hint may stand below the reason.
+                        let reason = words.lines().rfind(|line| !line.starts_with("  hint: "));
+                        Error::new(reason.unwrap_or_default().trim_start_matches("error: "))
                     }
                 })
             }

@@ -598,6 +598,50 @@ fn files_are_copied_and_changes_listed() {
     engine.assert_clean();
 }
 
+#[test]
+fn what_is_copied_over_stays_until_the_new_is_whole() {
+    let engine = Engine::new("over");
+    let here = |name: &str| engine.scratch.join(name).to_str().expect("text").to_owned();
+    fs::create_dir_all(here("data/dir")).expect("a directory");
+    fs::write(here("data/f"), "precious").expect("written");
+    fs::write(here("data/dir/g"), "precious").expect("written");
+    let volume = format!("{}:/data", here("data"));
+    engine.ok(&["run", "-d", "--name", "c", "-v", &volume, IMAGE, "sleep", "1000"]);
+    let refused = |words: &[&str], why: &str| {
+        let (code, _, said) = engine.run(&[&["cp"], words].concat());
+        assert!(code == 1 && said.contains(why), "{words:?}: {code} {said}");
+        assert!(said.len() < 500, "{said}");
+    };
+    refused(&["c:/data/f", &here("data/f")], "the same file");
+    refused(&[&here("data/f"), "c:/data/"], "the same file");
+    refused(&["c:/data/dir/.", &here("data/dir")], "into itself");
+    refused(&["c:/data/dir", &here("data/dir/in")], "into itself");
+    refused(&["c:/data", "c:/data/dir/sub"], "into itself");
+    // One that cannot be read, and one that cannot be replaced.
+    fs::write(here("keep"), "kept").expect("written");
+    refused(&["c:/proc/1/mem", &here("keep")], "");
+    rustix::fs::mkfifoat(rustix::fs::CWD, here("fifo"), rustix::fs::Mode::RUSR).expect("a FIFO");
+    refused(&["c:/data/f", &here("fifo")], "in its place");
+    for (name, text) in [("data/f", "precious"), ("data/dir/g", "precious"), ("keep", "kept")] {
+        assert_eq!(fs::read_to_string(here(name)).expect("there"), text, "{name}");
+    }
+    let left = fs::read_dir(here(".")).expect("the scratch").map(|entry| entry.expect("one").file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with(".ocictl-")));
+    // A file is written through a link, and to a device; what an earlier one has left does not matter.
+    fs::write(here("saved"), "old").expect("written");
+    std::os::unix::fs::symlink("saved", here("link")).expect("a link");
+    engine.ok(&["save", "-o", &here("link"), IMAGE]);
+    assert!(fs::symlink_metadata(here("link")).expect("there").is_symlink());
+    assert!(fs::metadata(here("saved")).expect("there").len() > 1000);
+    let (number, mode) = (rustix::fs::makedev(1, 3), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+    let device = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, here("null"), device, mode, number).expect("a device");
+    engine.ok(&["save", "-o", &here("null"), IMAGE]);
+    assert_eq!(fs::metadata(here("null")).expect("there").rdev(), number);
+    engine.ok(&["rm", "-a", "-f"]);
+    engine.assert_clean();
+}
+
 /// `cp … -` and `cp - …`, of a container that runs and of one that does not.
 fn tars_are_piped(engine: &Engine) {
     use std::io::Write;

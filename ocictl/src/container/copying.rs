@@ -1,5 +1,5 @@
-//! Copying trees by descriptor: owners, modes, times, symlinks, devices and extended attributes with them. Nothing is followed, and what
-//! is written over is unlinked first.
+//! Copying trees by descriptor: owners, modes, times, symlinks, devices and extended attributes with them. Nothing is followed, and a file
+//! that is written over stays until the new one is whole.
 
 use super::ids::Ids;
 use crate::error::{Context, Error, Result};
@@ -30,6 +30,10 @@ pub enum Owner<'a> {
 /// # Errors
 /// Names the path below the start.
 pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, owner: Owner<'_>) -> Result<()> {
+    // What cannot be opened so is no directory; what else is wrong with it is told below.
+    if let Ok(source) = open(from.as_fd(), name.as_os_str(), OFlags::PATH | OFlags::DIRECTORY) {
+        outside_of(&source, &to).context(|| name.display().to_string())?;
+    }
     entry(from.as_fd(), name.as_os_str(), to.as_fd(), new.as_os_str(), owner, 0)
         .context(|| name.display().to_string())
 }
@@ -49,6 +53,7 @@ pub fn fill(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>) -> Result<()> {
 /// # Errors
 /// Names the path below the start.
 pub fn contents(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>) -> Result<()> {
+    outside_of(from, to)?;
     children(from, to, owner, 0)
 }
 
@@ -88,6 +93,70 @@ fn own(found: &OwnedFd, uid: u32, gid: u32, depth: usize) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a directory `to` that is the directory `from`, or below it: the copy would have no end.
+///
+/// # Errors
+/// It is.
+pub fn outside_of(from: &OwnedFd, to: impl AsFd) -> Result<()> {
+    let source = rustix::fs::fstat(from)?;
+    let mut folder = open(to.as_fd(), OsStr::new("."), OFlags::PATH)?;
+    let mut stat = rustix::fs::fstat(&folder)?;
+    for _ in 0..MAX_DEPTH {
+        if is_same(&stat, &source) {
+            return Err(Error::new("a directory cannot be copied into itself"));
+        }
+        folder = open(folder.as_fd(), OsStr::new(".."), OFlags::PATH)?;
+        let above = rustix::fs::fstat(&folder)?;
+        if is_same(&above, &stat) {
+            return Ok(());
+        }
+        stat = above;
+    }
+    Ok(())
+}
+
+fn is_same(one: &rustix::fs::Stat, other: &rustix::fs::Stat) -> bool {
+    (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+}
+
+/// Whether something is there that may be replaced by a file like `source`.
+fn is_replaceable(source: &rustix::fs::Stat, to: BorrowedFd<'_>, new: &OsStr) -> Result<bool> {
+    let there = match rustix::fs::statat(to, new, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(false),
+        answer => answer?,
+    };
+    if is_same(&there, source) {
+        return Err(Error::new("source and target are the same file"));
+    }
+    match FileType::from_raw_mode(there.st_mode) {
+        FileType::RegularFile | FileType::Symlink => Ok(true),
+        FileType::Directory => Err(Error::new("a directory is in its place")),
+        kind if kind == FileType::from_raw_mode(source.st_mode) => Ok(true),
+        _ => Err(Error::new("a device, FIFO or socket is in its place")),
+    }
+}
+
+/// Copies a regular file beside its target and then moves it there.
+fn regular(
+    source: &OwnedFd,
+    to: BorrowedFd<'_>,
+    new: &OsStr,
+    stat: &rustix::fs::Stat,
+    owner: Owner<'_>,
+) -> Result<()> {
+    let aside = format!(".ocictl-{}", crate::time::now());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target = rustix::fs::openat(to, &aside, flags, Mode::RUSR | Mode::WUSR)?;
+    let mut writer = File::from(target.try_clone()?);
+    let mut reader = File::from(source.try_clone()?);
+    let copied = std::io::copy(&mut reader, &mut writer).map_err(Error::from);
+    let whole = copied.and_then(|_| attributes(source, target.as_fd(), stat, owner));
+    let moved = whole.and_then(|()| Ok(rustix::fs::renameat(to, &aside, to, new)?));
+    moved.inspect_err(|_| {
+        let _told_is_the_cause = rustix::fs::unlinkat(to, &aside, AtFlags::empty());
+    })
+}
+
 fn entry(
     from: BorrowedFd<'_>,
     name: &OsStr,
@@ -111,19 +180,15 @@ fn entry(
         children(&source, &target, owner, depth)?;
         return attributes(&source, target.as_fd(), &stat, owner);
     }
-    match rustix::fs::unlinkat(to, new, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(Errno::ISDIR | Errno::PERM) => return Err(Error::new("a directory is in its place")),
-        Err(errno) => return Err(errno.into()),
+    let replaces = is_replaceable(&stat, to, new)?;
+    if kind == FileType::RegularFile {
+        let source = open(from, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        return regular(&source, to, new, &stat, owner);
+    }
+    if replaces {
+        rustix::fs::unlinkat(to, new, AtFlags::empty())?;
     }
     match kind {
-        FileType::RegularFile => {
-            let source = File::from(open(from, name, OFlags::RDONLY | OFlags::NONBLOCK)?);
-            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let mut target = File::from(rustix::fs::openat(to, new, flags, Mode::RUSR | Mode::WUSR)?);
-            std::io::copy(&mut &source, &mut target)?;
-            return attributes(&OwnedFd::from(source), target.as_fd(), &stat, owner);
-        }
         FileType::Symlink => {
             let text = rustix::fs::readlinkat(from, name, Vec::new())?;
             rustix::fs::symlinkat(&text, to, new)?;

@@ -161,7 +161,11 @@ fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner<'_>, follow: bool
                 .context(|| from);
             }
             Some(false) => return Err(Error::new("a directory cannot be copied over a file").context(to)),
-            None => target.make_directory(&to).context(|| to.clone())?,
+            None => {
+                let (above, _) = target.parent(&to)?;
+                copying::outside_of(&folder, &above).context(|| from.clone())?;
+                target.make_directory(&to).context(|| to.clone())?
+            }
         };
         return copying::fill(&folder, &into, owner).context(|| from);
     }

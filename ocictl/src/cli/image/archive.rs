@@ -8,7 +8,7 @@ use crate::oci::Platform;
 use crate::time;
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What `image load` takes.
 #[derive(Debug, clap::Args)]
@@ -98,19 +98,28 @@ pub fn save(invocation: &Invocation, arguments: Save) -> Result<u8> {
         }
         (_, None) => images.save_archive(&saved, form, arguments.compress, io::stdout().lock())?,
         (_, Some(path)) => {
-            let place = || format!("save {}", path.display());
-            let aside = PathBuf::from(format!("{}.part", path.display()));
-            let written =
-                File::options().write(true).create_new(true).open(&aside).context(place).and_then(|file| {
-                    let written = images.save_archive(&saved, form, arguments.compress, &file);
-                    written.and_then(|()| Ok(std::fs::rename(&aside, path)?)).inspect_err(|_| {
-                        let _best_effort = std::fs::remove_file(&aside);
-                    })
-                });
-            written.context(place)?;
+            write_whole(path, |file| images.save_archive(&saved, form, arguments.compress, file))
+                .context(|| format!("save {}", path.display()))?;
         }
     }
     Ok(SUCCESS)
+}
+
+/// Writes a file, which takes its place when it is whole; a link is followed, and what is no regular file is written to as it is.
+fn write_whole(path: &Path, write: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+    let target = match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            return write(&File::options().write(true).open(path)?);
+        }
+        Ok(_) => std::fs::canonicalize(path)?,
+        Err(_) => path.to_owned(),
+    };
+    let aside = target.with_file_name(format!(".ocictl-{}.part", time::now()));
+    let file = File::options().write(true).create_new(true).open(&aside)?;
+    let written = write(&file).and_then(|()| Ok(std::fs::rename(&aside, &target)?));
+    written.inspect_err(|_| {
+        let _told_is_the_cause = std::fs::remove_file(&aside);
+    })
 }
 
 /// What `image import` takes.
