@@ -263,7 +263,8 @@ fn problem(line: &str, state: State, expected: Expected) -> Option<String> {
     let is_told_once = lines.all(|line| line.starts_with("  hint: "));
     let is_named = code == 0 || first.strip_prefix(verb).is_some_and(|rest| rest.starts_with([' ', ':']));
     let tells_what_may_be_left = (state, verb) == (Torn, "delete") && outcome.stderr.contains("may be left");
-    let is_silent = code != 0 || outcome.stderr.is_empty() || tells_what_may_be_left;
+    let warns = (state, verb) == (Torn, "list") && outcome.stderr.starts_with("warning: list: ");
+    let is_silent = code != 0 || outcome.stderr.is_empty() || tells_what_may_be_left || warns;
     let is_right = outcome.code == Some(code)
         && first.contains(&words)
         && (is_told_once, is_named, is_silent, after) == (true, true, true, wanted);
