@@ -4,9 +4,10 @@ use super::grammar::Arguments;
 use super::print;
 use crate::container::root::Root;
 use crate::error::{Context, Result};
-use crate::host::Host;
 use crate::host::cgroup::Mode;
+use crate::host::{Host, has_apparmor};
 use crate::plan::CgroupManager;
+use crate::plan::namespaces::file_name;
 use crate::spec::{NamespaceKind, OCI_VERSION, capabilities};
 use crate::sys::procfs::Procfs;
 use std::fmt::Write;
@@ -43,7 +44,7 @@ fn facts(arguments: &Arguments, host: &Host) -> Vec<(&'static str, String)> {
         ("user namespaces", limit("/proc/sys/user/max_user_namespaces")),
         ("mounts", if host.new_mount_api { "by mount_setattr(2)" } else { "by mount(2)" }.to_owned()),
         ("seccomp", read("/proc/sys/kernel/seccomp/actions_avail")),
-        ("apparmor", yes(read("/sys/module/apparmor/parameters/enabled") == "Y")),
+        ("apparmor", yes(has_apparmor())),
         ("selinux", yes(host.selinux)),
         ("processors", read("/sys/devices/system/cpu/online")),
     ]
@@ -92,12 +93,8 @@ fn manager(arguments: &Arguments) -> String {
 
 /// The kinds that this kernel has.
 fn namespaces() -> String {
-    let file = |kind: &NamespaceKind| match kind {
-        NamespaceKind::Network => "net",
-        NamespaceKind::Mount => "mnt",
-        kind => kind.word(),
-    };
-    let is_there = |kind: &&NamespaceKind| rustix::fs::stat(format!("/proc/self/ns/{}", file(kind))).is_ok();
+    let is_there =
+        |kind: &&NamespaceKind| rustix::fs::stat(format!("/proc/self/ns/{}", file_name(**kind))).is_ok();
     NamespaceKind::ALL.iter().filter(is_there).map(|kind| kind.word()).collect::<Vec<_>>().join(" ")
 }
 

@@ -8,6 +8,14 @@ use std::path::{Component, Path, PathBuf};
 /// The directory below a container's own that its program finds in `/run/notify`.
 pub(super) const NOTIFY: &str = "notify";
 
+/// What the names of directories begin with before the container exists and when it is deleted; no id looks like them.
+const PRIVATE: char = '@';
+
+/// The private name of a container's directory.
+pub(super) fn private(id: &str) -> String {
+    format!("{PRIVATE}{id}")
+}
+
 /// `--root`: the directory of all containers.
 #[derive(Debug, Clone)]
 pub struct Root {
@@ -88,7 +96,7 @@ impl Root {
     /// As [`Root::ids`].
     pub fn private_ids(&self) -> Result<Vec<String>> {
         let directories = self.directories()?.into_iter();
-        Ok(directories.filter_map(|name| name.strip_prefix('@').map(String::from)).collect())
+        Ok(directories.filter_map(|name| name.strip_prefix(PRIVATE).map(String::from)).collect())
     }
 
     fn directories(&self) -> Result<Vec<String>> {

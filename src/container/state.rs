@@ -12,7 +12,7 @@
 //! How the directory comes and goes is in `reservation.rs`.
 
 use crate::container::record::Record;
-use crate::container::root::{NOTIFY, Root};
+use crate::container::root::{NOTIFY, Root, private};
 use crate::container::unix_socket;
 use crate::error::{Context, Error, Result};
 use crate::plan::exec::Template;
@@ -455,11 +455,6 @@ impl Directory {
             }
         }
     }
-}
-
-/// Where a directory is before the container exists and when it is deleted; no id looks like it.
-fn private(id: &str) -> String {
-    format!("@{id}")
 }
 
 /// Never replaces; a file system that cannot promise that is given a plain rename(2), which replaces only what is empty.

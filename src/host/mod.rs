@@ -96,6 +96,11 @@ impl Host {
     }
 }
 
+/// Whether AppArmor is in force.
+pub fn has_apparmor() -> bool {
+    std::fs::read("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with(b"Y"))
+}
+
 /// Whether this process is in another user namespace than the machine's first one.
 pub fn in_user_namespace() -> bool {
     rustix::fs::stat(c"/proc/self/ns/user").is_ok_and(|stat| stat.st_ino != INITIAL_USER_NAMESPACE)

@@ -6,7 +6,7 @@ use crate::launch::init::{self, Descriptors};
 use crate::launch::prepared::Prepared;
 use crate::launch::protocol::{self, Detail, Failure, Fault, Report};
 use crate::launch::source_clone;
-use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag};
+use crate::plan::namespaces::{IdMaps, Join, MapWriter, clone_flag, file_name};
 use crate::plan::step::Action;
 use crate::plan::{Place, Plan};
 use crate::spec::linux::NamespaceKind;
@@ -287,8 +287,7 @@ fn open_namespace(join: &Join) -> Result<OwnedFd> {
 
 /// Whether the file stands for the namespace that the runtime itself is in.
 fn is_own(kind: NamespaceKind, file: &OwnedFd) -> Result<bool> {
-    let name = if kind == NamespaceKind::Network { "net" } else { kind.word() };
-    let path = format!("/proc/self/ns/{name}");
+    let path = format!("/proc/self/ns/{}", file_name(kind));
     let own = rustix::fs::stat(path.as_str()).context(|| path.as_str())?;
     let theirs = rustix::fs::fstat(file).context(|| path.as_str())?;
     Ok((own.st_dev, own.st_ino) == (theirs.st_dev, theirs.st_ino))

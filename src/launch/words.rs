@@ -173,8 +173,7 @@ fn scheduler_hint(plan: &Plan, scheduler: &Scheduler, errno: i32) -> Option<&'st
 fn missing_module(action: &Action) -> Option<&'static str> {
     let Action::ExecLabel { value, .. } = action else { return None };
     let (name, enabled) = if value.starts_with(b"exec ") {
-        let text = std::fs::read("/sys/module/apparmor/parameters/enabled");
-        ("AppArmor", text.is_ok_and(|text| text.starts_with(b"Y")))
+        ("AppArmor", crate::host::has_apparmor())
     } else {
         ("SELinux", std::fs::metadata("/sys/fs/selinux/enforce").is_ok())
     };

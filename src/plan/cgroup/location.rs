@@ -153,9 +153,9 @@ impl Location {
     /// The cgroup of a process that is in this one or below, by the line of the unified hierarchy in its
     /// `/proc/PID/cgroup`; its paths begin where the mount point does.
     pub fn of_process(mut self, table: &str) -> Self {
-        let line = table.lines().find_map(|line| line.strip_prefix("0::"));
         let unified = self.directories.iter_mut().find(|directory| directory.unified);
-        if let (Some(path), Some(directory)) = (line, unified) {
+        if let Some((directory, path)) = unified.and_then(|one| one.of_process(table).map(|path| (one, path)))
+        {
             let mut ends = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
             // The longest beginning that is the end of our own path: what follows is below it.
             if let Some(end) = ends.rfind(|at| directory.path.ends_with(&path[..*at])) {
