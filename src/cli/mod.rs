@@ -74,20 +74,20 @@ fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error>
             }
             answer => return answer,
         };
-        let refused = match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
-            (Some(ContextValue::String(switch)), Some(ContextValue::String(value))) => {
-                Some(format!("{switch}={value}"))
+        let typed = typed.to_mut();
+        let rewritten = match (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue)) {
+            (Some(ContextValue::String(switch)), Some(ContextValue::String(value)))
+                if error.kind() == ErrorKind::TooManyValues =>
+            {
+                let refused = format!("{switch}={value}");
+                rewrite_switch(typed, |word| *word == *refused)
             }
-            _ => None,
-        };
-        let rewritten = match (error.kind(), refused) {
-            (ErrorKind::TooManyValues, Some(word)) => rewrite_switch(typed.to_mut(), |typed| *typed == *word),
-            (ErrorKind::TooManyValues, None) => false,
-            _ => {
-                rewrite_switch(typed.to_mut(), |typed| typed.len() > 3 && typed.as_bytes()[2] == b'=')
-                    || join_amount(typed.to_mut())
-                    || double_the_dash(typed.to_mut())
+            _ if error.kind() == ErrorKind::UnknownArgument => {
+                rewrite_switch(typed, |word| word.len() > 3 && word.as_bytes()[2] == b'=')
+                    || join_amount(typed)
+                    || double_the_dash(typed)
             }
+            _ => false,
         };
         if !rewritten {
             return Err(error);
@@ -99,13 +99,10 @@ fn understand(typed: &[OsString]) -> std::result::Result<Arguments, clap::Error>
 fn rewrite_switch(typed: &mut Vec<OsString>, is_meant: impl Fn(&OsString) -> bool) -> bool {
     let Some(place) = typed.iter().position(is_meant) else { return false };
     let word = typed[place].to_string_lossy().into_owned();
-    match word.split_once('=') {
-        Some((switch, "true" | "1" | "t" | "T" | "TRUE" | "True")) if switch.starts_with('-') => {
-            typed[place] = switch.into();
-        }
-        Some((switch, "false" | "0" | "f" | "F" | "FALSE" | "False")) if switch.starts_with('-') => {
-            drop(typed.remove(place));
-        }
+    let Some((switch, value)) = word.split_once('=').filter(|_| word.starts_with('-')) else { return false };
+    match value {
+        "true" | "1" | "t" | "T" | "TRUE" | "True" => typed[place] = switch.into(),
+        "false" | "0" | "f" | "F" | "FALSE" | "False" => drop(typed.remove(place)),
         _ => return false,
     }
     true
