@@ -135,8 +135,8 @@ fn hint(errno: Errno, write: &Write, directory: &OwnedFd) -> Option<String> {
         }
         (Errno::PERM, "devices", _) => Some("the parent cgroup does not allow the device".to_owned()),
         (Errno::INVAL, "cpu", "cpu.shares" | "cpu.weight" | "cpu.weight.nice") => {
-            (read("cpu.idle")?.as_str() == "1")
-                .then(|| "an idle cgroup (cpu.idle 1) has no weight".to_owned())
+            let is_idle = read("cpu.idle")? == "1";
+            is_idle.then(|| "an idle cgroup (cpu.idle 1) has no weight".to_owned())
         }
         (Errno::INVAL, "cpu", _) => {
             Some("the cgroup's period, quota and burst, or its parent's quota, forbid it".to_owned())

@@ -39,17 +39,15 @@ pub(super) fn check_running() -> Result<()> {
 pub(super) fn start(unit: &Unit, properties: &[Property], pid: Pid, accepted: &mut bool) -> Result<()> {
     let context = || format!("start {}", unit.name);
     let mut systemd = Systemd::connect(unit.user).map_err(|error| error.context(context()))?;
-    let run = |properties: &[Property]| systemd.run(start_call(unit, properties, pid), accepted);
-    let started = match with_what_it_knows(properties, run) {
+    let mut run = |systemd: &mut Systemd| {
+        with_what_it_knows(properties, |known| systemd.run(start_call(unit, known, pid), accepted))
+    };
+    let started = match run(&mut systemd) {
         // The unit of a container that died of its memory limit is still there, failed.
         Err(refusal) if refusal.is(UNIT_EXISTS) => {
             let reset = systemd.call("ResetFailedUnit", vec![Value::text(unit.name.as_str())]);
             match reset {
-                Ok(_) => {
-                    let run =
-                        |properties: &[Property]| systemd.run(start_call(unit, properties, pid), accepted);
-                    with_what_it_knows(properties, run)
-                }
+                Ok(_) => run(&mut systemd),
                 Err(_) => Err(refusal),
             }
         }

@@ -181,8 +181,8 @@ impl Properties {
     }
 
     /// The devices, and whether that is all that the rules say. systemd knows no denial: its list allows at least what the
-    /// rules allow, and on v2 the runtime's own device program, which is attached beside systemd's, does the rest. Sorted, since systemd compares the list with that of
-    /// its unit file and takes another order for a change (runc #4568).
+    /// rules allow, and on v2 the runtime's own device program, which is attached beside systemd's, does the rest. Sorted,
+    /// since systemd compares the list with that of its unit file and takes another order for a change (runc #4568).
     pub(super) fn devices(&mut self, rules: &[Rule]) -> bool {
         let mut allowed: Vec<(String, String)> = Vec::new();
         let (mut everything, mut is_exact) = (false, true);
