@@ -111,11 +111,12 @@ conformance-suite:
 	@cargo build --quiet --profile conformance --locked -p corten-conformance --target $(TARGET)
 .PHONY: conformance-suite
 
-## conformance-runtime-tools: runtime-tools' validation programs from RUNTIME_TOOLS=CHECKOUT (RUNTIME=..., COMPARE=1); as root
+## conformance-runtime-tools: runtime-tools' validation programs from RUNTIME_TOOLS=CHECKOUT (RUNTIME=..., COMPARE=1, HOST=no); as root
 conformance-runtime-tools: build
 	@integration/setup.sh runtime-tools $(if $(COMPARE),bench)
 	@test -n "$(RUNTIME_TOOLS)" || { echo "RUNTIME_TOOLS=CHECKOUT names a checkout of opencontainers/runtime-tools" >&2; exit 2; }
-	@conformance/runtime_tools.py $(RUNTIME_TOOLS) $(BESIDE) $(addprefix --only ,$(CASES))
+	@conformance/runtime_tools.py $(RUNTIME_TOOLS) $(BESIDE) $(addprefix --only ,$(CASES)) \
+	    $(if $(CASES)$(filter no,$(HOST)),,--host)
 .PHONY: conformance-runtime-tools
 
 ## fallbacks: runs the tests of mounts, namespaces, filters and hooks without openat2, the new mount API, clone3, pidfds ...

