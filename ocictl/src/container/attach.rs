@@ -1,5 +1,6 @@
 //! The client's side of an attached container: the caller's terminal or pipes on one side, the monitor's socket on the other.
 
+use super::calling::{self, Answer, Vigil};
 use super::record::Container;
 use super::wire::{self, CHUNK, kind};
 use super::{parse, status};
@@ -7,6 +8,7 @@ use crate::error::{Context, Error, Result};
 use crate::sys;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::termios::{OptionalActions, Termios};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -51,12 +53,20 @@ pub fn keys(typed: Option<&str>) -> Result<Vec<u8>> {
 /// Calls the monitor of a running container and attaches.
 ///
 /// # Errors
-/// Says that it does not run.
+/// Says that it does not run, or that nobody is there who carries its streams.
 pub fn call(container: &Container) -> Result<OwnedFd> {
-    let gone = || Error::new("it does not run").context(container.place());
-    let socket = wire::call(&container.run, "attach")?.ok_or_else(gone)?;
-    wire::send(&socket, kind::ATTACH, &[], true).map_err(|_| gone())?;
-    Ok(socket)
+    match calling::ask(container, kind::ATTACH)? {
+        Answer::Heard(socket) => Ok(socket),
+        Answer::Silent(_) => Err(calling::silent(container)),
+        Answer::Nobody if container.now()?.1.lives() => Err(Error::new(
+            "it runs, but its monitor has died: nothing carries its streams any more",
+        )
+        .context(container.place())
+        .hint(
+            "`ocictl exec` runs another program in it; `ocictl restart` ends it and gives it a monitor again",
+        )),
+        Answer::Nobody => Err(Error::new("it does not run").context(container.place())),
+    }
 }
 
 /// Carries streams until the container ends or the user detaches.
@@ -102,25 +112,30 @@ struct Client<'a> {
 impl Client<'_> {
     fn run(&mut self, attachment: &Attachment<'_>, signals: &OwnedFd) -> Result<Outcome> {
         let mut buffer = [0; CHUNK + 1];
+        let mut vigil = Vigil::begin(attachment.container)?;
         loop {
             let mut wanted = PollFlags::IN;
             wanted.set(PollFlags::OUT, self.pending.is_some());
             let stdin = rustix::stdio::stdin();
             let mut sources = vec![PollFd::new(self.socket, wanted), PollFd::new(signals, PollFlags::IN)];
-            if self.stdin && self.pending.is_none() {
+            let reads = self.stdin && self.pending.is_none();
+            if reads {
                 sources.push(PollFd::from_borrowed_fd(stdin, PollFlags::IN));
             }
-            match rustix::event::poll(&mut sources, None) {
+            sources.extend(vigil.source());
+            match status::poll(&mut sources, vigil.next()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
-            let typed = sources.get(2).is_some_and(|source| !source.revents().is_empty());
+            let typed = reads && !sources[2].revents().is_empty();
             drop(sources);
             while let Some(signal) = sys::process::next_signal(signals) {
                 self.pass(attachment, signal)?;
             }
             self.flush();
-            match wire::receive(self.socket, &mut buffer, false) {
+            let packet = wire::receive(self.socket, &mut buffer, false);
+            vigil.look(self.socket, matches!(packet, Ok(Some(_))))?;
+            match packet {
                 Ok(Some((kind::STDOUT, data))) => write(rustix::stdio::stdout(), data)?,
                 Ok(Some((kind::STDERR, data))) => write(rustix::stdio::stderr(), data)?,
                 Ok(Some((kind::EXIT, data))) => {
@@ -135,7 +150,8 @@ impl Client<'_> {
                 Err(errno) => return Err(Error::from(errno).context(attachment.container.place())),
             }
             if typed && self.read_stdin()? {
-                // A monitor that cannot take it sees that we have gone.
+                // A monitor that cannot take it sees that we have gone; one that does not answer is not waited for.
+                set_socket_timeout(self.socket, Timeout::Send, Some(calling::ANSWER))?;
                 let _as_good = wire::send(self.socket, kind::DETACH, &[], true);
                 return Ok(Outcome::Detached);
             }

@@ -16,6 +16,7 @@
 
 pub mod attach;
 pub mod bundle;
+pub mod calling;
 pub mod changes;
 pub mod claims;
 pub mod commit;

@@ -3,13 +3,17 @@
 //! `container.json` says what it is to be; `state.json` what became of it when it ran last. Neither is believed about whether it runs: a
 //! process counts with its start time, and the monitor by the lock that it holds.
 
+use super::calling;
 pub use super::options::ImageUse;
 use super::options::Options;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
 use crate::store::lock::Lock;
 pub use crate::sys::process::start_time;
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 const MAX_RECORD: u64 = 16 << 20;
@@ -46,6 +50,8 @@ pub struct State {
     pub boot: String,
     /// The monitor's process.
     pub monitor: i32,
+    /// When that was started, as with `pid_start`.
+    pub monitor_start: u64,
     /// When its program was started last, in nanoseconds since 1970.
     pub started: u64,
     /// When that ended.
@@ -160,13 +166,17 @@ impl Container {
         }
     }
 
-    /// State and status together.
+    /// State and status together. An end that no monitor saw is in neither: its code is unknown, and so is its time.
     ///
     /// # Errors
     /// Fails if the state cannot be read.
     pub fn now(&self) -> Result<(State, Status)> {
-        let state = self.state()?;
+        let mut state = self.state()?;
         let status = self.status(&state);
+        let unseen = status == Status::Exited && state.phase != Phase::Exited;
+        if unseen && (calling::is_stopped(&state) || !self.is_monitored()) {
+            (state.exit_code, state.finished) = (super::status::UNKNOWN_CODE, 0);
+        }
         Ok((state, status))
     }
 
@@ -236,7 +246,24 @@ pub fn read_record(directory: &Path) -> Result<Option<Record>> {
 
 /// Whether the process that a state names is there, and is that one.
 pub fn lives(state: &State) -> bool {
-    state.pid > 0 && start_time(state.pid) == Some(state.pid_start) && boot_is(&state.boot)
+    is_that(state.pid, state.pid_start, &state.boot)
+}
+
+fn is_that(pid: i32, start: u64, boot: &str) -> bool {
+    pid > 0 && start_time(pid) == Some(start) && boot_is(boot)
+}
+
+/// A process that was written down, held so that its number can mean nobody else; nothing if it has ended.
+///
+/// # Errors
+/// As pidfd_open(2).
+pub fn held(pid: i32, start: u64, boot: &str) -> rustix::io::Result<Option<OwnedFd>> {
+    let Some(process) = Pid::from_raw(pid) else { return Ok(None) };
+    match pidfd_open(process, PidfdFlags::empty()) {
+        Ok(pidfd) if is_that(pid, start, boot) => Ok(Some(pidfd)),
+        Ok(_) | Err(Errno::SRCH) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// What tells this boot from others.

@@ -39,7 +39,11 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
             None => {}
         }
     }
-    status::settle(containers, container)?;
+    status::settle(containers, container, force)?;
+    let (_, now) = container.now()?;
+    if now.lives() {
+        return Err(Error::new(format!("it is {} by now", now.name())).context(container.place()));
+    }
     erase(containers, container, volumes || container.record.options.remove)
 }
 

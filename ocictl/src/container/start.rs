@@ -11,11 +11,10 @@ use super::root::Root;
 use super::rootfs::mount_root;
 use super::sources::{Shared, shared, sources, text};
 use super::spec::{self, Facts, users};
-use super::{Containers, MAX_ACCOUNTS, bundle, facts, remove, shifted};
+use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, remove, shifted};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::store::disk;
-use crate::store::lock::Lock;
 use crate::sys;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -37,16 +36,19 @@ pub fn start(
     client: Option<OwnedFd>,
 ) -> Result<()> {
     let _guard = container.lock()?;
-    let (_, status) = container.now()?;
-    if status.lives() || status == Status::Restarting {
+    let runs = || container.now().map(|(_, status)| status.lives() || status == Status::Restarting);
+    if runs()? {
         return Ok(());
     }
     // A monitor that is about to end has written its state already.
-    drop(Lock::wait(&container.directory.join("monitor"), false)?);
+    calling::outlast(container, true)?;
+    if runs()? {
+        return Ok(());
+    }
     if containers.by_id(&container.record.id)?.is_none() {
         return Err(super::no_such(&container.record.name));
     }
-    super::status::forget(containers, container)?;
+    super::status::forget(containers, container, false)?;
     let started = begin(containers, paths, container, client);
     if started.is_err() && container.record.options.remove {
         remove::erase(containers, container, true)?;

@@ -1,19 +1,18 @@
-//! What to do with a container whose monitor has died, and how to signal one whatever became of its monitor.
+//! What to do with a container whose monitor has died or does not answer, and how to signal one whatever became of its monitor.
 
-use super::record::{self, Container, Phase, State, Status, write_state};
-use super::{Containers, bundle, init, parse, wire};
+use super::calling::{self, Answer, LAST_WORDS, Vigil};
+use super::record::{Container, Phase, State, Status, held, write_state};
+use super::wire::{self, kind};
+use super::{Containers, bundle, init, parse};
 use crate::error::{Context, Error, Result};
 use crate::runtime::Runtime;
 use crate::store::disk;
 use crate::time;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// What is left for a monitor to do when its program has ended; it is alone with that.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 const MAX_SPECIFICATION: u64 = 16 << 20;
 /// Seconds between the stop signal and SIGKILL, as docker and podman have it.
 const PATIENCE: u64 = 10;
@@ -36,14 +35,10 @@ pub fn runtime(containers: &Containers<'_>, container: &Container) -> Result<Run
 /// Fails if the kernel refuses.
 pub fn program(container: &Container) -> Result<Option<OwnedFd>> {
     let state = container.state()?;
-    let Some(pid) = Pid::from_raw(state.pid).filter(|_| state.phase == Phase::Running) else {
+    if state.phase != Phase::Running {
         return Ok(None);
-    };
-    match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) if record::lives(&state) => Ok(Some(pidfd)),
-        Ok(_) | Err(Errno::SRCH) => Ok(None),
-        Err(errno) => Err(errno).context(|| container.place()),
     }
+    held(state.pid, state.pid_start, &state.boot).context(|| container.place())
 }
 
 /// Sends a signal to a held program; `false` if it has ended.
@@ -63,11 +58,7 @@ pub fn wait(program: &OwnedFd, most: Option<Duration>) -> bool {
     let until = most.map(|most| Instant::now() + most);
     loop {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let timeout = left.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
-        match rustix::event::poll(&mut [PollFd::new(program, PollFlags::IN)], timeout.as_ref()) {
+        match poll(&mut [PollFd::new(program, PollFlags::IN)], left) {
             Ok(0) => return false,
             Err(Errno::INTR) => {}
             _ => return true,
@@ -75,61 +66,70 @@ pub fn wait(program: &OwnedFd, most: Option<Duration>) -> bool {
     }
 }
 
-/// Tells the monitor that its container is going to be stopped and is not to be started again; `false` if there is no monitor.
+/// As poll(2).
+pub fn poll(sources: &mut [PollFd<'_>], most: Option<Duration>) -> rustix::io::Result<usize> {
+    let timeout = most.map(|most| Timespec {
+        tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: most.subsec_nanos().into(),
+    });
+    rustix::event::poll(sources, timeout.as_ref())
+}
+
+/// Tells the monitor that its container is going to be stopped and is not to be started again. One that does not answer hears it when it
+/// goes on.
 ///
 /// # Errors
 /// Fails if the monitor cannot be called.
-pub fn announce_stop(container: &Container) -> Result<bool> {
-    let Some(socket) = wire::call(&container.run, "attach")? else { return Ok(false) };
-    if wire::send(&socket, wire::kind::STOP, &[], true).is_err() {
-        return Ok(false);
-    }
-    let mut buffer = [0; wire::CHUNK + 1];
-    Ok(matches!(wire::receive(&socket, &mut buffer, true), Ok(Some((wire::kind::HEARD, _)))))
+pub fn announce_stop(container: &Container) -> Result<()> {
+    calling::ask(container, kind::STOP).map(drop)
 }
 
 /// Waits until a container has ended for good; its exit code as the monitor tells it. Nothing if there is no monitor, or it dies.
 ///
 /// # Errors
-/// Fails if the monitor cannot be called.
+/// Fails if the monitor cannot be called, or tells nothing of the program's end.
 pub fn end(container: &Container) -> Result<Option<i32>> {
-    let Some(socket) = wire::call(&container.run, "attach")? else { return Ok(None) };
-    if wire::send(&socket, wire::kind::WAIT, &[], true).is_err() {
-        return Ok(None);
-    }
+    let socket = match calling::ask(container, kind::WAIT)? {
+        Answer::Nobody => return Ok(None),
+        Answer::Silent(None) => return Err(calling::silent(container)),
+        Answer::Silent(Some(socket)) | Answer::Heard(socket) => socket,
+    };
+    let mut vigil = Vigil::begin(container)?;
     let mut buffer = [0; wire::CHUNK + 1];
     loop {
-        match wire::receive(&socket, &mut buffer, true) {
-            Ok(Some((wire::kind::EXIT, code))) => return Ok(code.try_into().ok().map(i32::from_le_bytes)),
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return Ok(None),
+        let mut sources = vec![PollFd::new(&socket, PollFlags::IN)];
+        sources.extend(vigil.source());
+        match poll(&mut sources, vigil.next()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno).context(|| container.place()),
         }
+        drop(sources);
+        let heard = match wire::receive(&socket, &mut buffer, false) {
+            Ok(Some((kind::EXIT, code))) => return Ok(code.try_into().ok().map(i32::from_le_bytes)),
+            Ok(Some(_)) => true,
+            Err(Errno::AGAIN) => false,
+            Ok(None) | Err(_) => return Ok(None),
+        };
+        vigil.look(&socket, heard)?;
     }
 }
 
-/// Waits until the monitor has done what follows the end of its program; does it itself where the monitor has died.
+/// Waits until the monitor has done what follows the end of its program; does it itself where the monitor has died or does not do it. With
+/// `wanted`, somebody has asked for that end.
 ///
 /// # Errors
-/// Fails if the monitor takes too long or the runtime fails.
-pub fn settle(containers: &Containers<'_>, container: &Container) -> Result<()> {
-    let until = Instant::now() + LAST_WORDS;
-    let mut pause = Duration::from_micros(500);
-    while container.is_monitored() {
-        if Instant::now() > until {
-            return Err(Error::new("its monitor has not ended").context(container.place()));
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(20));
-    }
-    forget(containers, container)
+/// Fails if the monitor cannot be ended or the runtime fails.
+pub fn settle(containers: &Containers<'_>, container: &Container, wanted: bool) -> Result<()> {
+    calling::outlast(container, !wanted)?;
+    forget(containers, container, wanted)
 }
 
-/// Where a monitor has died: what it left is taken away, and the state says so. Only for a container whose program has ended or will be
-/// ended by this.
+/// Where a monitor has died: what it left is taken away, and the state says so, and that somebody `stopped` it. Only for a container
+/// whose program has ended or will be ended by this.
 ///
 /// # Errors
 /// Fails if the runtime fails.
-pub fn forget(containers: &Containers<'_>, container: &Container) -> Result<()> {
+pub fn forget(containers: &Containers<'_>, container: &Container, stopped: bool) -> Result<()> {
     if containers.by_id(&container.record.id)?.is_none() {
         return Ok(());
     }
@@ -146,6 +146,7 @@ pub fn forget(containers: &Containers<'_>, container: &Container) -> Result<()> 
                 exit_code: UNKNOWN_CODE,
                 finished: time::now(),
                 error,
+                stopped: stopped || state.stopped,
                 ..state
             };
             write_state(&container.directory, &after)?;
@@ -227,7 +228,23 @@ pub fn finish(
     {
         kill(containers, container, &program)?;
     }
-    settle(containers, container)
+    settle(containers, container, true)?;
+    if container.record.options.remove {
+        erase(containers, container)?;
+    }
+    Ok(())
+}
+
+/// What a monitor that has died has not done: with `--rm`, a container goes with its end.
+fn erase(containers: &Containers<'_>, container: &Container) -> Result<()> {
+    if containers.by_id(&container.record.id)?.is_none() {
+        return Ok(());
+    }
+    let _guard = container.lock()?;
+    if container.now()?.1.lives() || container.is_monitored() {
+        return Ok(());
+    }
+    super::remove::erase(containers, container, true)
 }
 
 /// Ends a container's program and all that it has started.

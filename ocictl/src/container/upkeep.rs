@@ -70,7 +70,7 @@ pub fn repair(containers: &Containers<'_>) -> Result<usize> {
     for container in containers.list()? {
         let _guard = container.lock()?;
         if is_left_over(&container)? {
-            status::forget(containers, &container).context(|| container.place())?;
+            status::forget(containers, &container, false).context(|| container.place())?;
             cleared += 1;
             if container.record.options.remove {
                 super::remove::erase(containers, &container, true)?;

@@ -10,9 +10,11 @@
 use crate::error::{Context, Result};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes of a packet after its kind.
 pub const CHUNK: usize = 8192;
@@ -78,17 +80,19 @@ pub fn listen(directory: &Path, name: &str, kind: SocketType) -> Result<OwnedFd>
     Ok(socket)
 }
 
-/// Calls a monitor; nothing if none listens.
+/// Calls a monitor; nothing if none listens. Whatever is sent or received with `wait` set fails with EAGAIN after `patience`.
 ///
 /// # Errors
-/// Fails for other reasons than that nobody is there.
-pub fn call(directory: &Path, name: &str) -> Result<Option<OwnedFd>> {
+/// `EAGAIN`: so many have called before that the monitor must have stopped to listen. Fails for other reasons than that nobody is there.
+pub fn call(directory: &Path, name: &str, patience: Duration) -> Result<Option<OwnedFd>> {
     let folder = match open(directory) {
         Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(None),
         folder => folder?,
     };
     let socket =
         rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    set_socket_timeout(&socket, Timeout::Send, Some(patience))?;
+    set_socket_timeout(&socket, Timeout::Recv, Some(patience))?;
     let address = SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) => Ok(Some(socket)),
@@ -121,7 +125,7 @@ pub fn send(socket: impl AsFd, kind: u8, data: &[u8], wait: bool) -> rustix::io:
 /// The next packet: its kind, with what follows in `buffer`; nothing if the other side has gone.
 ///
 /// # Errors
-/// As recv(2); EAGAIN if nothing is there and `wait` is not set.
+/// As recv(2); EAGAIN if nothing is there and `wait` is not set, or the patience of [`call`] has ended.
 pub fn receive<'a>(
     socket: impl AsFd,
     buffer: &'a mut [u8; CHUNK + 1],
@@ -130,8 +134,8 @@ pub fn receive<'a>(
     let flags = if wait { RecvFlags::empty() } else { RecvFlags::DONTWAIT };
     let length = loop {
         match rustix::net::recv(&socket, &mut buffer[..], flags) {
-            Err(Errno::INTR) => {}
-            Err(Errno::CONNRESET) => return Ok(None),
+            // CONNRESET is said once: the other side has gone without having read all. What it sent before is still there.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             result => break result?.0,
         }
     };
@@ -151,6 +155,20 @@ mod tests {
         drop(one);
         let mut buffer = [0; CHUNK + 1];
         assert_eq!(receive(&other, &mut buffer, true).expect("a packet"), Some((kind::STDOUT, &b"abc"[..])));
+        assert_eq!(
+            receive(&other, &mut buffer, true).expect("a packet"),
+            Some((kind::EXIT, &[7, 0, 0, 0][..]))
+        );
+        assert_eq!(receive(&other, &mut buffer, true).expect("the end"), None);
+    }
+
+    #[test]
+    fn the_last_packet_is_read_though_the_other_side_has_not_read_ours() {
+        let (one, other) = pair().expect("sockets");
+        send(&other, kind::WAIT, &[], true).expect("sent");
+        send(&one, kind::EXIT, &7i32.to_le_bytes(), true).expect("sent");
+        drop(one);
+        let mut buffer = [0; CHUNK + 1];
         assert_eq!(
             receive(&other, &mut buffer, true).expect("a packet"),
             Some((kind::EXIT, &[7, 0, 0, 0][..]))

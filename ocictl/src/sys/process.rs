@@ -102,13 +102,23 @@ pub fn kill(child: rustix::process::Pid, number: i32) {
 
 /// When a process was started, in ticks since boot; nothing if it is gone or has ended (proc_pid_stat(5), field 22).
 pub fn start_time(pid: i32) -> Option<u64> {
+    let fields = stat(pid)?;
+    let mut fields = fields.split(' ');
+    let alive = !matches!(fields.next()?, "Z" | "X");
+    alive.then(|| fields.nth(18)?.parse().ok()).flatten()
+}
+
+/// What a process does, by a letter: `T` stopped by a signal (proc_pid_stat(5), field 3).
+pub fn letter(pid: i32) -> Option<char> {
+    stat(pid)?.chars().next()
+}
+
+/// The fields of a process's `stat` behind its name.
+fn stat(pid: i32) -> Option<String> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything.
     let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let text = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
-    let mut fields = text.split(' ');
-    let alive = !matches!(fields.next()?, "Z" | "X");
-    alive.then(|| fields.nth(18)?.parse().ok()).flatten()
+    Some(std::str::from_utf8(stat.get(end + 2..)?).ok()?.to_owned())
 }
 
 /// The user namespace that the namespace behind a descriptor was made in (ioctl_ns(2)).

@@ -125,8 +125,7 @@ pub fn kill(invocation: &Invocation, arguments: Kill) -> Result<u8> {
         };
         if number == libc::SIGKILL {
             status::announce_stop(container)?;
-            status::kill(containers, container, &program)?;
-            return status::settle(containers, container);
+            return status::finish(containers, container, Some(program), Some(Duration::ZERO));
         }
         status::signal(container, &program, number).map(drop)
     })
@@ -205,7 +204,7 @@ fn end_of(containers: &Containers<'_>, container: &Container) -> Result<i32> {
     if let Some(program) = status::program(container)? {
         status::wait(&program, None);
     }
-    status::settle(containers, container)?;
+    status::settle(containers, container, false)?;
     Ok(container.state()?.exit_code)
 }
 

@@ -3,6 +3,7 @@
 use super::super::{Invocation, SUCCESS};
 use super::lifecycle::moment;
 use crate::container::Containers;
+use crate::container::calling;
 use crate::container::monitor::log;
 use crate::container::options::LogDriver;
 use crate::container::record::Container;
@@ -13,6 +14,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long the monitor of a program that has ended may stand still.
+const STOPPED: Duration = Duration::from_secs(1);
 
 /// What `logs` takes.
 #[derive(Debug, clap::Args)]
@@ -142,10 +147,14 @@ impl Printer {
     fn follow(&self, container: &Container, path: &std::path::Path, last: Option<File>) -> Result<()> {
         let mut reader = last.map(BufReader::new);
         let mut line = Vec::new();
+        let mut goes_on = Instant::now();
         loop {
             // Asked first, so that nothing is added after the last look.
-            let (_, status) = container.now()?;
+            let (state, status) = container.now()?;
             let over = !status.lives() && !container.is_monitored();
+            if status.lives() || !calling::is_stopped(&state) {
+                goes_on = Instant::now();
+            }
             if reader.is_none() {
                 reader = open(path).ok().map(BufReader::new);
             }
@@ -169,6 +178,9 @@ impl Printer {
             }
             if over {
                 return Ok(());
+            }
+            if goes_on.elapsed() > STOPPED {
+                return Err(calling::silent(container));
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }

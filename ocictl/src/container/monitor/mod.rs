@@ -31,7 +31,7 @@ use crate::time;
 use clients::{Clients, Input, Nowhere};
 use health::Health;
 pub use health::{PROCESS as HEALTH_PROCESS, Report as HealthReport, report as health_report};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::SocketType;
 use rustix::process::{
@@ -146,9 +146,11 @@ fn prepare(paths: &Paths, id: &str, first: OwnedFd) -> Result<Monitor> {
     if is_socket(&first) {
         clients.add_attached(first);
     }
+    let own = rustix::process::getpid().as_raw_nonzero().get();
     let state = State {
         boot: record::boot(),
-        monitor: rustix::process::getpid().as_raw_nonzero().get(),
+        monitor: own,
+        monitor_start: record::start_time(own).unwrap_or_default(),
         ..State::default()
     };
     Ok(Monitor {
@@ -380,11 +382,7 @@ impl Monitor {
 
 /// Waits for one of the sources; how many are ready.
 fn poll(sources: &mut [PollFd<'_>], timeout: Option<Duration>) -> usize {
-    let timeout = timeout.map(|timeout| Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    });
-    match rustix::event::poll(sources, timeout.as_ref()) {
+    match super::status::poll(sources, timeout) {
         Ok(ready) => ready,
         Err(Errno::INTR) => 1,
         // Out of memory for a moment: not a reason to spin.
