@@ -119,6 +119,7 @@ fn stop_does_without_a_monitor_that_does_not_answer() {
     );
     // The next start is a new life; `start` itself ends a monitor that stands in its way.
     engine.ok(&["start", "web1"]);
+    eventually("it is ready again", || engine.ok(&["logs", "web1"]).matches("ready").count() == 2);
     let monitor = engine.ask("web1", "{{.State.ConmonPid}}");
     assert!(signal(&monitor, "-STOP"));
     let again = Stopped { engine: &engine, monitor };

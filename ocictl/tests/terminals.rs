@@ -131,3 +131,42 @@ fn an_exec_is_left_by_the_detach_keys_and_hangs_up_without() {
     engine.ok(&["rm", "-f", "web1"]);
     engine.assert_clean();
 }
+
+/// Runs it with a pipe as stdin; what it printed, and its exit code. It must end.
+fn piped(engine: &Engine, arguments: &[&str], input: &str) -> (i32, String) {
+    let mut child = engine.spawn(arguments);
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");
+    eventually(&format!("{arguments:?} ends"), || child.try_wait().expect("a child").is_some());
+    let output = child.wait_with_output().expect("its output");
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).replace('\r', ""))
+}
+
+#[test]
+fn a_terminal_that_is_fed_by_a_pipe_ends_with_it() {
+    let engine = Engine::new("piped");
+    // The terminal's echo, and what cat has read.
+    assert_eq!(piped(&engine, &["run", "--rm", "-it", IMAGE, "cat"], "x\n"), (0, "x\nx\n".into()));
+    // The end of a line that was begun is not the end of all.
+    assert_eq!(piped(&engine, &["run", "--rm", "-it", IMAGE, "cat"], "xy"), (0, "xyxy".into()));
+    assert_eq!(piped(&engine, &["run", "--rm", "-it", IMAGE, "cat"], ""), (0, String::new()));
+    // A shell that changes the mode of its terminal when the end may have been said already.
+    let (code, text) =
+        piped(&engine, &["run", "--rm", "-it", IMAGE, "sh"], "echo a-$((1+1)); sleep 0.3; exit 3\n");
+    assert_eq!((code, text.contains("a-2")), (3, true), "{text}");
+    let slow = "sleep 0.5; exec sh";
+    let (code, text) = piped(&engine, &["run", "--rm", "-it", IMAGE, "sh", "-c", slow], "echo b-$((1+1))\n");
+    assert_eq!((code, text.contains("b-2")), (0, true), "{text}");
+    engine.ok(&["create", "-it", "--name", "fed1", IMAGE, "cat"]);
+    assert_eq!(piped(&engine, &["start", "-a", "-i", "fed1"], "again\n"), (0, "again\nagain\n".into()));
+    engine.ok(&["run", "-dit", "--name", "web1", IMAGE, "cat"]);
+    assert_eq!(piped(&engine, &["exec", "-it", "web1", "cat"], "z\n"), (0, "z\nz\n".into()));
+    // Who looks in from a script does not end what others sit at.
+    let mut guest = engine.spawn(&["attach", "web1"]);
+    guest.stdin.take().expect("a pipe").write_all(b"from afar\n").expect("written");
+    eventually("it was read", || engine.ok(&["logs", "web1"]).matches("from afar").count() == 2);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(engine.ask("web1", "{{.State.Status}}"), "running");
+    engine.ok(&["rm", "-f", "-a"]);
+    guest.wait().expect("it ends");
+    engine.assert_clean();
+}

@@ -8,4 +8,5 @@ pub mod compression;
 pub mod erofs;
 pub mod tar;
 pub mod tree;
+pub mod without;
 pub mod write;

@@ -4,6 +4,7 @@
 //! The format is POSIX.1-1988 ustar; what does not fit goes into a pax header in front (long names, large numbers, extended
 //! attributes), which every reader of layers knows.
 
+use super::without::Without;
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags};
 use std::collections::HashMap;
@@ -42,19 +43,30 @@ pub const AS_THEY_ARE: Owners<'static> = &|uid, gid| (uid, gid);
 /// Names the path that could not be read, or says that nothing can be written.
 pub fn directory(directory: &OwnedFd, form: Form, owners: Owners<'_>, out: impl Write) -> Result<()> {
     let mount = if form == Form::Root { mount_of(directory, OsStr::new("")) } else { None };
-    let mut writer = Writer { out, form, owners, mount, links: HashMap::new() };
+    let mut writer = Writer { out, form, owners, mount, without: Without::NOTHING, links: HashMap::new() };
     writer.children(directory, b"", 0)?;
     writer.out.write_all(&[0; 2 * BLOCK])?;
     Ok(writer.out.flush()?)
 }
 
-/// Writes one name of a directory, with all that is in it, as `new`.
+/// A name of a directory, and what it is called in an archive.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// The directory.
+    pub folder: &'a OwnedFd,
+    /// The name in it.
+    pub name: &'a OsStr,
+    /// The name in the archive.
+    pub new: &'a [u8],
+}
+
+/// Writes one name of a directory, with all that is in it but what is left out.
 ///
 /// # Errors
 /// As [`directory`].
-pub fn named(folder: &OwnedFd, name: &OsStr, new: &[u8], owners: Owners<'_>, out: impl Write) -> Result<()> {
-    let mut writer = Writer { out, form: Form::Tree, owners, mount: None, links: HashMap::new() };
-    writer.entry(folder, name.as_bytes(), new, 0)?;
+pub fn named(tree: Named<'_>, without: Without, owners: Owners<'_>, out: impl Write) -> Result<()> {
+    let mut writer = Writer { out, form: Form::Tree, owners, mount: None, without, links: HashMap::new() };
+    writer.entry(tree.folder, tree.name.as_bytes(), tree.new, 0)?;
     writer.out.write_all(&[0; 2 * BLOCK])?;
     Ok(writer.out.flush()?)
 }
@@ -85,6 +97,7 @@ struct Writer<'a, W> {
     owners: Owners<'a>,
     /// The number of the one mount whose files are written.
     mount: Option<u64>,
+    without: Without,
     /// Files with several names: the first one.
     links: HashMap<(u64, u64), Vec<u8>>,
 }
@@ -149,6 +162,9 @@ impl<W: Write> Writer<'_, W> {
                 self.header(&Header { attributes: attributes(&inner)?, ..header(&path, b'5', &stat) })?;
                 if self.form == Form::Layer && is_opaque(&inner) {
                     self.empty_file(&[&path, &b".wh..wh..opq"[..]].concat())?;
+                }
+                if self.without.holds(&inner) {
+                    return Ok(());
                 }
                 self.children(&inner, &path, depth + 1)
             }

@@ -27,6 +27,8 @@ pub struct Attachment<'a> {
     pub tty: bool,
     /// Whether what the caller types is for the program.
     pub stdin: bool,
+    /// Whether the end of the caller's stdin, where that is no terminal, is one for the program's terminal, too. Others may sit there.
+    pub ends_terminal: bool,
     /// The bytes that detach.
     pub detach_keys: Vec<u8>,
     /// Whether signals of the caller are for the program.
@@ -89,6 +91,7 @@ pub fn attach(socket: &OwnedFd, attachment: &Attachment<'_>) -> Result<Outcome> 
         pending: None,
         stdin: attachment.stdin,
         tty,
+        tells_end: !tty || (attachment.ends_terminal && !rustix::termios::isatty(rustix::stdio::stdin())),
     };
     if tty {
         client.send_size();
@@ -107,6 +110,8 @@ struct Client<'a> {
     pending: Option<(u8, Vec<u8>)>,
     stdin: bool,
     tty: bool,
+    /// Whether the end of stdin is told.
+    tells_end: bool,
 }
 
 impl Client<'_> {
@@ -176,7 +181,9 @@ impl Client<'_> {
             // EIO: a job in the background, or a terminal that has gone.
             Ok(0) | Err(Errno::IO) => {
                 self.stdin = false;
-                self.send(kind::STDIN_END, &[]);
+                if self.tells_end {
+                    self.send(kind::STDIN_END, &[]);
+                }
                 return Ok(false);
             }
             Ok(length) => length,

@@ -2,6 +2,7 @@
 //! that is written over stays until the new one is whole.
 
 use super::ids::Ids;
+use crate::archive::without::Without;
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
@@ -25,16 +26,32 @@ pub enum Owner<'a> {
     Set(u32, u32),
 }
 
+/// How a tree is copied.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// What becomes of owners.
+    pub owner: Owner<'a>,
+    /// What is left out.
+    pub without: Without,
+}
+
+impl<'a> Rules<'a> {
+    /// All of it is copied.
+    pub fn all(owner: Owner<'a>) -> Self {
+        Self { owner, without: Without::NOTHING }
+    }
+}
+
 /// Copies `name` in `from` to `new` in `to`. A directory that is there already is filled.
 ///
 /// # Errors
 /// Names the path below the start.
-pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, owner: Owner<'_>) -> Result<()> {
+pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, rules: Rules<'_>) -> Result<()> {
     // What cannot be opened so is no directory; what else is wrong with it is told below.
     if let Ok(source) = open(from.as_fd(), name.as_os_str(), OFlags::PATH | OFlags::DIRECTORY) {
         outside_of(&source, &to).context(|| name.display().to_string())?;
     }
-    entry(from.as_fd(), name.as_os_str(), to.as_fd(), new.as_os_str(), owner, 0)
+    entry(from.as_fd(), name.as_os_str(), to.as_fd(), new.as_os_str(), rules, 0)
         .context(|| name.display().to_string())
 }
 
@@ -42,19 +59,19 @@ pub fn copy(from: impl AsFd, name: &Path, to: impl AsFd, new: &Path, owner: Owne
 ///
 /// # Errors
 /// Names the path below the start.
-pub fn fill(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>) -> Result<()> {
+pub fn fill(from: &OwnedFd, to: &OwnedFd, rules: Rules<'_>) -> Result<()> {
     let stat = rustix::fs::fstat(from)?;
-    children(from, to, owner, 0)?;
-    attributes(from, to.as_fd(), &stat, owner)
+    children(from, to, rules, 0)?;
+    attributes(from, to.as_fd(), &stat, rules.owner)
 }
 
 /// Copies all that is in the directory `from` into the directory `to`, which stays as it is itself.
 ///
 /// # Errors
 /// Names the path below the start.
-pub fn contents(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>) -> Result<()> {
+pub fn contents(from: &OwnedFd, to: &OwnedFd, rules: Rules<'_>) -> Result<()> {
     outside_of(from, to)?;
-    children(from, to, owner, 0)
+    children(from, to, rules, 0)
 }
 
 /// Makes a tree belong to somebody. Nothing is followed, what is mounted in it is part of it, and set-id bits go with the owner that they
@@ -162,7 +179,7 @@ fn entry(
     name: &OsStr,
     to: BorrowedFd<'_>,
     new: &OsStr,
-    owner: Owner<'_>,
+    rules: Rules<'_>,
     depth: usize,
 ) -> Result<()> {
     if depth > MAX_DEPTH {
@@ -177,13 +194,15 @@ fn entry(
             Err(errno) => return Err(errno.into()),
         }
         let target = open(to, new, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        children(&source, &target, owner, depth)?;
-        return attributes(&source, target.as_fd(), &stat, owner);
+        if !rules.without.holds(&source) {
+            children(&source, &target, rules, depth)?;
+        }
+        return attributes(&source, target.as_fd(), &stat, rules.owner);
     }
     let replaces = is_replaceable(&stat, to, new)?;
     if kind == FileType::RegularFile {
         let source = open(from, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        return regular(&source, to, new, &stat, owner);
+        return regular(&source, to, new, &stat, rules.owner);
     }
     if replaces {
         rustix::fs::unlinkat(to, new, AtFlags::empty())?;
@@ -197,7 +216,7 @@ fn entry(
         FileType::Socket => return Ok(()),
         kind => rustix::fs::mknodat(to, new, kind, Mode::from_raw_mode(stat.st_mode & 0o7777), stat.st_rdev)?,
     }
-    let (uid, gid) = owner.of_file(&stat);
+    let (uid, gid) = rules.owner.of_file(&stat);
     rustix::fs::chownat(
         to,
         new,
@@ -212,12 +231,12 @@ fn entry(
     Ok(())
 }
 
-fn children(from: &OwnedFd, to: &OwnedFd, owner: Owner<'_>, depth: usize) -> Result<()> {
+fn children(from: &OwnedFd, to: &OwnedFd, rules: Rules<'_>, depth: usize) -> Result<()> {
     for child in rustix::fs::Dir::read_from(from)? {
         let child = child?;
         let name = OsStr::from_bytes(child.file_name().to_bytes());
         if name != "." && name != ".." {
-            entry(from.as_fd(), name, to.as_fd(), name, owner, depth + 1)
+            entry(from.as_fd(), name, to.as_fd(), name, rules, depth + 1)
                 .context(|| name.to_string_lossy())?;
         }
     }

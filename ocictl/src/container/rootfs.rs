@@ -4,7 +4,7 @@
 //! are locked, and what they hide must stay hidden. Then the root is memory, in which each directory that hides nothing is an
 //! overlay of its own. As in one overlay of the whole, what is mounted below is not there: its place is empty.
 
-use super::copying::{self, Owner};
+use super::copying::{self, Owner, Rules};
 use super::idmap::Mapped;
 use super::record::Container;
 use crate::error::{Context, Error, Result};
@@ -216,7 +216,7 @@ fn file(from: &Path, to: &Path, bytes: Option<u64>) -> Result<()> {
             let open = |path: Option<&Path>| disk::open_directory(path.unwrap_or(Path::new("/")));
             let name = |path: &Path| PathBuf::from(path.file_name().unwrap_or_default());
             let (source, target) = (open(from.parent())?, open(to.parent())?);
-            copying::copy(&source, &name(from), &target, &name(to), Owner::Set(0, 0))
+            copying::copy(&source, &name(from), &target, &name(to), Rules::all(Owner::Set(0, 0)))
         }
         Some(_) => {
             disk::create(to)?;

@@ -6,7 +6,7 @@
 //! ROOT/layers/HEX/.shifting       held by whoever makes one
 //! ```
 
-use super::copying::{self, Owner};
+use super::copying::{self, Owner, Rules};
 use super::ids::{self, Ids};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
@@ -54,7 +54,11 @@ fn directory(store: &Store, layer: &Digest, ids: &Ids, key: &str) -> Result<Path
     disk::make_directory(&aside)?;
     let copied = disk::open_directory(&root)
         .and_then(|from| {
-            copying::fill(&from, &disk::open_directory(&aside)?, Owner::Translated(None, Some(ids)))
+            copying::fill(
+                &from,
+                &disk::open_directory(&aside)?,
+                Rules::all(Owner::Translated(None, Some(ids))),
+            )
         })
         .and_then(|()| Ok(rustix::fs::syncfs(disk::open_directory(&aside)?)?))
         .and_then(|()| Ok(std::fs::rename(&aside, &target)?));

@@ -1,6 +1,6 @@
 //! What is mounted over a container's root, on the host's side: volumes are made and filled, overlays mounted.
 
-use super::copying::{self, Owner};
+use super::copying::{self, Owner, Rules};
 use super::ids::Ids;
 use super::options::{Mount, MountKind, is_shared};
 use super::record::Container;
@@ -181,7 +181,7 @@ fn fill(volumes: &Volumes, name: &str, root: Option<&Root>, target: &str, owner:
     match source {
         Some(source) => {
             let aside = volume.aside()?;
-            copying::fill(&source, &disk::open_directory(&aside)?, Owner::Keep)?;
+            copying::fill(&source, &disk::open_directory(&aside)?, Rules::all(Owner::Keep))?;
             volume.settle(Some(&aside))
         }
         None => {

@@ -94,6 +94,44 @@ fn g1_a_copy_that_is_raced_stays_inside() {
     stage.finish();
 }
 
+/// Links that are copied to are followed inside; while they lead elsewhere each time, too.
+#[test]
+fn g1_a_link_that_is_copied_to_leads_nowhere_outside() {
+    let stage = Stage::new("g1-links");
+    stage.engine.ok(&["run", "-d", "--name", "live", IMAGE, "sleep", "1000"]);
+    let input = stage.file("in", b"of the caller\n");
+    let pid = stage.engine.ask("live", "{{.State.Pid}}");
+    let root = PathBuf::from(format!("/proc/{pid}/root/race"));
+    trap(&root, stage.canary.path());
+    let link =
+        |name: &str, target: &str| std::os::unix::fs::symlink(target, root.join(name)).expect("a link");
+    let canary = format!("{}/file", stage.canary.path());
+    link("absolute", &canary);
+    link("up", &format!("../../../../../../../../../..{canary}"));
+    link("magic", &format!("/proc/self/root{canary}"));
+    link("through", "y/file");
+    link("swapped", "x/file");
+    for name in ["absolute", "up", "magic", "through"] {
+        let (code, _, said) = stage.engine.run(&["cp", &input, &format!("live:/race/{name}")]);
+        assert_eq!(code, 1, "{name}: {said}");
+    }
+    stage.canary.assert_unchanged();
+    let racers = [
+        Racer::between(root.join("swapped"), root.join("absolute")),
+        Racer::between(root.join("x"), root.join("y")),
+    ];
+    let mut copied = 0;
+    for _ in 0..races() {
+        copied += usize::from(stage.engine.output(&["cp", &input, "live:/race/swapped"]).status.success());
+        copied += usize::from(stage.engine.output(&["cp", &input, "live:/race/through"]).status.success());
+    }
+    assert!(copied > 0, "none has found its way");
+    assert!(racers.iter().all(|racer| racer.swaps.load(Ordering::Relaxed) > races()), "they were raced");
+    drop(racers);
+    stage.canary.assert_unchanged();
+    stage.finish();
+}
+
 /// Programs that were executed, by strace.
 fn executed(engine: &Engine, words: &[&str], path: &Path) -> Vec<String> {
     let (command, log) = (engine.command(), engine.scratch.join("strace"));

@@ -63,7 +63,8 @@ fn f2_clients_that_come_and_go_leave_nothing_in_the_monitor() {
     let run = stage.engine.scratch.join("run/containers").join(stage.engine.ask("c", "{{.Id}}"));
     let descriptors = || fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").count();
     let attach = |how: usize| {
-        let socket = wire::call(&run, "attach").expect("it is called").expect("it listens");
+        let socket =
+            wire::call(&run, "attach", crate::engine::PATIENCE).expect("it is called").expect("it listens");
         // Some say nothing, some attach, some are gone in the middle of a storm of sizes, some talk rubbish.
         if how % 4 > 0 {
             wire::send(&socket, kind::ATTACH, &[], true).expect("it hears");

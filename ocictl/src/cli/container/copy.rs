@@ -1,15 +1,20 @@
 //! `cp` and `diff`.
 
 use super::super::{Invocation, SUCCESS, print_text};
-use crate::archive::write;
-use crate::container::copying::{self, Owner};
+use crate::archive::without::{Without, is_of_kernel};
+use crate::archive::write::{self, Named};
+use crate::container::copying::{self, Owner, Rules};
 use crate::container::record::Container;
 use crate::container::root::Root;
 use crate::container::{Containers, changes, extract, start};
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+/// As many symlinks as the kernel follows.
+const MAX_LINKS: usize = 40;
 
 /// What `cp` takes.
 #[derive(Debug, clap::Args)]
@@ -120,12 +125,14 @@ fn stream(containers: &Containers<'_>, arguments: &Copy) -> Result<u8> {
         let side = Side::Root(root, &path);
         let plain = path.trim_end_matches("/.").trim_end_matches('/');
         let (folder, name) = match arguments.follow_link && !side.is_directory(&path, false)? {
-            true => side.parent_of_link(plain)?,
+            true => side.end_of_link(plain)?,
             false => side.parent(plain)?,
         };
+        side.refuse_kernel(&path)?;
         let new = Path::new(plain).file_name().unwrap_or_else(|| ".".as_ref());
         let owners = |uid, gid| Owner::Translated(ids, None).of(uid, gid);
-        write::named(&folder, name.as_os_str(), new.as_encoded_bytes(), &owners, out).context(|| path.clone())
+        let tree = Named { folder: &folder, name: name.as_os_str(), new: new.as_encoded_bytes() };
+        write::named(tree, side.without()?, &owners, out).context(|| path.clone())
     })
     .context(|| container.place())?;
     Ok(SUCCESS)
@@ -147,6 +154,10 @@ fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner<'_>, follow: bool
     let plain = from.trim_end_matches("/.").trim_end_matches('/');
     let is_directory =
         source.is_directory(&from, follow || content_only || from.ends_with('/')).context(|| from.clone())?;
+    if is_directory {
+        source.refuse_kernel(&from)?;
+    }
+    let rules = Rules { owner, without: source.without()? };
     let target_is_directory = target.is_directory(&to, true).ok();
     if content_only || (is_directory && target_is_directory.is_none()) {
         let folder =
@@ -156,25 +167,25 @@ fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner<'_>, follow: bool
                 return copying::contents(
                     &folder,
                     &target.open_directory(&to).context(|| to.clone())?,
-                    owner,
+                    rules,
                 )
                 .context(|| from);
             }
             Some(false) => return Err(Error::new("a directory cannot be copied over a file").context(to)),
             None => {
-                let (above, _) = target.parent(&to)?;
+                let (above, _) = target.end_of_link(&to)?;
                 copying::outside_of(&folder, &above).context(|| from.clone())?;
                 target.make_directory(&to).context(|| to.clone())?
             }
         };
-        return copying::fill(&folder, &into, owner).context(|| from);
+        return copying::fill(&folder, &into, rules).context(|| from);
     }
     let (folder, name) =
-        if follow && !is_directory { source.parent_of_link(plain)? } else { source.parent(plain)? };
+        if follow && !is_directory { source.end_of_link(plain)? } else { source.parent(plain)? };
     match target_is_directory {
         Some(true) => {
             let new = Path::new(plain).file_name().map_or_else(|| PathBuf::from("."), PathBuf::from);
-            copying::copy(&folder, &name, &target.open_directory(&to).context(|| to.clone())?, &new, owner)
+            copying::copy(&folder, &name, &target.open_directory(&to).context(|| to.clone())?, &new, rules)
                 .context(|| from)
         }
         None if to.ends_with('/') => Err(Error::from_errno(libc::ENOENT).context(to)),
@@ -182,8 +193,8 @@ fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner<'_>, follow: bool
             Err(Error::new("a directory cannot be copied over a file").context(to))
         }
         _ => {
-            let (into, new) = target.parent(&to)?;
-            copying::copy(&folder, &name, &into, &new, owner).context(|| from)
+            let (into, new) = target.end_of_link(&to)?;
+            copying::copy(&folder, &name, &into, &new, rules).context(|| from)
         }
     }
 }
@@ -208,7 +219,7 @@ impl Side<'_> {
     }
 
     fn make_directory(&self, path: &str) -> Result<OwnedFd> {
-        let (folder, name) = self.parent(path)?;
+        let (folder, name) = self.end_of_link(path)?;
         rustix::fs::mkdirat(&folder, &name, Mode::RWXU)?;
         Ok(rustix::fs::openat(
             &folder,
@@ -240,23 +251,49 @@ impl Side<'_> {
         }
     }
 
-    /// What a symlink leads to, as a name in a directory: the directory of descriptors.
-    fn parent_of_link(&self, path: &str) -> Result<(OwnedFd, PathBuf)> {
-        let mut path = path.to_owned();
-        for _ in 0..40 {
-            let (folder, name) = self.parent(&path)?;
-            let stat =
-                rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).context(|| path.clone())?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-                return Ok((folder, name));
+    /// What symlinks at the end of a path lead to, be it there or not, as a name in a directory. Each of them is looked up anew below the
+    /// root, and nothing is followed afterwards.
+    fn end_of_link(&self, path: &str) -> Result<(OwnedFd, PathBuf)> {
+        let mut here = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let parent = self.parent(&here);
+            let (folder, name) = if here == path { parent? } else { parent.context(|| path)? };
+            match rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {}
+                Ok(_) | Err(Errno::NOENT) => return Ok((folder, name)),
+                Err(errno) => return Err(errno).context(|| path),
             }
-            let link = rustix::fs::readlinkat(&folder, &name, Vec::new())?.to_string_lossy().into_owned();
-            path = match (link.starts_with('/'), path.rsplit_once('/')) {
+            let link = rustix::fs::readlinkat(&folder, &name, Vec::new()).context(|| path)?;
+            let link = link
+                .into_string()
+                .map_err(|_| Error::new("it leads to a name that is not UTF-8").context(path))?;
+            here = match (link.starts_with('/'), here.trim_end_matches('/').rsplit_once('/')) {
                 (true, _) | (false, None) => link,
                 (false, Some((above, _))) => format!("{above}/{link}"),
             };
         }
         Err(Error::from_errno(libc::ELOOP).context(path))
+    }
+
+    /// What no copy out of a container has.
+    fn without(&self) -> Result<Without> {
+        Ok(match self {
+            Side::Root(..) => Without::of_root(&self.open_directory("/")?),
+            Side::Host(_) => Without::NOTHING,
+        })
+    }
+
+    /// Refuses a directory of a container that the kernel makes up: much of it has no end, or is different when it is read again.
+    fn refuse_kernel(&self, path: &str) -> Result<()> {
+        let Side::Root(..) = self else { return Ok(()) };
+        match self.open(path, OFlags::PATH | OFlags::DIRECTORY) {
+            Ok(directory) if is_of_kernel(&directory) => Err(Error::new(
+                "it is in a file system that the kernel makes up, which cannot be copied as a whole",
+            )
+            .context(path)
+            .hint("single files can be; `ocictl exec` sees all of it")),
+            _ => Ok(()),
+        }
     }
 }
 

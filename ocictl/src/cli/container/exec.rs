@@ -114,6 +114,7 @@ fn at_terminal(
         container,
         tty: true,
         stdin: arguments.program.interactive,
+        ends_terminal: true,
         detach_keys: keys,
         pass_signals: false,
     };

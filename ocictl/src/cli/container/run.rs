@@ -217,6 +217,7 @@ fn run_to_its_end(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
         container: &container,
         tty: container.record.options.tty,
         stdin: container.record.options.interactive,
+        ends_terminal: true,
         detach_keys: keys,
         pass_signals: foreground.sig_proxy && !container.record.options.tty,
     };
@@ -276,6 +277,7 @@ pub fn start(invocation: &Invocation, arguments: Start) -> Result<u8> {
         container: &container,
         tty: container.record.options.tty,
         stdin: arguments.interactive && container.record.options.interactive,
+        ends_terminal: true,
         detach_keys: attach::keys(arguments.detach_keys.as_deref())?,
         pass_signals: !container.record.options.tty,
     };
@@ -315,6 +317,7 @@ fn attach_to(container: &Container, stdin: bool, keys: Option<&str>, pass_signal
         container,
         tty: container.record.options.tty,
         stdin: stdin && container.record.options.interactive,
+        ends_terminal: false,
         detach_keys: attach::keys(keys)?,
         pass_signals: pass_signals && !container.record.options.tty,
     };

@@ -309,7 +309,7 @@ impl Monitor {
             let timeout = match (ended, self.clients.owe()) {
                 (Some(_), true) => Some(Duration::from_millis(100)),
                 (Some(_), false) => Some(Duration::ZERO),
-                (None, _) => health.next(),
+                (None, _) => health.next().into_iter().chain(streams.next()).min(),
             };
             let ready = poll(&mut sources, timeout);
             drop(sources);

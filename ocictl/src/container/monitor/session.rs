@@ -112,7 +112,10 @@ impl Session {
             }
             self.streams.add_sources(&mut sources, self.clients.owe());
             self.clients.add_sources(&mut sources, self.streams.is_full());
-            let timeout = ended.map(|_| Duration::from_millis(if self.clients.owe() { 100 } else { 0 }));
+            let timeout = match ended {
+                Some(_) => Some(Duration::from_millis(if self.clients.owe() { 100 } else { 0 })),
+                None => self.streams.next(),
+            };
             let ready = poll(&mut sources, timeout);
             drop(sources);
             while let Ok(Some((reaped, status))) = wait(WaitOptions::NOHANG) {

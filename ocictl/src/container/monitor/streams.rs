@@ -10,14 +10,21 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::termios::Winsize;
+use rustix::pty::OpenptFlags;
+use rustix::termios::{SpecialCodeIndex, Winsize};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 /// The socket in the bundle that gets the terminal's master.
 pub const CONSOLE: &str = "console";
+
+/// How often a terminal is told that its input has ended.
+const END_AGAIN: Duration = Duration::from_millis(100);
+/// What says so where the terminal does not tell: ctrl-d.
+const END_OF_INPUT: u8 = 4;
 
 /// The monitor's ends.
 #[derive(Debug)]
@@ -31,6 +38,8 @@ pub struct Streams {
     /// Whether stdin ends when that was taken.
     ending: bool,
     terminal: bool,
+    /// When the terminal is told again that its input has ended.
+    tell_end: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -62,6 +71,7 @@ impl Streams {
             waiting: Vec::new(),
             ending: false,
             terminal: tty,
+            tell_end: None,
         });
         if tty {
             streams.console = Some(wire::listen(bundle, CONSOLE, SocketType::STREAM)?);
@@ -175,9 +185,40 @@ impl Streams {
             }
         }
         if self.ending && self.waiting.is_empty() {
-            self.stdin = None;
+            match self.terminal {
+                true => self.end_terminal(),
+                false => self.stdin = None,
+            }
         }
     }
+
+    /// When to carry on though nothing has come.
+    pub fn next(&self) -> Option<Duration> {
+        self.tell_end.map(|moment| moment.saturating_duration_since(Instant::now()))
+    }
+
+    /// A pipe that has ended says so to whoever reads; a terminal says it once, by a character, which a program that changes the mode of its
+    /// terminal meanwhile, or one that has not begun yet, does not understand. So it is said again as often as somebody has read it.
+    fn end_terminal(&mut self) {
+        let Some(master) = &self.stdin else { return };
+        if self.tell_end.is_none_or(|moment| moment <= Instant::now()) {
+            self.tell_end = Some(Instant::now() + END_AGAIN);
+            let end = rustix::termios::tcgetattr(master)
+                .map_or(END_OF_INPUT, |mode| mode.special_codes[SpecialCodeIndex::VEOF]);
+            if !is_unread(master) {
+                // Where it is full, it is said the next time.
+                let _later = rustix::io::write(master, &[end]);
+            }
+        }
+    }
+}
+
+/// Whether somebody has yet to read what was typed at a terminal.
+fn is_unread(master: &OwnedFd) -> bool {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let Ok(user) = rustix::pty::ioctl_tiocgptpeer(master, flags) else { return false };
+    let mut sources = [PollFd::new(&user, PollFlags::IN)];
+    matches!(super::super::status::poll(&mut sources, Some(Duration::ZERO)), Ok(1..))
 }
 
 impl Input for Streams {
@@ -187,17 +228,15 @@ impl Input for Streams {
 
     fn feed(&mut self, data: &[u8]) {
         if self.stdin.is_some() {
+            (self.ending, self.tell_end) = (false, None);
             self.waiting.extend_from_slice(data);
             self.flush();
         }
     }
 
-    /// A terminal does not end with a client.
     fn end(&mut self) {
-        if !self.terminal {
-            self.ending = true;
-            self.flush();
-        }
+        self.ending = true;
+        self.flush();
     }
 
     fn resize(&mut self, size: &[u8]) {
