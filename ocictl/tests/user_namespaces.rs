@@ -152,6 +152,18 @@ fn auto_gives_each_container_ids_that_no_other_has() {
     engine.ok(&["rm", "b"]);
     let wide = run(&[&["--rm", "--userns=auto", "-u", "1200", IMAGE], &map[..]].concat());
     assert_eq!(numbers(&wide.1), [0, 300_000, 1201], "{}", wide.2);
+    // What is said to stand for something stands for that, among what is picked.
+    let mapped = "--userns=auto:size=1100,uidmapping=0:7:1,uidmapping=33:9:1,gidmapping=5:100:2";
+    let fixed =
+        run(&["--rm", mapped, IMAGE, "sh", "-c", "cat /proc/self/uid_map; echo; cat /proc/self/gid_map"]);
+    assert_eq!(
+        numbers(&fixed.1),
+        [0, 7, 1, 1, 300_001, 32, 33, 9, 1, 34, 300_034, 1066, 0, 300_000, 5, 5, 100, 2, 7, 300_007, 1093],
+        "{}",
+        fixed.2
+    );
+    let twice = run(&["--rm", "--userns=auto:uidmapping=0:7:1,uidmapping=0:8:1", IMAGE, "true"]);
+    assert!(twice.0 == 125 && twice.2.contains("id 0 of the container is there twice"), "{}", twice.2);
     let (code, _, said) = among_ids(&engine, "other:1:5\n", &["run", "--userns=auto", IMAGE, "true"]);
     assert!(code == 125 && said.contains("user \"containers\" has no subordinate ids"), "{code}: {said}");
     engine.assert_clean();

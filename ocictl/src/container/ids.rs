@@ -136,6 +136,26 @@ pub fn split(ranges: &[Range], around: &[(u32, u32, u32)]) -> Vec<Range> {
     pieces
 }
 
+/// A row of ids that begins at `first` outside, for `count` ids of the container, but for those that are to stand for something else.
+pub fn around(first: u32, count: u32, fixed: &[Range]) -> Vec<Range> {
+    let mut fixed = fixed.to_vec();
+    fixed.sort_unstable_by_key(|range| range.inside);
+    let mut ranges = Vec::new();
+    let mut next = 0;
+    for range in &fixed {
+        if range.inside > next && next < count {
+            let length = range.inside.min(count) - next;
+            ranges.push(Range { inside: next, outside: first + next, count: length });
+        }
+        ranges.push(*range);
+        next = next.max(range.inside.saturating_add(range.count));
+    }
+    if next < count {
+        ranges.push(Range { inside: next, outside: first + next, count: count - next });
+    }
+    ranges
+}
+
 /// A row of so many ids out of what is there, with none of what is taken; the lowest there is.
 pub fn pick(there: &[(u32, u32)], taken: &[Range], count: u32) -> Option<u32> {
     let mut taken: Vec<(u32, u32)> =
@@ -159,6 +179,22 @@ pub fn pick(there: &[(u32, u32)], taken: &[Range], count: u32) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_fixed_stands_among_what_is_picked() {
+        let range = |(inside, outside, count)| Range { inside, outside, count };
+        for (fixed, wanted) in [
+            (vec![], vec![(0, 500, 10)]),
+            (vec![(0, 7, 1)], vec![(0, 7, 1), (1, 501, 9)]),
+            (vec![(4, 7, 2), (8, 1, 1)], vec![(0, 500, 4), (4, 7, 2), (6, 506, 2), (8, 1, 1), (9, 509, 1)]),
+            (vec![(9, 7, 1)], vec![(0, 500, 9), (9, 7, 1)]),
+            (vec![(20, 7, 1)], vec![(0, 500, 10), (20, 7, 1)]),
+        ] {
+            let fixed: Vec<Range> = fixed.into_iter().map(range).collect();
+            let wanted: Vec<Range> = wanted.into_iter().map(range).collect();
+            assert_eq!(around(500, 10, &fixed), wanted, "{fixed:?}");
+        }
+    }
 
     fn range(inside: u32, outside: u32, count: u32) -> Range {
         Range { inside, outside, count }

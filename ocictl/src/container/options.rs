@@ -4,7 +4,7 @@
 mod health;
 mod mounts;
 
-use super::ids::Ids;
+use super::ids::{Ids, Range};
 use crate::oci::Config;
 pub use health::{Health, HealthTyped, OnUnhealthy};
 pub use mounts::{ImageUse, Mount, MountKind, Rootfs, is_shared};
@@ -242,6 +242,10 @@ pub enum UserNamespace {
     Auto {
         /// How many; nothing for as many as the image needs.
         size: Option<u32>,
+        /// What users are to stand for, whatever is picked for the others.
+        uids: Vec<Range>,
+        /// As above, of groups.
+        gids: Vec<Range>,
     },
     /// That of another container.
     Container(String),

@@ -75,13 +75,19 @@ pub fn decide(
             let ids = Ids { uids: others(own.uids), gids: others(own.gids), picked: false };
             (Namespace::Private, Some(ids))
         }
-        UserNamespace::Auto { size } => {
+        UserNamespace::Auto { size, uids, gids } => {
             let count = match size {
                 Some(size) => size,
                 None => wanted_size(containers, options, image)?,
             };
             lock = Some(Lock::wait(&containers.store.root().join("ids.lock"), false)?);
-            (Namespace::Private, Some(pick(containers, count)?))
+            let picked = pick(containers, count)?;
+            let fix = |row: &[Range], fixed: &[Range]| {
+                let ranges = ids::around(row.first().map_or(0, |row| row.outside), count, fixed);
+                ids::check(&ranges).map(|()| ranges).map_err(|error| error.context("--userns auto"))
+            };
+            let ids = Ids { uids: fix(&picked.uids, &uids)?, gids: fix(&picked.gids, &gids)?, picked: true };
+            (Namespace::Private, Some(ids))
         }
     };
     options.namespaces.user = namespace;
