@@ -11,6 +11,7 @@ use crate::container::root::Root;
 use crate::container::spec::{capabilities, users};
 use crate::container::{Containers, facts, options, start, status, wire};
 use crate::error::{Context, Error, Result};
+use crate::rootless;
 use crate::runtime;
 use crate::store::disk;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
@@ -32,6 +33,9 @@ struct Arguments {
     /// Keys that leave its terminal, as ctrl-p,ctrl-q
     #[arg(long, value_name = "KEYS")]
     detach_keys: Option<String>,
+    /// Give it so many of the caller's descriptors from 3 on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    preserve_fds: u32,
 }
 
 /// Options, then a container, then anything.
@@ -61,6 +65,7 @@ pub fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
     if words.is_empty() {
         return Err(Error::new("a command is needed").hint("`ocictl exec --help` shows how").exit_code(125));
     }
+    check_descriptors(&arguments).map_err(|error| error.context("--preserve-fds").exit_code(125))?;
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
     let container = containers.find(name)?;
@@ -79,6 +84,21 @@ pub fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
     }
     let session = Session::write(&container, &process)?;
     run(&containers, &container, &arguments, &session)
+}
+
+/// Before any is opened here: what the caller has not opened is not what he means.
+fn check_descriptors(arguments: &Arguments) -> Result<()> {
+    if arguments.preserve_fds > 0 && (arguments.program.tty || arguments.detach) {
+        return Err(Error::new("it goes neither with --tty nor with --detach"));
+    }
+    if rootless::is_needed() && arguments.preserve_fds > 0 {
+        return Err(Error::new("it needs root: without, the program is started by another process"));
+    }
+    let open = |number: u32| std::fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_ok();
+    match (3..arguments.preserve_fds.saturating_add(3)).find(|number| !open(*number)) {
+        Some(number) => Err(Error::new(format!("descriptor {number} is not open"))),
+        None => Ok(()),
+    }
 }
 
 /// With a terminal, which a process of its own holds.
@@ -201,6 +221,10 @@ fn run(
     let mut words = vec![OsStr::new("--process"), session.process.as_os_str()];
     if arguments.detach {
         words.push(OsStr::new("--detach"));
+    }
+    let count = arguments.preserve_fds.to_string();
+    if arguments.preserve_fds > 0 {
+        words.extend([OsStr::new("--preserve-fds"), OsStr::new(&count)]);
     }
     words.push(OsStr::new(&container.record.id));
     let runtime = status::runtime(containers, container)?;
