@@ -27,15 +27,23 @@ pub struct Style<'a> {
     pub no_heading: bool,
 }
 
+impl Style<'_> {
+    /// Whether the whole list is asked for as JSON.
+    pub fn is_json(&self) -> bool {
+        self.format.is_some_and(|format| format.trim() == "json")
+    }
+}
+
 /// Prints rows: as the template says, as JSON, or as a table of `columns` (heading and key).
 ///
 /// # Errors
 /// Fails if the template is malformed, or names what a row has not.
 pub fn print(rows: &[Value], columns: &[(&str, &str)], style: &Style) -> Result<()> {
-    let text = match (style.quiet, style.format) {
+    let format = style.format.filter(|format| format.trim() != "table");
+    let text = match (style.quiet, format) {
         (Some(key), None) => rows.iter().map(|row| format!("{}\n", template::plain(&row[key]))).collect(),
-        (_, Some("json")) => format!("{}\n", json(&Value::Array(rows.to_vec()))?),
-        (_, Some(format)) => render(rows, format, style.no_heading)?,
+        _ if style.is_json() => format!("{}\n", json(&Value::Array(rows.to_vec()))?),
+        (_, Some(format)) => render(rows, format, columns, style.no_heading)?,
         (None, None) => {
             let mut table = Table::new(
                 if style.no_heading { &[] } else { columns }.iter().map(|(heading, _)| (*heading).to_owned()),
@@ -49,8 +57,8 @@ pub fn print(rows: &[Value], columns: &[(&str, &str)], style: &Style) -> Result<
     super::print_text(&text)
 }
 
-/// A line for each row, or a table where the format begins with `table`.
-fn render(rows: &[Value], format: &str, no_heading: bool) -> Result<String> {
+/// A line for each row, or a table where the format begins with `table`; its headings are those of `columns` where they have the field.
+fn render(rows: &[Value], format: &str, columns: &[(&str, &str)], no_heading: bool) -> Result<String> {
     let Some(format) = format
         .strip_prefix("table")
         .filter(|rest| rest.is_empty() || rest.starts_with([' ', '\\', '\t', '{']))
@@ -59,7 +67,7 @@ fn render(rows: &[Value], format: &str, no_heading: bool) -> Result<String> {
         return rows.iter().map(|row| Ok(template.render(row)? + "\n")).collect();
     };
     let template = Template::parse(format.trim_start())?;
-    let mut table = Table::new(if no_heading { Vec::new() } else { template.headings() });
+    let mut table = Table::new(if no_heading { Vec::new() } else { template.headings(columns) });
     for row in rows {
         let cells = template.render(row)?;
         table.row(cells.split('\t').map(str::to_owned));
@@ -73,8 +81,8 @@ fn render(rows: &[Value], format: &str, no_heading: bool) -> Result<String> {
 /// As [`print`].
 pub fn print_objects(objects: &[Value], format: Option<&str>) -> Result<()> {
     match format {
-        None | Some("json") => super::print_text(&format!("{}\n", json(&Value::Array(objects.to_vec()))?)),
-        Some(format) => super::print_text(&render(objects, format, false)?),
+        Some(format) if format.trim() != "json" => super::print_text(&render(objects, format, &[], false)?),
+        _ => super::print_text(&format!("{}\n", json(&Value::Array(objects.to_vec()))?)),
     }
 }
 

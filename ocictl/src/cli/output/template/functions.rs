@@ -31,7 +31,11 @@ pub fn call(name: &str, arguments: Vec<Value>) -> Result<Value> {
         ("join", [Value::Null, _]) => Ok(Value::from("")),
         ("split", [text, separator]) => {
             let (text, separator) = (plain(text), plain(separator));
-            Ok(Value::from(text.split(&separator).map(Value::from).collect::<Vec<_>>()))
+            let parts: Vec<String> = match separator.is_empty() {
+                true => text.chars().map(String::from).collect(),
+                false => text.split(&separator).map(String::from).collect(),
+            };
+            Ok(Value::from(parts))
         }
         ("truncate", [text, length]) => {
             let length = length.as_u64().and_then(|length| usize::try_from(length).ok());
@@ -41,7 +45,16 @@ pub fn call(name: &str, arguments: Vec<Value>) -> Result<Value> {
             }
         }
         ("println", values) => Ok(Value::from(values.iter().map(plain).collect::<Vec<_>>().join(" ") + "\n")),
-        ("print", values) => Ok(Value::from(values.iter().map(plain).collect::<String>())),
+        ("print", values) => Ok(Value::from(print(values))),
+        ("slice", [value, bounds @ ..]) if bounds.len() <= 2 => slice(value, bounds),
+        ("pad", [text, before, after]) => {
+            let spaces = |count: &Value| " ".repeat(count.as_u64().unwrap_or(0).min(1000) as usize);
+            let text = plain(text);
+            Ok(Value::from(if text.is_empty() { text } else { format!("{}{text}{}", spaces(before), spaces(after)) }))
+        }
+        ("html", values) => Ok(Value::from(replaced(&print(values), &HTML))),
+        ("js", values) => Ok(Value::from(replaced(&print(values), &SCRIPT))),
+        ("urlquery", values) => Ok(Value::from(in_url(&print(values)))),
         ("printf", [Value::String(format), values @ ..]) => print_formatted(format, values).map(Value::from),
         ("size" | "humansize", [value]) => Ok(Value::from(units::size(value.as_u64().unwrap_or(0)))),
         ("not", [value]) => Ok(Value::from(!truth(value))),
@@ -67,9 +80,9 @@ pub fn call(name: &str, arguments: Vec<Value>) -> Result<Value> {
         }
         ("json" | "upper" | "lower" | "title" | "not", _) => wrong("one value"),
         ("join", _) => wrong("a list and a separator"),
-        ("index" | "split" | "truncate" | "printf" | "and" | "or" | "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "len" | "size", _) => wrong("other arguments"),
+        ("index" | "split" | "truncate" | "slice" | "pad" | "printf" | "and" | "or" | "eq" | "ne" | "lt" | "le" | "gt" | "ge" | "len" | "size", _) => wrong("other arguments"),
         _ => Err(Error::new(format!("\"{name}\" is no function"))
-            .hint("there are json join split index len upper lower title truncate print printf println eq ne lt le gt ge and or not")),
+            .hint("there are json join split index slice len upper lower title truncate pad print printf println html js urlquery eq ne lt le gt ge and or not")),
     }
 }
 
@@ -97,13 +110,83 @@ fn index(value: &Value, key: &Value) -> Result<Value> {
                 .cloned()
                 .ok_or_else(|| Error::new(format!("index: {key} is beyond the {} items", items.len())))
         }
-        (Value::Object(fields), Value::String(key)) => Ok(fields.get(key).cloned().unwrap_or(Value::Null)),
-        (Value::Null, _) => Ok(Value::Null),
+        // What is not there is the empty text: what is indexed by text are labels and the like.
+        (Value::Object(fields), Value::String(key)) => {
+            Ok(fields.get(key).cloned().unwrap_or_else(|| Value::from("")))
+        }
+        (Value::Null, Value::String(_)) => Ok(Value::from("")),
+        (Value::Null, _) => Err(Error::new(format!("index: of nothing, item {}", plain(key)))),
         _ => Err(Error::new(format!("index: {} has no item {}", plain(value), plain(key)))),
     }
 }
 
-/// `%s %d %v %q %t %%`, with a width and `-`.
+/// Go's print: a space stands between two values if neither is a text.
+fn print(values: &[Value]) -> String {
+    let mut text = String::new();
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 && !value.is_string() && !values[at - 1].is_string() {
+            text.push(' ');
+        }
+        text += &plain(value);
+    }
+    text
+}
+
+/// A part of a text or a list: `slice VALUE [FROM [TO]]`.
+fn slice(value: &Value, bounds: &[Value]) -> Result<Value> {
+    let length = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.len(),
+        _ => return Err(Error::new(format!("slice: {} is neither a text nor a list", plain(value)))),
+    };
+    let bound = |index: usize, default: usize| match bounds.get(index) {
+        None => Some(default),
+        Some(bound) => bound.as_u64().and_then(|bound| usize::try_from(bound).ok()),
+    };
+    let part = bound(0, 0).zip(bound(1, length)).and_then(|(from, to)| match value {
+        Value::String(text) => text.get(from..to).map(Value::from),
+        Value::Array(items) => items.get(from..to).map(|items| Value::from(items.to_vec())),
+        _ => None,
+    });
+    part.ok_or_else(|| {
+        let bounds: Vec<String> = bounds.iter().map(plain).collect();
+        Error::new(format!("slice: {} is no part of a length of {length}", bounds.join(" to ")))
+    })
+}
+
+const HTML: [(char, &str); 5] =
+    [('&', "&amp;"), ('<', "&lt;"), ('>', "&gt;"), ('"', "&#34;"), ('\'', "&#39;")];
+const SCRIPT: [(char, &str); 7] = [
+    ('\\', "\\\\"),
+    ('\'', "\\'"),
+    ('"', "\\\""),
+    ('<', "\\u003C"),
+    ('>', "\\u003E"),
+    ('&', "\\u0026"),
+    ('=', "\\u003D"),
+];
+
+fn replaced(text: &str, table: &[(char, &str)]) -> String {
+    let mut out = String::new();
+    for letter in text.chars() {
+        match table.iter().find(|(from, _)| *from == letter) {
+            Some((_, to)) => out += to,
+            None => out.push(letter),
+        }
+    }
+    out
+}
+
+fn in_url(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        b' ' => "+".to_owned(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+/// `%s %d %v %q %t %x %X %f %%`, with `-`, `0`, a width and a precision.
 fn print_formatted(format: &str, values: &[Value]) -> Result<String> {
     let mut out = String::new();
     let mut values = values.iter();
@@ -120,21 +203,43 @@ fn print_formatted(format: &str, values: &[Value]) -> Result<String> {
             continue;
         }
         let value = values.next().ok_or_else(|| Error::new("printf: more % than values"))?;
-        let text = match verb {
-            "s" | "d" | "v" | "t" => plain(value),
-            "q" => Value::from(plain(value)).to_string(),
-            other => return Err(Error::new(format!("printf: %{other} is not supported"))),
-        };
-        let left = flags.starts_with('-');
-        let width: usize = match flags.trim_start_matches('-') {
-            "" => 0,
-            width => width
-                .parse()
-                .ok()
-                .filter(|width| *width <= 1000)
-                .ok_or_else(|| Error::new(format!("printf: %{flags}{verb} is not supported")))?,
-        };
-        out += &if left { format!("{text:<width$}") } else { format!("{text:>width$}") };
+        out += &formatted(flags, verb, value).ok_or_else(|| {
+            Error::new(format!("printf: %{flags}{verb} is not supported for {}", plain(value)))
+        })?;
     }
     Ok(out + rest)
+}
+
+/// One value; nothing if there is no such form of it.
+fn formatted(flags: &str, verb: &str, value: &Value) -> Option<String> {
+    let sizes = flags.trim_start_matches(['-', '+', '#', ' ', '0']);
+    let flags = &flags[..flags.len() - sizes.len()];
+    let (width, precision) = match sizes.split_once('.') {
+        Some((width, precision)) => (width, Some(precision)),
+        None => (sizes, None),
+    };
+    let size = |text: &str| match text {
+        "" => Some(0),
+        text => text.parse::<usize>().ok().filter(|size| *size <= 1000),
+    };
+    let width = size(width)?;
+    let precision = precision.map(size).map_or(Some(None), |size| size.map(Some))?;
+    let cut = |text: String| match precision {
+        Some(most) => text.chars().take(most).collect(),
+        None => text,
+    };
+    let text = match verb {
+        "s" | "v" | "t" => cut(plain(value)),
+        "d" => plain(value),
+        "q" => Value::from(cut(plain(value))).to_string(),
+        "x" => format!("{:x}", value.as_i64()?),
+        "X" => format!("{:X}", value.as_i64()?),
+        "f" => format!("{:.*}", precision.unwrap_or(6), value.as_f64()?),
+        _ => return None,
+    };
+    Some(match () {
+        () if flags.contains('-') => format!("{text:<width$}"),
+        () if flags.contains('0') && value.is_number() => format!("{text:0>width$}"),
+        () => format!("{text:>width$}"),
+    })
 }

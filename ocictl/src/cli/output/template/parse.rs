@@ -10,17 +10,26 @@ pub enum Node {
     Text(String),
     /// `{{…}}`.
     Print(Pipeline),
+    /// `{{$x := …}}`, or `{{$x = …}}` for one that is declared.
+    Set {
+        /// Without the dollar.
+        name: String,
+        /// Whether it is a new one.
+        declares: bool,
+        /// What it is set to.
+        value: Pipeline,
+    },
     /// `{{if}}…{{else if}}…{{else}}…{{end}}`.
     If {
         /// Conditions and what each guards.
-        branches: Vec<(Pipeline, Vec<Node>)>,
+        branches: Vec<(Condition, Vec<Node>)>,
         /// What is left.
         otherwise: Vec<Node>,
     },
     /// `{{with}}…{{else}}…{{end}}`.
     With {
         /// What becomes the dot.
-        value: Pipeline,
+        condition: Condition,
         /// With it.
         body: Vec<Node>,
         /// Where there is nothing.
@@ -37,6 +46,19 @@ pub enum Node {
         /// Where there is none.
         otherwise: Vec<Node>,
     },
+    /// `{{continue}}`.
+    Continue,
+    /// `{{break}}`.
+    Break,
+}
+
+/// A value that decides, and the variable that it is called in what it guards.
+#[derive(Debug)]
+pub struct Condition {
+    /// Without the dollar.
+    pub variable: Option<String>,
+    /// The value.
+    pub value: Pipeline,
 }
 
 /// Calls, each of which gets the result of the one before it as its last argument.
@@ -66,14 +88,14 @@ pub enum Argument {
     Root(Vec<String>),
     /// `$x.A.B`
     Variable(String, Vec<String>),
-    /// `(…)`
-    Nested(Pipeline),
+    /// `(…)`, `(…).A.B`
+    Nested(Pipeline, Vec<String>),
 }
 
 /// Reads a template.
 pub fn parse(text: &str) -> Result<Vec<Node>> {
     let pieces = pieces(text)?;
-    let mut reader = Reader { pieces: pieces.into_iter(), depth: 0 };
+    let mut reader = Reader { pieces: pieces.into_iter(), depth: 0, loops: 0 };
     match reader.block()? {
         (nodes, Stop::Text) => Ok(nodes),
         (_, Stop::End) => Err(Error::new("{{end}} without its beginning")),
@@ -92,6 +114,8 @@ enum Token {
     Text(String),
     Open,
     Close,
+    /// Fields of what was closed just before.
+    Access(Vec<String>),
     Pipe,
     Comma,
     Assign,
@@ -155,6 +179,7 @@ fn unescape(text: &str) -> String {
 fn tokens(action: &str) -> Result<Vec<Token>> {
     let mut tokens = Vec::new();
     let mut rest = action.trim_start();
+    let mut is_attached = false;
     while let Some(first) = rest.chars().next() {
         let (token, length) = match first {
             '(' => (Token::Open, 1),
@@ -163,18 +188,41 @@ fn tokens(action: &str) -> Result<Vec<Token>> {
             ',' => (Token::Comma, 1),
             ':' if rest.starts_with(":=") => (Token::Assign, 2),
             '"' | '`' => string(rest, first)?,
+            '\'' => letter(rest)?,
+            '.' if matches!(tokens.last(), Some(Token::Close)) && is_attached => {
+                let length = rest.find(ends_word).unwrap_or(rest.len());
+                (Token::Access(path(&rest[..length])), length)
+            }
             _ => {
-                let length = rest
-                    .find(|letter: char| letter.is_whitespace() || "()|,\"`".contains(letter))
-                    .unwrap_or(rest.len());
+                let length = rest.find(ends_word).unwrap_or(rest.len());
                 let length = rest[..length].find(":=").unwrap_or(length);
                 (Token::Word(rest[..length.max(1)].to_owned()), length.max(1))
             }
         };
         tokens.push(token);
-        rest = rest[length..].trim_start();
+        rest = &rest[length..];
+        is_attached = !rest.starts_with(char::is_whitespace);
+        rest = rest.trim_start();
     }
     Ok(tokens)
+}
+
+fn ends_word(letter: char) -> bool {
+    letter.is_whitespace() || "()|,\"`".contains(letter)
+}
+
+/// `.A.B` as names.
+fn path(text: &str) -> Vec<String> {
+    text.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// `'a'`: a letter's number.
+fn letter(text: &str) -> Result<(Token, usize)> {
+    let mut letters = text.chars().skip(1);
+    match (letters.next(), letters.next()) {
+        (Some(letter), Some('\'')) => Ok((Token::Word(u32::from(letter).to_string()), letter.len_utf8() + 2)),
+        _ => Err(Error::new(format!("a letter without its end: {text}"))),
+    }
 }
 
 fn string(text: &str, quote: char) -> Result<(Token, usize)> {
@@ -206,6 +254,8 @@ enum Stop {
 struct Reader {
     pieces: std::vec::IntoIter<Piece>,
     depth: usize,
+    /// How many of the blocks are loops.
+    loops: usize,
 }
 
 /// How deep blocks and parentheses go.
@@ -247,14 +297,24 @@ impl Reader {
                 }
                 ("if", _) => nodes.push(self.conditional(action[1..].to_vec())?),
                 ("with", _) => {
-                    let value = pipeline(&action[1..])?;
+                    let condition = condition(&action[1..])?;
                     let (body, otherwise) = self.body("with")?;
-                    nodes.push(Node::With { value, body, otherwise });
+                    nodes.push(Node::With { condition, body, otherwise });
                 }
                 ("range", _) => {
                     let (variables, list) = range_head(&action[1..])?;
+                    self.loops += 1;
                     let (body, otherwise) = self.body("range")?;
+                    self.loops -= 1;
                     nodes.push(Node::Range { variables, list, body, otherwise });
+                }
+                ("break", "") => nodes.push(self.leaves("break", Node::Break)?),
+                ("continue", "") => nodes.push(self.leaves("continue", Node::Continue)?),
+                (name, equals)
+                    if name.len() > 1 && name.starts_with('$') && is_assignment(&action, equals) =>
+                {
+                    let (name, value) = (name[1..].to_owned(), pipeline(&action[2..])?);
+                    nodes.push(Node::Set { name, declares: action[1] == Token::Assign, value });
                 }
                 _ => nodes.push(Node::Print(pipeline(&action)?)),
             }
@@ -263,11 +323,18 @@ impl Reader {
         Ok((nodes, end))
     }
 
+    fn leaves(&self, word: &str, node: Node) -> Result<Node> {
+        match self.loops {
+            0 => Err(Error::new(format!("{{{{{word}}}}} outside of range"))),
+            _ => Ok(node),
+        }
+    }
+
     fn conditional(&mut self, mut condition: Vec<Token>) -> Result<Node> {
         let mut branches = Vec::new();
         loop {
             let (body, end) = self.block()?;
-            branches.push((pipeline(&condition)?, body));
+            branches.push((self::condition(&condition)?, body));
             match end {
                 Stop::End => return Ok(Node::If { branches, otherwise: Vec::new() }),
                 Stop::ElseIf(next) => condition = next,
@@ -291,6 +358,21 @@ impl Reader {
             (nodes, Stop::End) => Ok(nodes),
             _ => Err(unended(word)),
         }
+    }
+}
+
+/// Whether an action that begins with a variable sets it.
+fn is_assignment(action: &[Token], second: &str) -> bool {
+    second == "=" || action.get(1) == Some(&Token::Assign)
+}
+
+/// `VALUE` or `$name := VALUE`.
+fn condition(tokens: &[Token]) -> Result<Condition> {
+    match tokens {
+        [Token::Word(word), Token::Assign, rest @ ..] if word.len() > 1 && word.starts_with('$') => {
+            Ok(Condition { variable: Some(word[1..].to_owned()), value: pipeline(rest)? })
+        }
+        _ => Ok(Condition { variable: None, value: pipeline(tokens)? }),
     }
 }
 
@@ -342,7 +424,12 @@ fn pipeline_at(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Pipelin
                 if tokens.get(*at) != Some(&Token::Close) {
                     return Err(Error::new("( without )"));
                 }
-                call.arguments.push(Argument::Nested(inner));
+                let path = match tokens.get(*at + 1) {
+                    Some(Token::Access(path)) => path.clone(),
+                    _ => Vec::new(),
+                };
+                *at += usize::from(!path.is_empty());
+                call.arguments.push(Argument::Nested(inner, path));
             }
             Token::Text(text) => call.arguments.push(Argument::Literal(Value::from(text.as_str()))),
             Token::Word(word) => match value(word) {
@@ -352,6 +439,7 @@ fn pipeline_at(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Pipelin
                 }
                 None => return Err(Error::new(format!("\"{word}\" is no value"))),
             },
+            Token::Access(_) => return Err(Error::new("a field of nothing")),
             Token::Comma | Token::Assign => return Err(Error::new("a comma or := outside of range")),
         }
         *at += 1;
@@ -364,8 +452,6 @@ fn pipeline_at(tokens: &[Token], at: &mut usize, depth: usize) -> Result<Pipelin
 
 /// A word that is a value; nothing for the name of a function.
 fn value(word: &str) -> Option<Argument> {
-    let path =
-        |text: &str| text.split('.').filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     Some(match word {
         "true" => Argument::Literal(Value::from(true)),
         "false" => Argument::Literal(Value::from(false)),
@@ -378,7 +464,14 @@ fn value(word: &str) -> Option<Argument> {
                 None if rest.is_empty() => Argument::Root(Vec::new()),
                 None => Argument::Variable(rest.to_owned(), Vec::new()),
             },
-            None => Argument::Literal(Value::from(word.parse::<i64>().ok()?)),
+            None => Argument::Literal(number(word)?),
         },
     })
+}
+
+fn number(word: &str) -> Option<Value> {
+    if !word.starts_with(|letter: char| letter.is_ascii_digit() || "+-".contains(letter)) {
+        return None;
+    }
+    word.parse::<i64>().map(Value::from).or_else(|_| word.parse::<f64>().map(Value::from)).ok()
 }
