@@ -2,6 +2,9 @@
 
 pub mod mount;
 pub mod process;
+/// Extended regular expressions: the very file that `corten` compiles.
+#[path = "../../src/sys/regex.rs"]
+pub mod regex;
 
 use rustix::thread::UnshareFlags;
 

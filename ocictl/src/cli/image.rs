@@ -5,7 +5,8 @@ mod list;
 mod remove;
 mod view;
 
-pub use remove::tell as tell_removed;
+pub(super) use list::is_meant;
+pub use remove::{tell as tell_removed, unneeded};
 
 use super::output;
 use super::registry::IMAGE_VERBS;
@@ -88,10 +89,8 @@ fn inspect(invocation: &Invocation, arguments: Inspect) -> Result<u8> {
     all.map(|()| SUCCESS)
 }
 
-/// An image as docker and podman show one.
-/// What `inspect` shows of an image.
+/// What `inspect` shows of an image, as docker and podman do.
 pub(super) fn object(image: &crate::image::Image) -> Value {
-    let config = serde_json::to_value(&image.config.config).unwrap_or_default();
     let raw: Value = serde_json::from_slice(&image.raw_config).unwrap_or_default();
     json!({
         "Id": image.id().hex(),
@@ -101,7 +100,7 @@ pub(super) fn object(image: &crate::image::Image) -> Value {
         "Parent": "",
         "Comment": raw.get("comment").and_then(Value::as_str).unwrap_or_default(),
         "Created": image.config.created,
-        "Config": raw.get("config").filter(|config| config.is_object()).unwrap_or(&config),
+        "Config": config(&raw),
         "Author": image.config.author.as_deref().unwrap_or_default(),
         "Architecture": image.config.architecture,
         "Variant": image.config.variant.as_deref().unwrap_or_default(),
@@ -116,6 +115,18 @@ pub(super) fn object(image: &crate::image::Image) -> Value {
         "History": image.config.history,
         "NamesHistory": image.names,
     })
+}
+
+/// An image's configuration with everything that it knows, and what every configuration may have: templates ask for that.
+fn config(raw: &Value) -> Value {
+    let mut whole = json!({
+        "User": "", "Env": null, "Entrypoint": null, "Cmd": null, "Volumes": null, "WorkingDir": "", "Labels": null,
+        "ExposedPorts": null, "StopSignal": "", "OnBuild": null,
+    });
+    if let (Some(whole), Some(known)) = (whole.as_object_mut(), raw["config"].as_object()) {
+        whole.extend(known.clone());
+    }
+    whole
 }
 
 #[derive(Debug, clap::Args)]

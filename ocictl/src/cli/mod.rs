@@ -12,7 +12,8 @@ mod registry;
 mod system;
 mod volume;
 
-use crate::container::idmap;
+use crate::container::record::{Container, State, Status};
+use crate::container::{Readable, idmap};
 use crate::error::{Error, Result};
 use crate::image::Images;
 use crate::paths::Paths;
@@ -245,6 +246,10 @@ enum Found {
 fn find(words: &[OsString]) -> Found {
     let word = |index: usize| words.get(index).and_then(|word| word.to_str()).unwrap_or_default();
     let first = word(0);
+    // `help VERB` is `VERB --help`.
+    if first == "help" && !matches!(word(1), "" | "--help" | "-h") {
+        return help_on(&words[1..]);
+    }
     if matches!(first, "" | "help" | "--help" | "-h") {
         return Found::Help(help());
     }
@@ -263,6 +268,9 @@ fn find(words: &[OsString]) -> Found {
         );
     };
     let second = word(1);
+    if second == "help" && !matches!(word(2), "" | "--help" | "-h") {
+        return help_on(&[&words[..1], &words[2..]].concat());
+    }
     if matches!(second, "" | "help" | "--help" | "-h") {
         return Found::Help(family_help(family));
     }
@@ -272,6 +280,14 @@ fn find(words: &[OsString]) -> Found {
             let error = Error::new(format!("\"{second}\" is no command of `ocictl {}`", family.name));
             Found::Nothing(error.hint(format!("`ocictl {} --help` lists them", family.name)).exit_code(125))
         }
+    }
+}
+
+/// The help of a verb or a family; words behind it are not looked at.
+fn help_on(words: &[OsString]) -> Found {
+    match find(words) {
+        Found::Verb(verb, name, _) => Found::Verb(verb, name, vec!["--help".into()]),
+        other => other,
     }
 }
 
@@ -310,6 +326,22 @@ pub fn print_text(text: &str) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),
     }
+}
+
+/// Says what is no reason to fail.
+pub fn warn(text: &str) {
+    let _nobody_may_listen = writeln!(std::io::stderr(), "Warning: {}", harmless(text));
+}
+
+/// Tells of containers that cannot be read, a line each, and gives the others.
+fn told(readable: Readable) -> Vec<(Container, State, Status)> {
+    for fault in &readable.faults {
+        warn(&match fault.hint_text() {
+            Some(hint) => format!("{fault} ({hint})"),
+            None => fault.to_string(),
+        });
+    }
+    readable.list
 }
 
 /// Asks before something is removed; without a terminal there is nobody to ask.

@@ -1,18 +1,20 @@
 //! `ocictl system …`: the store as a whole.
 
-use super::output::{self, Style, units};
-use super::{Family, Invocation, SUCCESS, confirmed, for_each, images, print_text, verb};
+mod df;
+mod prune;
+
+use super::output::{self, units};
+use super::{Family, Invocation, SUCCESS, for_each, images, print_text, told, verb};
 use crate::container::record::Status;
 use crate::container::{Containers, facts, start, upkeep};
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::oci::Platform;
 use crate::runtime::Runtime;
-use crate::store::Store;
-use crate::store::images::{ImageRecord, NameRecord};
-use crate::time;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+
+/// The commit that was built; `unknown` where that was no checkout (`build/commit.rs`).
+const COMMIT: &str = env!("CORTEN_COMMIT");
 
 /// The family.
 pub const FAMILY: Family = Family {
@@ -28,9 +30,9 @@ pub const FAMILY: Family = Family {
             Unshare,
             unshare
         ),
-        verb!("df", [], short [], "Show what takes space", Df, df),
+        verb!("df", [], short [], "Show what takes space", df::Arguments, df::df),
         verb!("info", [], short["info"], "Tell about this machine and the store", Info, info),
-        verb!("prune", [], short [], "Remove what nobody needs", Prune, prune),
+        verb!("prune", [], short [], "Remove what nobody needs", prune::Arguments, prune::prune),
         verb!("check", [], short [], "Say whether everything in the store is whole", Check, check),
         verb!("boot", [], short [], "Start the containers that should run, after the machine has booted", Boot, boot),
         verb!(
@@ -130,134 +132,41 @@ struct Version {
 
 fn version(_: &Invocation, arguments: Version) -> Result<u8> {
     let platform = Platform::host();
-    let client = json!({
+    let own = json!({
         "Name": "ocictl",
         "Version": env!("CARGO_PKG_VERSION"),
+        "GitCommit": COMMIT,
         "OsArch": format!("{}/{}", platform.os, platform.architecture),
+        "Os": platform.os,
+        "Arch": platform.architecture,
     });
     match arguments.format {
         None => {
-            let word = |key: &str| output::template::plain(&client[key]);
+            let word = |key: &str| output::template::plain(&own[key]);
             print_text(&format!(
-                "Client:   {}\nVersion:  {}\nOS/Arch:  {}\n",
+                "Client:   {}\nVersion:  {}\nCommit:   {}\nOS/Arch:  {}\n",
                 word("Name"),
                 word("Version"),
+                word("GitCommit"),
                 word("OsArch")
             ))?;
         }
-        Some(format) => print_object(&json!({ "Client": client }), &format)?,
+        Some(format) if format.trim() == "json" => print_object(&json!({ "Client": own }), &format)?,
+        // There is no server: who asks for its version asks whether it would be old enough to matter, and it would be this program.
+        Some(format) => {
+            let whole = json!({ "Client": own, "Server": own, "Version": own["Version"] });
+            print_object(&whole, &format)?;
+        }
     }
     Ok(SUCCESS)
 }
 
 /// One object as JSON or by a template.
 fn print_object(value: &Value, format: &str) -> Result<()> {
-    match format {
+    match format.trim() {
         "json" => print_text(&format!("{}\n", output::json(value)?)),
-        format => output::print_objects(std::slice::from_ref(value), Some(format)),
+        _ => output::print_objects(std::slice::from_ref(value), Some(format)),
     }
-}
-
-#[derive(Debug, clap::Args)]
-struct Df {
-    /// Tell of each image
-    #[arg(long, short)]
-    verbose: bool,
-    /// A template, or json
-    #[arg(long, value_name = "TEMPLATE")]
-    format: Option<String>,
-}
-
-fn df(invocation: &Invocation, arguments: Df) -> Result<u8> {
-    let store = invocation.store()?;
-    let list = images(&store)?.list()?;
-    let pinned: BTreeSet<Digest> = store.pins()?.into_iter().map(|pin| pin.image).collect();
-    let style = Style { format: arguments.format.as_deref(), ..Style::default() };
-    if arguments.verbose {
-        let rows: Vec<Value> =
-            list.iter().map(|(image, names)| df_row(&store, &list, image, names)).collect();
-        let columns = [
-            ("IMAGE", "Repository"),
-            ("IMAGE ID", "ImageID"),
-            ("CREATED", "Created"),
-            ("SIZE", "Size"),
-            ("SHARED SIZE", "SharedSize"),
-            ("UNIQUE SIZE", "UniqueSize"),
-        ];
-        output::print(&rows, &columns, &style)?;
-        return Ok(SUCCESS);
-    }
-    let sum = |wanted: &dyn Fn(&Digest) -> bool| {
-        let images = list.iter().filter(|(image, _)| wanted(&image.id));
-        let layers: BTreeSet<&Digest> = images.flat_map(|(image, _)| &image.layers).collect();
-        layers.into_iter().map(|layer| store.layer_bytes_on_disk(layer)).sum::<u64>()
-    };
-    let (all, active) = (sum(&|_| true), sum(&|id| pinned.contains(id)));
-    let free = all - active;
-    let percent = (free * 100).checked_div(all).unwrap_or(0);
-    let row = json!({
-        "Type": "Images",
-        "Total": list.len(),
-        "TotalCount": list.len(),
-        "Active": list.iter().filter(|(image, _)| pinned.contains(&image.id)).count(),
-        "Size": units::size(all),
-        "RawSize": all,
-        "Reclaimable": format!("{} ({percent}%)", units::size(free)),
-        "RawReclaimable": free,
-    });
-    let columns = [
-        ("TYPE", "Type"),
-        ("TOTAL", "Total"),
-        ("ACTIVE", "Active"),
-        ("SIZE", "Size"),
-        ("RECLAIMABLE", "Reclaimable"),
-    ];
-    output::print(&[row], &columns, &style)?;
-    Ok(SUCCESS)
-}
-
-/// What an image takes, and how much of it other images take as well.
-fn df_row(
-    store: &Store,
-    list: &[(ImageRecord, Vec<NameRecord>)],
-    image: &ImageRecord,
-    names: &[NameRecord],
-) -> Value {
-    let others = list.iter().filter(|(other, _)| other.id != image.id);
-    let others: BTreeSet<&Digest> = others.flat_map(|(other, _)| &other.layers).collect();
-    let bytes = |layers: &[&Digest]| layers.iter().map(|layer| store.layer_bytes_on_disk(layer)).sum::<u64>();
-    let (shared, own): (Vec<&Digest>, Vec<&Digest>) =
-        image.layers.iter().partition(|layer| others.contains(layer));
-    json!({
-        "Repository": names.first().map_or("<none>", |name| name.name.as_str()),
-        "ImageID": image.id.short(),
-        "Created": time::ago(image.created.as_deref()),
-        "Size": units::size(bytes(&shared) + bytes(&own)),
-        "SharedSize": units::size(bytes(&shared)),
-        "UniqueSize": units::size(bytes(&own)),
-    })
-}
-
-#[derive(Debug, clap::Args)]
-struct Prune {
-    /// Remove all images that no container needs, not only those without a name
-    #[arg(long, short)]
-    all: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    force: bool,
-}
-
-fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
-    let what = if arguments.all { "all images that no container needs" } else { "all images without a name" };
-    if !arguments.force && !confirmed(what)? {
-        return Ok(SUCCESS);
-    }
-    let store = invocation.store()?;
-    super::image::tell_removed(&images(&store)?.prune(arguments.all)?)?;
-    let collected = store.collect()?;
-    print_text(&format!("Total reclaimed space: {}\n", units::size(collected.bytes)))?;
-    Ok(SUCCESS)
 }
 
 #[derive(Debug, clap::Args)]
@@ -275,8 +184,8 @@ fn info(invocation: &Invocation, arguments: Info) -> Result<u8> {
     let memory = rustix::system::sysinfo().totalram as u64;
     let text = |words: &std::ffi::CStr| words.to_string_lossy().into_owned();
     let containers = Containers::open(&store)?;
-    let statuses =
-        containers.list()?.iter().map(|container| Ok(container.now()?.1)).collect::<Result<Vec<Status>>>()?;
+    let statuses: Vec<Status> =
+        told(containers.readable(true)?).into_iter().map(|(.., status)| status).collect();
     let of = |wanted: Status| statuses.iter().filter(|status| **status == wanted).count();
     let running = of(Status::Running);
     let paused = of(Status::Paused);
@@ -313,7 +222,11 @@ fn info(invocation: &Invocation, arguments: Info) -> Result<u8> {
             "layers": layers,
         },
         "registries": {"search": images.registries.search},
-        "version": {"Version": env!("CARGO_PKG_VERSION")},
+        "version": {
+            "Version": env!("CARGO_PKG_VERSION"),
+            "GitCommit": COMMIT,
+            "OsArch": format!("linux/{}", Platform::host().architecture),
+        },
     });
     match arguments.format {
         None => print_text(&outline(&value, 0))?,

@@ -1,10 +1,11 @@
 //! `ocictl volume …`.
 
-use super::output::{self, Filters, Style};
+use super::container::PRUNE_FILTERS;
+use super::output::{self, Filters, Key, Kind, Style};
 use super::{Family, Invocation, SUCCESS, confirmed, print_text, verb};
 use crate::container::{Containers, parse, remove as removal};
 use crate::error::{Error, Result};
-use crate::store::disk;
+use crate::store::{Store, disk};
 use crate::time;
 use crate::volume::{Volume, Volumes};
 use serde_json::{Value, json};
@@ -68,7 +69,7 @@ struct List {
     /// Print names only
     #[arg(long, short)]
     quiet: bool,
-    /// name, label, dangling, driver
+    /// name, label, label!, dangling, driver, until
     #[arg(long, short, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// Leave the headings out
@@ -79,18 +80,28 @@ struct List {
     format: Option<String>,
 }
 
+const LIST_FILTERS: [Key; 6] = [
+    ("name", Kind::Pattern),
+    ("label", Kind::Label),
+    ("label!", Kind::Label),
+    ("dangling", Kind::Flag),
+    ("driver", Kind::Text),
+    ("until", Kind::Time),
+];
+
 fn list(invocation: &Invocation, arguments: List) -> Result<u8> {
     let store = invocation.store()?;
-    let filters = Filters::parse(&arguments.filter, &["name", "label", "dangling", "driver"])?;
+    let filters = Filters::parse(&arguments.filter, &LIST_FILTERS)?;
+    let containers = Containers::open(&store)?;
     let mut rows = Vec::new();
     for volume in Volumes::open(&store)?.list()? {
-        let wanted = filters.allows("name", |name| volume.name.contains(name.as_str()))
+        let wanted = filters.match_text("name", &volume.name)
             && filters.allow_labels(&volume.record.labels)
-            && filters.allows("driver", |driver| driver == "local");
-        let dangling = filters.values("dangling").last().map(|word| matches!(word.as_str(), "true" | "1"));
+            && filters.allows("driver", |driver| driver == "local")
+            && filters.is_before("until", volume.record.created);
         if wanted
-            && (dangling.is_none()
-                || Some(removal::users(&Containers::open(&store)?, &volume.name)?.is_empty()) == dangling)
+            && (!filters.has("dangling")
+                || filters.allow_flag("dangling", removal::users(&containers, &volume.name)?.is_empty()))
         {
             rows.push(object(&volume));
         }
@@ -118,7 +129,7 @@ fn object(volume: &Volume) -> Value {
 }
 
 /// What `inspect` prints of a volume.
-pub(super) fn named(store: &crate::store::Store, name: &str) -> Result<Value> {
+pub(super) fn named(store: &Store, name: &str) -> Result<Value> {
     Ok(object(&find(&Volumes::open(store)?, name)?))
 }
 
@@ -204,30 +215,55 @@ struct Prune {
     /// Named volumes, too
     #[arg(long, short)]
     all: bool,
-    /// label=KEY[=VALUE]
+    /// label=KEY[=VALUE], label!=KEY[=VALUE], until=TIME
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
 }
 
 fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
-    let filters = Filters::parse(&arguments.filter, &["label"])?;
-    let what = match arguments.all {
-        true => "all volumes that no container has",
-        false => "all volumes that nobody named and no container has",
-    };
-    if !arguments.force && !confirmed(what)? {
+    let filters = Filters::parse(&arguments.filter, &PRUNE_FILTERS)?;
+    if !arguments.force && !confirmed(unused(arguments.all))? {
         return Ok(SUCCESS);
     }
     let store = invocation.store()?;
-    let (volumes, containers) = (Volumes::open(&store)?, Containers::open(&store)?);
+    let tell = |name: &str| print_text(&format!("{name}\n"));
+    prune_unused(&store, &filters, arguments.all, tell)?;
+    Ok(SUCCESS)
+}
+
+/// What a prune of volumes removes, in words.
+pub(super) fn unused(all: bool) -> &'static str {
+    match all {
+        true => "all volumes that no container has",
+        false => "all volumes that nobody named and no container has",
+    }
+}
+
+/// Removes volumes that no container has and the filters mean, with `all` also those that somebody named; what their files took.
+/// `tell` hears each name.
+///
+/// # Errors
+/// Fails if one cannot be removed.
+pub(super) fn prune_unused(
+    store: &Store,
+    filters: &Filters,
+    all: bool,
+    mut tell: impl FnMut(&str) -> Result<()>,
+) -> Result<u64> {
+    let (volumes, containers) = (Volumes::open(store)?, Containers::open(store)?);
     volumes.sweep()?;
+    let mut bytes = 0;
     for volume in volumes.list()? {
-        let wanted =
-            (arguments.all || volume.record.anonymous) && filters.allow_labels(&volume.record.labels);
+        let wanted = (all || volume.record.anonymous)
+            && filters.allow_labels(&volume.record.labels)
+            && filters.is_before("until", volume.record.created);
+        // Whoever is about to fill it has its lock, and is on record before.
+        let Ok(_guard) = volume.lock() else { continue };
         if wanted && removal::users(&containers, &volume.name)?.is_empty() {
+            bytes += disk::bytes_on_disk(&volume.data());
             volumes.remove(&volume)?;
-            print_text(&format!("{}\n", volume.name))?;
+            tell(&volume.name)?;
         }
     }
-    Ok(SUCCESS)
+    Ok(bytes)
 }

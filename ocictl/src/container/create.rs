@@ -7,6 +7,7 @@ use super::{Containers, bad_name, claims, new_id, parse, userns};
 use crate::error::{Error, Result};
 use crate::image::{Image, Images};
 use crate::oci::Config;
+use crate::store::lock::Lock;
 use crate::time;
 
 /// What was asked for.
@@ -28,9 +29,11 @@ pub struct Request {
 
 /// Creates a container.
 ///
+/// Its lock is held until it is started, or dropped.
+///
 /// # Errors
 /// Says what contradicts what, or what is not there; nothing is left then.
-pub fn create(containers: &Containers<'_>, request: Request) -> Result<Container> {
+pub fn create(containers: &Containers<'_>, request: Request) -> Result<(Container, Lock)> {
     let Request { name, mut options, typed, image, users, volumes_from } = request;
     if !name.is_empty() && !parse::is_name(&name) {
         return Err(bad_name(&name));

@@ -52,7 +52,7 @@ use crate::store::images::Pin;
 use crate::store::lock::Lock;
 use crate::store::{Store, disk};
 use options::MountKind;
-use record::{Container, Record, read_record};
+use record::{Container, Record, State, Status, read_record};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +73,15 @@ fn mount_pins(record: &Record) -> impl Iterator<Item = (String, &Digest)> {
         MountKind::Image(_, Some(image)) => Some((format!("{}/{index}", pin_key(&record.id)), &image.id)),
         _ => None,
     })
+}
+
+/// What can be read of containers.
+#[derive(Debug, Default)]
+pub struct Readable {
+    /// Each with what became of it and what is true of it now.
+    pub list: Vec<(Container, State, Status)>,
+    /// What is wrong with others, a sentence each.
+    pub faults: Vec<Error>,
 }
 
 /// The containers of a store.
@@ -133,12 +142,24 @@ impl<'a> Containers<'a> {
         }
     }
 
-    /// The container with this whole ID.
+    /// The container with this whole ID. Whoever may write to the store may put a link there, or a record of something else: neither is followed.
     ///
     /// # Errors
-    /// Fails if its record cannot be read.
+    /// Fails if its record cannot be read, or is another's.
     pub fn by_id(&self, id: &str) -> Result<Option<Container>> {
-        Ok(read_record(&self.folder().join(id))?.map(|record| self.container(record)))
+        if !is_id(id) {
+            return Ok(None);
+        }
+        let directory = self.folder().join(id);
+        let place = || format!("container {}: {}", &id[..12], directory.display());
+        if std::fs::symlink_metadata(&directory).is_ok_and(|found| found.is_symlink()) {
+            return Err(Error::new("it is a link, and no directory of a container").context(place()));
+        }
+        let Some(record) = read_record(&directory)? else { return Ok(None) };
+        if record.id != id || !parse::is_name(&record.name) {
+            return Err(Error::new("its record is that of another").context(place()));
+        }
+        Ok(Some(self.container(record)))
     }
 
     /// The container that somebody means by a name, an ID or the front of one.
@@ -204,6 +225,39 @@ impl<'a> Containers<'a> {
         self.load(disk::names(&self.run_folder())?)
     }
 
+    /// Those containers, all or those that may be running, of which record and state can be read, with what they say; and what is wrong with the
+    /// others. For who looks: whoever takes something away has to know all.
+    ///
+    /// # Errors
+    /// Fails if the directory cannot be read.
+    pub fn readable(&self, all: bool) -> Result<Readable> {
+        let ids = if all { self.ids()? } else { disk::names(&self.run_folder())? };
+        let mut found = Readable::default();
+        for id in ids {
+            let container = match self.by_id(&id) {
+                Ok(Some(container)) => container,
+                Ok(None) => continue,
+                Err(error) => {
+                    found.faults.push(error);
+                    continue;
+                }
+            };
+            match container.now() {
+                Ok((state, status)) => {
+                    if let Some(error) = container.lost(&state) {
+                        found.faults.push(error);
+                    }
+                    found.list.push((container, state, status));
+                }
+                Err(error) => {
+                    let hint = format!("`ocictl rm -f {}` removes it", container.record.name);
+                    found.faults.push(error.context(container.place()).hint(hint));
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn load(&self, ids: Vec<String>) -> Result<Vec<Container>> {
         let mut list = Vec::new();
         for id in ids {
@@ -213,11 +267,12 @@ impl<'a> Containers<'a> {
         Ok(list)
     }
 
-    /// Puts a new container in its place, with a name: its own, or one that is made up.
+    /// Puts a new container in its place, with a name: its own, or one that is made up. Its lock is held: nobody prunes what is about to be
+    /// started.
     ///
     /// # Errors
     /// Fails if another container has the name, or nothing can be written.
-    pub fn add(&self, mut record: Record, lasting: bool) -> Result<Container> {
+    pub fn add(&self, mut record: Record, lasting: bool) -> Result<(Container, Lock)> {
         let aside = self.aside_folder().join(&record.id);
         let guard = {
             let _no_sweep_between = Lock::wait(&self.aside_folder().join(".lock"), false)?;
@@ -267,13 +322,14 @@ impl<'a> Containers<'a> {
             std::fs::rename(&aside, self.folder().join(&record.id))
                 .context(|| format!("container {}", record.name))
         });
-        drop(guard);
-        if done.is_err() {
+        if let Err(error) = done {
+            drop(guard);
             self.unclaim(&record.name, &record.id)?;
             self.unpin(&record)?;
             disk::remove_tree(&aside)?;
+            return Err(error);
         }
-        done.map(|()| self.container(record))
+        Ok((self.container(record), guard))
     }
 
     fn unpin(&self, record: &Record) -> Result<()> {
@@ -455,6 +511,10 @@ impl<'a> Containers<'a> {
         self.store.unpin(&pin_key(id))?;
         disk::remove_tree(&aside)
     }
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// A new ID.

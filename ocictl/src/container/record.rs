@@ -20,6 +20,9 @@ const MAX_RECORD: u64 = 16 << 20;
 /// What became of a container.
 pub const STATE: &str = "state.json";
 
+/// In the place of a boot: the state was none.
+const LOST: &str = "lost";
+
 /// What a container is to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -71,7 +74,7 @@ pub struct State {
 impl State {
     /// What stands for a state whose file the power failure has emptied: it ran, in a boot that is over.
     fn lost() -> Self {
-        Self { phase: Phase::Running, boot: "lost".into(), ..Self::default() }
+        Self { phase: Phase::Running, boot: LOST.into(), ..Self::default() }
     }
 }
 
@@ -147,6 +150,15 @@ impl Container {
             None => Ok(State::default()),
             Some(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_else(|_| State::lost())),
         }
+    }
+
+    /// What is to be said where a state was no state: it is empty after a power failure, or somebody else wrote there.
+    pub fn lost(&self, state: &State) -> Option<Error> {
+        (state.boot == LOST).then(|| {
+            Error::new("it holds no state; the container is taken for one that has ended")
+                .context(self.directory.join(STATE).display().to_string())
+                .context(self.place())
+        })
     }
 
     /// What is true of it now, by the state that was read.

@@ -1,10 +1,11 @@
 //! Removing containers, and with them the volumes that nobody named.
 
 use super::options::MountKind;
-use super::record::{Container, Record, STATE};
+use super::record::{Container, Record, STATE, Status};
 use super::{Containers, status};
 use crate::error::{Error, Result};
 use crate::store::disk;
+use crate::store::lock::Lock;
 use crate::volume::Volumes;
 
 /// Removes a container. One that runs is refused, or with `force` ended at once.
@@ -22,7 +23,7 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
         disk::remove_tree(&container.directory.join(STATE))?;
     }
     let (_, now) = container.now()?;
-    let runs = now.lives() || now == super::record::Status::Restarting;
+    let runs = now.lives() || now == Status::Restarting;
     if runs && !force {
         return Err(Error::new(format!("it is {}", now.name()))
             .context(container.place())
@@ -45,6 +46,30 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
         return Err(Error::new(format!("it is {} by now", now.name())).context(container.place()));
     }
     erase(containers, container, volumes || container.record.options.remove)
+}
+
+/// Removes a container that does not run; its volumes stay. `false` if it runs by now, if somebody is about to start it or at work on it
+/// otherwise, or if it is gone: a prune takes nothing from anybody.
+///
+/// # Errors
+/// Fails if it cannot be removed.
+pub fn remove_unneeded(containers: &Containers<'_>, container: &Container) -> Result<bool> {
+    let _guard = match Lock::attempt(&container.directory.join("lock")) {
+        Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(false),
+        Ok(None) => return Ok(false),
+        guard => guard?,
+    };
+    match container.now()?.1 {
+        Status::Created if container.is_monitored() => return Ok(false),
+        Status::Created | Status::Exited => {}
+        Status::Running | Status::Paused | Status::Restarting => return Ok(false),
+    }
+    status::settle(containers, container, false)?;
+    if container.now()?.1.lives() {
+        return Ok(false);
+    }
+    erase(containers, container, container.record.options.remove)?;
+    Ok(true)
 }
 
 /// Takes a container that does not run off the disk.

@@ -15,6 +15,7 @@ use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, remove, shifted};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::store::disk;
+use crate::store::lock::Lock;
 use crate::sys;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -35,7 +36,20 @@ pub fn start(
     container: &Container,
     client: Option<OwnedFd>,
 ) -> Result<()> {
-    let _guard = container.lock()?;
+    start_held(containers, paths, container, client, container.lock()?)
+}
+
+/// As [`start`], for who holds the container's lock.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_held(
+    containers: &Containers<'_>,
+    paths: &Paths,
+    container: &Container,
+    client: Option<OwnedFd>,
+    _guard: Lock,
+) -> Result<()> {
     let runs = || container.now().map(|(_, status)| status.lives() || status == Status::Restarting);
     if runs()? {
         return Ok(());

@@ -77,15 +77,15 @@ impl Images<'_> {
         Ok(())
     }
 
-    /// Removes images without a name; with `all`, every image that nobody uses.
+    /// Removes images without a name, or with `all` every one, that nobody uses and that is `wanted`.
     ///
     /// # Errors
     /// Fails if the store cannot be read, or a record cannot be removed.
-    pub fn prune(&self, all: bool) -> Result<Vec<Removed>> {
+    pub fn prune(&self, all: bool, wanted: impl Fn(&ImageRecord) -> Result<bool>) -> Result<Vec<Removed>> {
         let _guard = self.store.lock()?;
         let mut removed = Vec::new();
         for (image, names) in self.list()? {
-            if (!names.is_empty() && !all) || self.check_unused(&image).is_err() {
+            if (!names.is_empty() && !all) || self.check_unused(&image).is_err() || !wanted(&image)? {
                 continue;
             }
             for name in names {

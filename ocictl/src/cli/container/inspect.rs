@@ -127,7 +127,7 @@ pub fn object(invocation: &Invocation, name: &str, size: bool) -> Result<Value> 
         "IsInfra": false,
     });
     if size {
-        value["SizeRw"] = super::list::bytes_below(&container.directory.join("layer/upper")).into();
+        value["SizeRw"] = super::written_bytes(&container).into();
     }
     Ok(value)
 }

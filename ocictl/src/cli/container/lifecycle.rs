@@ -1,12 +1,12 @@
 //! `stop`, `restart`, `kill`, `rm`, `wait`, `pause`, `unpause`, `rename`, `prune`.
 
-use super::super::output::Filters;
-use super::super::{Invocation, SUCCESS, confirmed, print_text};
+use super::super::output::{Filters, Key, Kind};
+use super::super::{Invocation, SUCCESS, confirmed, print_text, told};
 use super::for_each;
 use crate::container::record::{Container, Status};
 use crate::container::{Containers, parse, remove as removal, start, status};
 use crate::error::{Context, Error, Result};
-use crate::time;
+use crate::store::disk;
 use std::time::Duration;
 
 /// What `stop` takes.
@@ -274,40 +274,47 @@ pub struct Prune {
     /// Do not ask
     #[arg(long, short)]
     force: bool,
-    /// label=KEY[=VALUE], until=TIME
+    /// label=KEY[=VALUE], label!=KEY[=VALUE], until=TIME
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
 }
 
+/// What chooses among those that do not run, or among images that nobody needs.
+pub(in crate::cli) const PRUNE_FILTERS: [Key; 3] =
+    [("label", Kind::Label), ("label!", Kind::Label), ("until", Kind::Time)];
+
 /// `prune`.
 pub fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
-    let filters = Filters::parse(&arguments.filter, &["label", "until"])?;
-    let until = filters.values("until").iter().map(|text| moment(text)).collect::<Result<Vec<_>>>()?;
+    let filters = Filters::parse(&arguments.filter, &PRUNE_FILTERS)?;
     if !arguments.force && !confirmed("all containers that do not run")? {
         return Ok(SUCCESS);
     }
     let store = invocation.store()?;
-    let containers = Containers::open(&store)?;
-    containers.sweep()?;
-    for container in containers.list()? {
-        let (_, now) = container.now()?;
-        let wanted = filters.allow_labels(&container.record.options.labels)
-            && until.iter().all(|until| container.record.created < *until);
-        if wanted && matches!(now, Status::Created | Status::Exited) {
-            removal::remove(&containers, &container, false, true)?;
-            print_text(&format!("{}\n", container.record.id))?;
-        }
-    }
+    prune_stopped(&Containers::open(&store)?, &filters, |id| print_text(&format!("{id}\n")))?;
     Ok(SUCCESS)
 }
 
-/// A point in time, or how long ago it was.
-pub(super) fn moment(text: &str) -> Result<u64> {
-    match (time::parse(text), parse::duration(text)) {
-        (Some(moment), _) => Ok(moment),
-        (None, Ok(ago)) => Ok(time::now().saturating_sub(ago)),
-        (None, Err(_)) => {
-            Err(Error::new(format!("\"{text}\" is neither a time nor a duration")).exit_code(125))
+/// Removes what does not run and is meant by the filters; what their files took. `tell` hears each ID.
+///
+/// # Errors
+/// Fails if one cannot be removed.
+pub(in crate::cli) fn prune_stopped(
+    containers: &Containers<'_>,
+    filters: &Filters,
+    mut tell: impl FnMut(&str) -> Result<()>,
+) -> Result<u64> {
+    containers.sweep()?;
+    let mut bytes = 0;
+    for (container, ..) in told(containers.readable(true)?) {
+        let record = &container.record;
+        if !filters.allow_labels(&record.options.labels) || !filters.is_before("until", record.created) {
+            continue;
+        }
+        let taken = disk::bytes_on_disk(&container.directory);
+        if removal::remove_unneeded(containers, &container)? {
+            bytes += taken;
+            tell(&record.id)?;
         }
     }
+    Ok(bytes)
 }

@@ -1,13 +1,12 @@
 //! `container ls`, `ps`.
 
-use super::super::output::{self, Filters, Style};
-use super::super::{Invocation, SUCCESS};
-use super::lifecycle::moment;
+use super::super::output::{self, Filters, Key, Kind, Style, units};
+use super::super::{Invocation, SUCCESS, told};
 use crate::container::Containers;
 use crate::container::monitor::health_report;
 use crate::container::options::MountKind;
-use crate::container::record::{Container, State, Status};
-use crate::error::{Error, Result};
+use crate::container::record::{Container, Record, State, Status};
+use crate::error::Result;
 use crate::time;
 use serde_json::{Value, json};
 
@@ -32,11 +31,11 @@ pub struct Arguments {
     /// Leave the headings out
     #[arg(long)]
     noheading: bool,
-    /// id, name, label, status, exited, ancestor, volume, health, before, since
+    /// id, name, label, label!, status, exited, ancestor, volume, health, before, since, until
     #[arg(long, short, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// Sort by created, id, image, names or status
-    #[arg(long, value_name = "KEY", default_value = "created", value_parser = ["created", "id", "image", "names", "status"])]
+    /// Sort by command, created, id, image, names, runningfor, size or status
+    #[arg(long, value_name = "KEY", default_value = "created", value_parser = ["command", "created", "id", "image", "names", "runningfor", "size", "status"])]
     sort: String,
     /// Print the size of what each has written
     #[arg(long, short)]
@@ -46,8 +45,20 @@ pub struct Arguments {
     format: Option<String>,
 }
 
-const FILTERS: [&str; 11] =
-    ["id", "name", "label", "status", "exited", "ancestor", "volume", "health", "before", "since", "until"];
+const FILTERS: [Key; 12] = [
+    ("id", Kind::Id),
+    ("name", Kind::Pattern),
+    ("label", Kind::Label),
+    ("label!", Kind::Label),
+    ("status", Kind::Word(&["created", "running", "paused", "restarting", "exited", "stopped"])),
+    ("exited", Kind::Number),
+    ("ancestor", Kind::Text),
+    ("volume", Kind::Text),
+    ("health", Kind::Word(&["starting", "healthy", "unhealthy", "none"])),
+    ("before", Kind::Text),
+    ("since", Kind::Text),
+    ("until", Kind::Time),
+];
 
 /// Lists containers: those that run, or all.
 pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
@@ -56,33 +67,28 @@ pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
     let filters = Filters::parse(&arguments.filter, &FILTERS)?;
     let last =
         if arguments.latest { Some(1) } else { arguments.last.and_then(|last| usize::try_from(last).ok()) };
-    let all = arguments.all
-        || last.is_some()
-        || !filters.values("status").is_empty()
-        || !filters.values("exited").is_empty();
+    let all = arguments.all || last.is_some() || filters.has("status") || filters.has("exited");
     let bounds = Bounds::new(&containers, &filters)?;
     let mut found = Vec::new();
-    for container in if all { containers.list()? } else { containers.started()? } {
-        let (state, status) = container.now()?;
-        if (all || status.lives()) && matches(&container, &state, status, &filters, &bounds)? {
+    for (container, state, status) in told(containers.readable(all)?) {
+        if (all || status.lives()) && matches(&container, &state, status, &filters, &bounds) {
             found.push((container, state, status));
         }
     }
     found.sort_by_key(|(container, ..)| std::cmp::Reverse(container.record.created));
     found.truncate(last.unwrap_or(usize::MAX));
+    sort(&mut found, &arguments.sort);
+    let style = Style {
+        format: arguments.format.as_deref(),
+        quiet: arguments.quiet.then_some("ID"),
+        no_heading: arguments.noheading,
+    };
     let mut rows = Vec::new();
     for (container, state, status) in &found {
-        rows.push(row(container, state, *status, &arguments)?);
-    }
-    let key = match arguments.sort.as_str() {
-        "id" => "ID",
-        "image" => "Image",
-        "names" => "Names",
-        "status" => "State",
-        _ => "",
-    };
-    if !key.is_empty() {
-        rows.sort_by(|one, other| one[key].as_str().cmp(&other[key].as_str()));
+        rows.push(match style.is_json() {
+            true => document(&containers, container, state, *status, &arguments)?,
+            false => row(&containers, container, state, *status, &arguments)?,
+        });
     }
     let mut columns = vec![
         ("CONTAINER ID", "ID"),
@@ -96,16 +102,11 @@ pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
     if arguments.size {
         columns.push(("SIZE", "Size"));
     }
-    let style = Style {
-        format: arguments.format.as_deref(),
-        quiet: arguments.quiet.then_some("ID"),
-        no_heading: arguments.noheading,
-    };
     output::print(&rows, &columns, &style)?;
     Ok(SUCCESS)
 }
 
-/// `before` and `since`, as times.
+/// When those were created that `before` and `since` name.
 struct Bounds {
     before: Vec<u64>,
     since: Vec<u64>,
@@ -113,43 +114,32 @@ struct Bounds {
 
 impl Bounds {
     fn new(containers: &Containers<'_>, filters: &Filters) -> Result<Self> {
-        let created = |names: &[String]| {
-            names.iter().map(|name| Ok(containers.find(name)?.record.created)).collect::<Result<Vec<_>>>()
+        let created = |key: &str| {
+            filters
+                .texts(key)
+                .map(|name| Ok(containers.find(name)?.record.created))
+                .collect::<Result<Vec<_>>>()
+                .map_err(|error| error.context(format!("--filter {key}")).exit_code(125))
         };
-        let mut before = created(filters.values("before"))?;
-        for text in filters.values("until") {
-            before.push(moment(text)?);
-        }
-        Ok(Self { before, since: created(filters.values("since"))? })
+        Ok(Self { before: created("before")?, since: created("since")? })
     }
 }
 
-fn matches(
-    container: &Container,
-    state: &State,
-    status: Status,
-    filters: &Filters,
-    bounds: &Bounds,
-) -> Result<bool> {
+fn matches(container: &Container, state: &State, status: Status, filters: &Filters, bounds: &Bounds) -> bool {
     let record = &container.record;
-    if let Some(bad) = filters.values("exited").iter().find(|code| code.parse::<i32>().is_err()) {
-        return Err(Error::new(format!("--filter: exited={bad}: no number")).exit_code(125));
-    }
     let image = record.image.as_ref();
-    let health = |wanted: &String| {
-        let word = health_report(&container.run)
-            .ok()
-            .flatten()
-            .map_or_else(|| "none".to_owned(), |report| report.status);
-        word == *wanted
+    let health = |wanted: &str| {
+        let report = health_report(&container.run).ok().flatten();
+        report.map_or_else(|| wanted == "none", |report| report.status == wanted)
     };
-    Ok(filters.allows("id", |id| record.id.starts_with(id.as_str()))
-        && filters.allows("name", |name| record.name.contains(name.trim_matches(|letter| matches!(letter, '^' | '$' | '/'))))
+    filters.match_text("id", &record.id)
+        // Docker's names begin with a slash, and `^/web$` is what its users write.
+        && (filters.match_text("name", &record.name) || filters.match_text("name", &format!("/{}", record.name)))
         && filters.allow_labels(&record.options.labels)
         && filters.allows("status", |word| word == status.name() || (word == "stopped" && status == Status::Exited))
-        && filters.allows("exited", |code| status == Status::Exited && code.parse() == Ok(state.exit_code))
+        && filters.allow_number("exited", |code| status == Status::Exited && code == i64::from(state.exit_code))
         && filters.allows("ancestor", |name| {
-            image.is_some_and(|image| image.name == *name || image.id.hex().starts_with(name.as_str()) || image.name.split(':').next() == Some(name))
+            image.is_some_and(|image| image.name == *name || image.id.hex().starts_with(name) || image.name.split(':').next() == Some(name))
         })
         && filters.allows("volume", |name| {
             record.options.mounts.iter().any(|mount| {
@@ -157,11 +147,99 @@ fn matches(
             })
         })
         && filters.allows("health", health)
+        && filters.is_before("until", record.created)
         && bounds.before.iter().all(|before| record.created < *before)
-        && bounds.since.iter().all(|since| record.created > *since))
+        && bounds.since.iter().all(|since| record.created > *since)
 }
 
-fn row(container: &Container, state: &State, status: Status, arguments: &Arguments) -> Result<Value> {
+/// By a column; what is equal stays as it was, the newest first.
+fn sort(found: &mut [(Container, State, Status)], key: &str) {
+    let by = |of: &dyn Fn(&(Container, State, Status)) -> String,
+              found: &mut [(Container, State, Status)]| {
+        found.sort_by_cached_key(|entry| of(entry));
+    };
+    match key {
+        "command" => by(&|(container, ..)| container.record.options.arguments.join(" "), found),
+        "id" => by(&|(container, ..)| container.record.id.clone(), found),
+        "image" => by(&|(container, ..)| image_name(&container.record).to_owned(), found),
+        "names" => by(&|(container, ..)| container.record.name.clone(), found),
+        "runningfor" => found.sort_by_key(|(container, ..)| container.record.created),
+        "size" => found.sort_by_cached_key(|(container, ..)| super::written_bytes(container)),
+        "status" => by(&|(.., status)| status.name().to_owned(), found),
+        _ => {}
+    }
+}
+
+/// The image's name, or the directory that is the root.
+fn image_name(record: &Record) -> &str {
+    let rootfs = record.options.rootfs.as_ref().map(|rootfs| rootfs.path.as_str());
+    record.image.as_ref().map(|image| image.name.as_str()).or(rootfs).unwrap_or_default()
+}
+
+/// What it has written takes on disk, and with its image.
+fn sizes(containers: &Containers<'_>, container: &Container) -> Result<(u64, u64)> {
+    let own = super::written_bytes(container);
+    let image = container.record.image.as_ref().map(|image| containers.store.image(&image.id)).transpose()?;
+    Ok((own, own + image.flatten().map_or(0, |image| image.size)))
+}
+
+/// How it is, and whether a health check says so.
+fn health_of(container: &Container, status: Status) -> Result<String> {
+    Ok(match (&container.record.options.health, status.lives()) {
+        (Some(_), true) => health_report(&container.run)?.map_or_else(String::new, |report| report.status),
+        _ => String::new(),
+    })
+}
+
+/// A container in the JSON of `ps`, as podman's is.
+fn document(
+    containers: &Containers<'_>,
+    container: &Container,
+    state: &State,
+    status: Status,
+    arguments: &Arguments,
+) -> Result<Value> {
+    let record = &container.record;
+    let seconds = |nanos: u64| nanos / 1_000_000_000;
+    let size = arguments.size.then(|| sizes(containers, container)).transpose()?;
+    let size = size.map(|(own, all)| json!({ "rwSize": own, "rootFsSize": all }));
+    Ok(json!({
+        "AutoRemove": record.options.remove,
+        "Command": record.options.arguments,
+        "CreatedAt": format!("{} ago", time::words(time::now().saturating_sub(record.created))),
+        "Exited": status == Status::Exited,
+        "ExitedAt": seconds(state.finished),
+        "ExitCode": state.exit_code,
+        "Id": record.id,
+        "Image": image_name(record),
+        "ImageID": record.image.as_ref().map_or("", |image| image.id.hex()),
+        "IsInfra": false,
+        "Labels": record.options.labels,
+        "Mounts": record.options.mounts.iter().map(|mount| mount.target.as_str()).collect::<Vec<_>>(),
+        "Names": [&record.name],
+        "Namespaces": {},
+        "Networks": [],
+        "Pid": if status.lives() { state.pid } else { 0 },
+        "Pod": "",
+        "PodName": "",
+        "Ports": Value::Null,
+        "Restarts": state.restarts,
+        "Size": size,
+        "StartedAt": seconds(state.started),
+        "State": status.name(),
+        "Status": status_words(state, status, &health_of(container, status)?),
+        "Created": seconds(record.created),
+    }))
+}
+
+/// A container as templates see it, and tables.
+fn row(
+    containers: &Containers<'_>,
+    container: &Container,
+    state: &State,
+    status: Status,
+    arguments: &Arguments,
+) -> Result<Value> {
     let record = &container.record;
     let whole = arguments.no_trunc;
     let command = record.options.arguments.join(" ");
@@ -169,17 +247,12 @@ fn row(container: &Container, state: &State, status: Status, arguments: &Argumen
         true => format!("\"{command}\""),
         false => format!("\"{}…\"", command.chars().take(19).collect::<String>()),
     };
-    let image = record.image.as_ref().map(|image| image.name.clone());
-    let rootfs = record.options.rootfs.as_ref();
-    let health = match (&record.options.health, status.lives()) {
-        (Some(_), true) => health_report(&container.run)?.map_or_else(String::new, |report| report.status),
-        _ => String::new(),
-    };
+    let health = health_of(container, status)?;
     let since_created = time::words(time::now().saturating_sub(record.created));
     let mut row = json!({
         "ID": if whole { &record.id } else { &record.id[..12] },
         "Id": record.id,
-        "Image": image.or_else(|| rootfs.map(|rootfs| rootfs.path.clone())),
+        "Image": image_name(record),
         "ImageID": record.image.as_ref().map_or("", |image| image.id.hex()),
         "Command": command,
         "CreatedAt": time::rfc3339(record.created),
@@ -200,7 +273,8 @@ fn row(container: &Container, state: &State, status: Status, arguments: &Argumen
         "LocalVolumes": record.options.mounts.iter().filter(|mount| matches!(mount.kind, MountKind::Volume(_) | MountKind::Anonymous(_))).count(),
     });
     if arguments.size {
-        row["Size"] = output::units::size(bytes_below(&container.directory.join("layer/upper"))).into();
+        let (own, all) = sizes(containers, container)?;
+        row["Size"] = format!("{} (virtual {})", units::size(own), units::size(all)).into();
     }
     Ok(row)
 }
@@ -230,17 +304,4 @@ fn status_words(state: &State, status: Status, health: &str) -> String {
             format!("Exited ({}) {} ago", state.exit_code, time::words(now.saturating_sub(state.finished)))
         }
     }
-}
-
-/// Bytes of all files in a directory, whatever their names lead to.
-pub(super) fn bytes_below(directory: &std::path::Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(std::result::Result::ok);
-    entries
-        .map(|entry| match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
-            Ok(metadata) => metadata.blocks() * 512,
-            Err(_) => 0,
-        })
-        .sum()
 }

@@ -1,7 +1,7 @@
 //! `logs`: what a container has printed, from either format of log file.
 
+use super::super::output::moment;
 use super::super::{Invocation, SUCCESS};
-use super::lifecycle::moment;
 use crate::container::Containers;
 use crate::container::calling;
 use crate::container::monitor::log;

@@ -20,6 +20,8 @@ use crate::container::parse::Surroundings;
 use crate::container::record::Container;
 use crate::error::{Context, Error, Result};
 
+pub(super) use lifecycle::{PRUNE_FILTERS, prune_stopped};
+
 pub use crate::container::init::{NAME as INIT_NAME, main as init};
 pub use crate::container::monitor::main as monitor;
 pub use crate::container::monitor::session::main as session;
@@ -194,6 +196,11 @@ fn for_each(
         super::print_text(&format!("{name}\n"))
     })?;
     Ok(SUCCESS)
+}
+
+/// What a container has changed of its image, in bytes on disk.
+pub(super) fn written_bytes(container: &Container) -> u64 {
+    crate::store::disk::bytes_on_disk(&container.directory.join("layer/upper"))
 }
 
 /// One exit code of a program as that of ours.

@@ -153,9 +153,11 @@ pub fn stats(invocation: &Invocation, arguments: Stats) -> Result<u8> {
     loop {
         let chosen: Vec<Container> = match arguments.names.is_empty() {
             true => containers
-                .started()?
+                .readable(false)?
+                .list
                 .into_iter()
-                .filter(|container| container.now().is_ok_and(|(_, now)| now.lives()))
+                .filter(|(.., now)| now.lives())
+                .map(|(container, ..)| container)
                 .collect(),
             false => arguments.names.iter().map(|name| containers.find(name)).collect::<Result<_>>()?,
         };

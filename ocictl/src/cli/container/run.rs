@@ -1,7 +1,7 @@
 //! `run`, `create`, `start` and `attach`.
 
 use super::super::output::progress::Shown;
-use super::super::{Invocation, SUCCESS, images, print_text};
+use super::super::{Invocation, SUCCESS, images, print_text, warn};
 use super::exit_code;
 use super::shape::Shape;
 use crate::container::attach::{self, Attachment, Outcome};
@@ -15,6 +15,7 @@ use crate::image::pull::Pull;
 use crate::oci::Platform;
 use crate::rootless;
 use crate::store::Store;
+use crate::store::lock::Lock;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::ffi::OsString;
 use std::io::Write;
@@ -71,7 +72,7 @@ fn read<T: FromArgMatches>(matches: &ArgMatches) -> Result<T> {
 }
 
 /// Makes the container that was asked for.
-fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Result<Container> {
+fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Result<(Container, Lock)> {
     let shape: Shape = read(matches)?;
     let (first, command) = words(matches)?;
     let cidfile = shape.cidfile.clone().map(CidFile::open).transpose()?;
@@ -83,10 +84,10 @@ fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Res
             Request { image: Some((image, first)), ..shape.request(command, None)? }
         }
     };
-    let container = creation::create(containers, request)?;
+    let (container, guard) = creation::create(containers, request)?;
     warn_of_ignored(&container)?;
     match cidfile.map(|file| file.write(&container.record.id)).transpose() {
-        Ok(_) => Ok(container),
+        Ok(_) => Ok((container, guard)),
         Err(error) => {
             remove::erase(containers, &container, true)?;
             Err(error)
@@ -102,11 +103,10 @@ fn warn_of_ignored(container: &Container) -> Result<()> {
     let options = &container.record.options;
     let ignored = resources::ignored(&options.resources, &facts::of_host(options)?);
     if !ignored.is_empty() {
-        let _nobody_may_listen = writeln!(
-            std::io::stderr(),
-            "Warning: {}: ignored, since no cgroup controller for it is delegated to this user",
+        warn(&format!(
+            "{}: ignored, since no cgroup controller for it is delegated to this user",
             ignored.join(", ")
-        );
+        ));
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ pub fn create(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
 fn create_only(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
-    let container = make(&store, &containers, matches)?;
+    let (container, _guard) = make(&store, &containers, matches)?;
     print_text(&format!("{}\n", container.record.id))?;
     Ok(SUCCESS)
 }
@@ -207,9 +207,9 @@ fn run_to_its_end(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
     let keys = attach::keys(foreground.detach_keys.as_deref()).map_err(|error| error.exit_code(125))?;
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
-    let container = make(&store, &containers, matches)?;
+    let (container, guard) = make(&store, &containers, matches)?;
     if foreground.detach {
-        starting::start(&containers, invocation.paths(), &container, None)?;
+        starting::start_held(&containers, invocation.paths(), &container, None, guard)?;
         print_text(&format!("{}\n", container.record.id))?;
         return Ok(SUCCESS);
     }
@@ -221,16 +221,17 @@ fn run_to_its_end(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
         detach_keys: keys,
         pass_signals: foreground.sig_proxy && !container.record.options.tty,
     };
-    start_attached(invocation, &containers, &attachment)
+    start_attached(invocation, &containers, &attachment, guard)
 }
 
 fn start_attached(
     invocation: &Invocation,
     containers: &Containers<'_>,
     attachment: &Attachment<'_>,
+    guard: Lock,
 ) -> Result<u8> {
     let (ours, theirs) = wire::pair()?;
-    starting::start(containers, invocation.paths(), attachment.container, Some(theirs))?;
+    starting::start_held(containers, invocation.paths(), attachment.container, Some(theirs), guard)?;
     match attach::attach(&ours, attachment)? {
         Outcome::Exit(code) => Ok(exit_code(code)),
         Outcome::Detached => Ok(SUCCESS),
@@ -281,7 +282,7 @@ pub fn start(invocation: &Invocation, arguments: Start) -> Result<u8> {
         detach_keys: attach::keys(arguments.detach_keys.as_deref())?,
         pass_signals: !container.record.options.tty,
     };
-    start_attached(invocation, &containers, &attachment)
+    start_attached(invocation, &containers, &attachment, container.lock()?)
 }
 
 /// What `attach` takes.

@@ -1,8 +1,8 @@
 //! `image ls` and `image history`.
 
-use super::super::output::{self, Filters, Style, units};
+use super::super::output::{self, Filters, Key, Kind, Style, units};
 use super::super::{Invocation, SUCCESS, images};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::Images;
 use crate::oci::ImageConfig;
 use crate::store::images::{ImageRecord, NameRecord};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// What `image ls` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Only images of this name, with or without tag; * stands for anything
+    /// Only images of this name, with or without tag; * stands for any part between slashes
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Accepted for docker: there are no intermediate images
@@ -30,7 +30,7 @@ pub struct Arguments {
     /// Leave the headings out
     #[arg(long, short = 'n')]
     noheading: bool,
-    /// dangling=BOOL, reference=NAME, label=KEY[=VALUE], before=IMAGE, since=IMAGE
+    /// dangling=BOOL, reference=PATTERN, id=ID, label=KEY[=VALUE], label!=KEY[=VALUE], before=IMAGE, since=IMAGE, until=TIME
     #[arg(long, short, value_name = "KEY=VALUE")]
     filter: Vec<String>,
     /// created, id, repository, size or tag
@@ -41,34 +41,57 @@ pub struct Arguments {
     format: Option<String>,
 }
 
+const FILTERS: [Key; 8] = [
+    ("dangling", Kind::Flag),
+    ("reference", Kind::Glob),
+    ("label", Kind::Label),
+    ("label!", Kind::Label),
+    ("before", Kind::Text),
+    ("since", Kind::Text),
+    ("until", Kind::Time),
+    ("id", Kind::Id),
+];
+
 /// Lists images, a line for each name.
 pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
     let store = invocation.store()?;
     let images = images(&store)?;
-    let filters =
-        Filters::parse(&arguments.filter, &["dangling", "reference", "label", "before", "since", "id"])?;
+    let filters = Filters::parse(&arguments.filter, &FILTERS)?;
     let selection = Selection::new(&images, &filters)?;
+    let style = Style {
+        format: arguments.format.as_deref(),
+        quiet: arguments.quiet.then_some("ID"),
+        no_heading: arguments.noheading,
+    };
+    let pins = store.pins()?;
     let mut rows = Vec::new();
     for (image, names) in images.list()? {
+        let by_name = arguments.name.as_deref();
         if !selection.allows(&images, &image, &names)? {
+            continue;
+        }
+        let users = pins.iter().filter(|pin| pin.image == image.id).count();
+        if style.is_json() {
+            if by_name.is_none_or(|pattern| names.iter().any(|name| matches_name(pattern, &name.name))) {
+                rows.push(document(&images, &image, &names, users)?);
+            }
             continue;
         }
         let shown: Vec<Option<&NameRecord>> =
             if names.is_empty() { vec![None] } else { names.iter().map(Some).collect() };
         for name in shown {
             let text = name.map_or("", |name| name.name.as_str());
-            if arguments.name.as_deref().is_none_or(|pattern| matches_name(pattern, text)) {
-                rows.push(row(&image, name, &names, arguments.no_trunc));
+            if by_name.is_none_or(|pattern| matches_name(pattern, text)) {
+                rows.push(row(&image, name, &names, users, arguments.no_trunc));
             }
         }
     }
+    let (id, repository) = if style.is_json() { ("Id", "Names") } else { ("ID", "Repository") };
     match arguments.sort.as_str() {
-        "size" => rows.sort_by_key(|row| std::cmp::Reverse(row["_size"].as_u64())),
-        "id" => rows.sort_by(|one, other| one["ID"].as_str().cmp(&other["ID"].as_str())),
-        "repository" => {
-            rows.sort_by(|one, other| one["Repository"].as_str().cmp(&other["Repository"].as_str()))
-        }
-        "tag" => rows.sort_by(|one, other| one["Tag"].as_str().cmp(&other["Tag"].as_str())),
+        "size" => rows.sort_by_key(|row| std::cmp::Reverse(row["VirtualSize"].as_u64())),
+        "id" => rows.sort_by_cached_key(|row| row[id].to_string()),
+        "repository" => rows.sort_by_cached_key(|row| row[repository].to_string()),
+        "tag" => rows.sort_by_cached_key(|row| row["Tag"].to_string()),
         _ => {}
     }
     if arguments.quiet {
@@ -81,16 +104,42 @@ pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
         &[("IMAGE ID", "ID"), ("CREATED", "CreatedSince"), ("SIZE", "Size")],
     ]
     .concat();
-    let quiet = arguments.quiet.then_some("ID");
-    output::print(
-        &rows,
-        &columns,
-        &Style { format: arguments.format.as_deref(), quiet, no_heading: arguments.noheading },
-    )?;
+    output::print(&rows, &columns, &style)?;
     Ok(SUCCESS)
 }
 
-fn row(image: &ImageRecord, name: Option<&NameRecord>, names: &[NameRecord], whole: bool) -> Value {
+/// An image in the JSON of `images`, as podman's is.
+fn document(images: &Images, image: &ImageRecord, names: &[NameRecord], users: usize) -> Result<Value> {
+    let found = images.load(image.clone())?;
+    let names: Vec<&str> = names.iter().map(|name| name.name.as_str()).collect();
+    let created = image.created.as_deref();
+    Ok(json!({
+        "Id": image.id.hex(),
+        "ParentId": "",
+        "RepoTags": names,
+        "RepoDigests": found.repo_digests(),
+        "Size": image.size,
+        "SharedSize": 0,
+        "VirtualSize": image.size,
+        "Labels": found.config.config.labels,
+        "Containers": users,
+        "Dangling": names.is_empty(),
+        "Names": names,
+        "Digest": image.manifests.last().map_or("", |known| known.digest.as_str()),
+        "History": names,
+        "Created": created.and_then(time::seconds).unwrap_or(0),
+        "CreatedAt": created.unwrap_or_default(),
+    }))
+}
+
+/// An image under one of its names, as templates see it, and tables.
+fn row(
+    image: &ImageRecord,
+    name: Option<&NameRecord>,
+    names: &[NameRecord],
+    users: usize,
+    whole: bool,
+) -> Value {
     let (repository, tag) = name.and_then(|name| name.name.rsplit_once(':')).unwrap_or(("<none>", "<none>"));
     let digest = name
         .and_then(|name| name.manifest.as_ref())
@@ -103,14 +152,15 @@ fn row(image: &ImageRecord, name: Option<&NameRecord>, names: &[NameRecord], who
         "Tag": tag,
         "Digest": digest.map_or("<none>", |digest| digest.as_str()),
         "CreatedSince": time::ago(image.created.as_deref()),
-        "CreatedAt": image.created,
+        "CreatedAt": image.created.as_deref().unwrap_or_default(),
         "Created": image.created.as_deref().and_then(time::seconds),
         "Size": units::size(image.size),
-        "VirtualSize": units::size(image.size),
+        "VirtualSize": image.size,
+        "SharedSize": 0,
+        "Dangling": names.is_empty(),
         "Names": names.iter().map(|name| name.name.as_str()).collect::<Vec<_>>(),
         "Platform": image.platform,
-        "Containers": "N/A",
-        "_size": image.size,
+        "Containers": users,
     })
 }
 
@@ -124,33 +174,41 @@ struct Selection<'a> {
 impl<'a> Selection<'a> {
     fn new(images: &Images, filters: &'a Filters) -> Result<Self> {
         let find = |key: &str| -> Result<Option<ImageRecord>> {
-            filters.values(key).first().map(|name| images.resolve(name).map(|image| image.record)).transpose()
+            let image = filters.texts(key).next().map(|name| images.resolve(name)).transpose();
+            Ok(image
+                .map_err(|error| error.context(format!("--filter {key}")).exit_code(125))?
+                .map(|image| image.record))
         };
-        for value in filters.values("dangling") {
-            if !matches!(value.as_str(), "true" | "false") {
-                return Err(Error::new(format!("--filter: dangling is true or false, not \"{value}\"")));
-            }
-        }
         Ok(Self { filters, before: find("before")?, since: find("since")? })
     }
 
     fn allows(&self, images: &Images, image: &ImageRecord, names: &[NameRecord]) -> Result<bool> {
         let filters = self.filters;
-        let fits = filters.allows("dangling", |value| (value == "true") == names.is_empty())
-            && filters.allows("id", |value| image.id.hex().starts_with(value.trim_start_matches("sha256:")))
+        let fits = filters.allow_flag("dangling", names.is_empty())
+            && filters.match_text("id", image.id.hex())
             && filters
                 .allows("reference", |pattern| names.iter().any(|name| matches_name(pattern, &name.name)))
             && self.before.as_ref().is_none_or(|before| image.created < before.created)
             && self.since.as_ref().is_none_or(|since| image.created > since.created);
-        if !fits || filters.values("label").is_empty() {
-            return Ok(fits);
-        }
-        let config = ImageConfig::parse(&images.store.blob(&image.id)?)?;
-        Ok(filters.allow_labels(&config.config.labels))
+        Ok(fits && is_meant(filters, images, image)?)
     }
 }
 
-/// Whether a pattern means a name: in full, without its tag, or by the last part of its path; `*` stands for anything.
+/// Whether the labels and the age of an image are those that filters ask for.
+pub(in crate::cli) fn is_meant(filters: &Filters, images: &Images, image: &ImageRecord) -> Result<bool> {
+    let created = image.created.as_deref().and_then(time::parse);
+    if !filters.is_before("until", created.unwrap_or(image.added.saturating_mul(1_000_000_000))) {
+        return Ok(false);
+    }
+    if !filters.has("label") && !filters.has("label!") {
+        return Ok(true);
+    }
+    let config = ImageConfig::parse(&images.store.blob(&image.id)?)?;
+    Ok(filters.allow_labels(&config.config.labels))
+}
+
+/// Whether a pattern means a name: in full, without its tag, or by the last parts of its path. `*` stands for anything but a slash, `?`
+/// for one letter, `[a-z]` for one of these and `[!a-z]` for one that is none of them.
 fn matches_name(pattern: &str, name: &str) -> bool {
     let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
     let mut forms = vec![name, repository];
@@ -166,25 +224,51 @@ fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut in_text) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while in_text < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, in_text));
-                at += 1;
+        if pattern.get(at) == Some(&b'*') {
+            star = Some((at, in_text));
+            at += 1;
+            continue;
+        }
+        if let Some(length) = matches_one(&pattern[at..], text[in_text]) {
+            at += length;
+            in_text += 1;
+            continue;
+        }
+        match star {
+            Some((star_at, taken)) if text[taken] != b'/' => {
+                star = Some((star_at, taken + 1));
+                (at, in_text) = (star_at + 1, taken + 1);
             }
-            Some(letter) if *letter == text[in_text] || *letter == b'?' => {
-                at += 1;
-                in_text += 1;
-            }
-            _ => match star {
-                Some((star_at, taken)) => {
-                    star = Some((star_at, taken + 1));
-                    (at, in_text) = (star_at + 1, taken + 1);
-                }
-                None => return false,
-            },
+            _ => return false,
         }
     }
     pattern[at..].iter().all(|letter| *letter == b'*')
+}
+
+/// How much of a pattern stands for this letter; nothing if its front does not.
+fn matches_one(pattern: &[u8], letter: u8) -> Option<usize> {
+    match pattern {
+        [b'?', ..] => (letter != b'/').then_some(1),
+        [b'\\', wanted, ..] => (*wanted == letter).then_some(2),
+        [b'[', set @ ..] => {
+            let negated = matches!(set.first(), Some(b'!' | b'^'));
+            let set = if negated { &set[1..] } else { set };
+            let end = 1 + set.get(1..)?.iter().position(|byte| *byte == b']')?;
+            let mut found = false;
+            let mut rest = &set[..end];
+            while let [first, after @ ..] = rest {
+                let (last, after) = match after {
+                    [b'-', last, after @ ..] => (last, after),
+                    _ => (first, after),
+                };
+                found |= (*first..=*last).contains(&letter);
+                rest = after;
+            }
+            (found != negated && letter != b'/').then_some(1 + usize::from(negated) + end + 1)
+        }
+        [wanted, ..] => (*wanted == letter).then_some(1),
+        [] => None,
+    }
 }
 
 /// What `image history` takes.
@@ -273,10 +357,29 @@ mod tests {
             "*box:1.*",
             "*",
             "busybo?",
+            "library/*",
+            "*/*/busybox",
+            "busybox:[1-3].*",
+            "busybo[xyz]",
+            "busybo[!a-w]",
         ] {
             assert!(matches_name(pattern, name), "{pattern}");
         }
-        for pattern in ["box", "busybox:1", "library", "io/library/busybox", "", "busybox:*7"] {
+        for pattern in [
+            "box",
+            "busybox:1",
+            "library",
+            "io/library/busybox",
+            "",
+            "busybox:*7",
+            "docker.io/*",
+            "docker*box",
+            "busybo[a-w]",
+            "busybo[^x]",
+            "[",
+            "busybox[",
+            "busybo[",
+        ] {
             assert!(!matches_name(pattern, name), "{pattern}");
         }
     }

@@ -1,6 +1,9 @@
 //! `image rm` and `image prune`.
 
+use super::super::container::PRUNE_FILTERS;
+use super::super::output::{Filters, units};
 use super::super::{Invocation, SUCCESS, confirmed, for_each, images, print_text};
+use super::list::is_meant;
 use crate::error::Result;
 use crate::image::Images;
 use crate::image::remove::Removed;
@@ -67,18 +70,26 @@ pub struct Prune {
     /// Do not ask
     #[arg(long, short)]
     force: bool,
+    /// label=KEY[=VALUE], label!=KEY[=VALUE], until=TIME
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
 }
 
 /// Removes images that nobody needs.
 pub fn prune(invocation: &Invocation, arguments: Prune) -> Result<u8> {
-    let what = if arguments.all { "all images that no container needs" } else { "all images without a name" };
-    if !arguments.force && !confirmed(what)? {
+    let filters = Filters::parse(&arguments.filter, &PRUNE_FILTERS)?;
+    if !arguments.force && !confirmed(unneeded(arguments.all))? {
         return Ok(SUCCESS);
     }
     let store = invocation.store()?;
-    let removed = Images::open(&store)?.prune(arguments.all)?;
-    tell(&removed)?;
+    let images = Images::open(&store)?;
+    tell(&images.prune(arguments.all, |image| is_meant(&filters, &images, image))?)?;
     let bytes = store.collect()?.bytes;
-    print_text(&format!("Total reclaimed space: {}\n", super::output::units::size(bytes)))?;
+    print_text(&format!("Total reclaimed space: {}\n", units::size(bytes)))?;
     Ok(SUCCESS)
+}
+
+/// What a prune of images removes, in words.
+pub fn unneeded(all: bool) -> &'static str {
+    if all { "all images that no container needs" } else { "all images without a name" }
 }

@@ -9,7 +9,7 @@ pub mod table;
 pub mod template;
 pub mod units;
 
-pub use filter::Filters;
+pub use filter::{Filters, Key, Kind, moment};
 
 use crate::error::Result;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! `search`: Docker's registry has a search of its own; others list their repositories.
 
-use super::super::output::{self, Filters, Style};
+use super::super::output::{self, Filters, Kind, Style};
 use super::super::{Invocation, SUCCESS, images};
 use super::Access;
 use crate::error::{Context, Error, Result};
@@ -38,6 +38,7 @@ pub struct Arguments {
 
 /// Looks for images.
 pub fn search(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
+    let filters = Filters::parse(&arguments.filter, &[("stars", Kind::Number), ("is-official", Kind::Flag)])?;
     let store = invocation.store()?;
     let registries = images(&store)?.registries;
     let options = arguments.access.options(None)?;
@@ -59,7 +60,6 @@ pub fn search(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
         output::print(&rows, &[("NAME", "Name"), ("TAG", "Tag")], &style)?;
         return Ok(SUCCESS);
     }
-    let filters = Filters::parse(&arguments.filter, &["stars", "is-official"])?;
     let (hosts, term) = match arguments.term.split_once('/') {
         Some((host, term)) if matches!(Typed::parse(&format!("{host}/x")), Ok(Typed::Full(_))) => {
             (vec![host.to_ascii_lowercase()], term.to_owned())
@@ -74,8 +74,9 @@ pub fn search(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
         let client = Client::new(&Endpoint { reference, insecure }, Wanted::Pull, &options)?;
         let found = client.search(&term, arguments.limit).context(|| format!("search {host}"))?;
         let wanted = found.iter().filter(|found| {
-            filters.allows("stars", |least| least.parse().is_ok_and(|least: u64| found.stars >= least))
-                && filters.allows("is-official", |wanted| (wanted == "true") == found.official)
+            filters
+                .allow_number("stars", |least| i64::try_from(found.stars).is_ok_and(|stars| stars >= least))
+                && filters.allow_flag("is-official", found.official)
         });
         rows.extend(wanted.map(|found| row(&host, found, arguments.no_trunc)));
     }
