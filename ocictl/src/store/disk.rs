@@ -26,18 +26,33 @@ pub fn make_directory(path: &Path) -> Result<()> {
 /// # Errors
 /// Names the file; nothing is left of it then, or what was there before.
 pub fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let aside = format!(".{name}.{}", random());
-    let path = directory.join(&aside);
-    let place = || format!("write {}", directory.join(name).display());
-    let written = create(&path).and_then(|mut file| {
+    let path = directory.join(name);
+    let written = replace(&path, create, |mut file| {
         file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&path, directory.join(name))?;
-        sync_directory(directory)
+        Ok(file.sync_all()?)
     });
-    written.map_err(|error| {
-        let _best_effort = std::fs::remove_file(&path);
-        error.context(place())
+    written.and_then(|()| sync_directory(directory)).context(|| format!("write {}", path.display()))
+}
+
+/// Writes a file aside, which takes its place when it is whole; `create` makes it, under a name that nobody else has.
+///
+/// # Errors
+/// As the two do; nothing is left of the file then, or what was there before.
+pub fn replace(
+    path: &Path,
+    create: impl FnOnce(&Path) -> Result<File>,
+    write: impl FnOnce(&File) -> Result<()>,
+) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // A name of 255 bytes has no room for another in front.
+    let front: String = name.chars().take(50).collect();
+    let aside = path.with_file_name(format!(".{front}.{}", random()));
+    let written = create(&aside).and_then(|file| {
+        write(&file)?;
+        Ok(std::fs::rename(&aside, path)?)
+    });
+    written.inspect_err(|_| {
+        let _best_effort = std::fs::remove_file(&aside);
     })
 }
 

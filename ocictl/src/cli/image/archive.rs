@@ -5,6 +5,7 @@ use crate::error::{Context, Error, Result};
 use crate::image::import;
 use crate::image::save::Form;
 use crate::oci::Platform;
+use crate::store::disk;
 use crate::time;
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -114,12 +115,8 @@ fn write_whole(path: &Path, write: impl FnOnce(&File) -> Result<()>) -> Result<(
         Ok(_) => std::fs::canonicalize(path)?,
         Err(_) => path.to_owned(),
     };
-    let aside = target.with_file_name(format!(".ocictl-{}.part", time::now()));
-    let file = File::options().write(true).create_new(true).open(&aside)?;
-    let written = write(&file).and_then(|()| Ok(std::fs::rename(&aside, &target)?));
-    written.inspect_err(|_| {
-        let _told_is_the_cause = std::fs::remove_file(&aside);
-    })
+    // With the mode that the caller's umask gives.
+    disk::replace(&target, |aside| Ok(File::options().write(true).create_new(true).open(aside)?), write)
 }
 
 /// What `image import` takes.
