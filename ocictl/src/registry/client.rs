@@ -40,7 +40,7 @@ pub enum Access {
 pub struct Client {
     pub(super) agent: Agent,
     guard: Guard,
-    /// The least that downloads must come at.
+    /// The least that layers must come and go at.
     pub(super) pace: Pace,
     /// The scheme may become `http` once, where that is allowed.
     origin: Mutex<Origin>,
@@ -78,10 +78,11 @@ impl Client {
         let origin = Origin::of(&format!("https://{host}/"))?;
         let others: &[&str] = if reference.registry == DOCKER_HUB.0 { &[DOCKER_SEARCH] } else { &[] };
         let guard = Guard::new(&origin, others);
+        let pace = Pace::configured()?;
         Ok(Self {
-            agent: agent(tls, guard.clone()),
+            agent: agent(tls, guard.clone(), pace),
             guard,
-            pace: Pace::configured()?,
+            pace,
             origin: Mutex::new(origin),
             reference,
             access,

@@ -1,6 +1,7 @@
 //! One request, one answer: URLs and their origins, time limits, errors that name the host. Redirects are answers like others;
 //! whoever asked decides about them.
 
+use super::pace::Pace;
 use crate::error::{Error, Result};
 use std::io::Read;
 use std::time::Duration;
@@ -130,8 +131,9 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// An agent that follows no redirect, undoes no compression and waits for nobody for ever; `names` looks names up.
-pub fn agent(tls: ureq::tls::TlsConfig, names: impl Resolver) -> Agent {
+/// An agent that follows no redirect, undoes no compression and waits for nobody for ever; `names` looks names up, and `pace` says how
+/// long a peer may take nothing of what is sent.
+pub fn agent(tls: ureq::tls::TlsConfig, names: impl Resolver, pace: Pace) -> Agent {
     let config = Agent::config_builder()
         .tls_config(tls)
         .http_status_as_error(false)
@@ -139,7 +141,7 @@ pub fn agent(tls: ureq::tls::TlsConfig, names: impl Resolver) -> Agent {
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(SILENCE))
         .timeout_per_read(Some(SILENCE))
-        .timeout_per_write(Some(SILENCE))
+        .timeout_per_write(Some(pace.patience(SILENCE)))
         .user_agent(concat!("ocictl/", env!("CARGO_PKG_VERSION")))
         .max_response_header_size(64 << 10)
         .build();
@@ -225,6 +227,9 @@ fn words(error: ureq::Error, origin: &Origin) -> Error {
         },
         ureq::Error::HostNotFound => Error::new("there is no such host"),
         ureq::Error::Other(why) => Error::new(why.to_string()),
+        ureq::Error::Timeout(ureq::Timeout::PerWrite) => {
+            Error::new("too slow: it takes nothing of what is sent any more")
+        }
         ureq::Error::Timeout(what) => Error::new(format!("no answer in time ({what})")),
         other => tls_words(other.to_string(), origin),
     }

@@ -1,7 +1,9 @@
-//! How slowly a registry may send. A peer that says nothing is given up after a minute; one that says a byte a minute would never be.
+//! How slowly a registry may send, or take what is sent. A peer that says nothing is given up after a minute; one that says a byte a
+//! minute would never be.
 
 use crate::error::{Error, Result};
-use std::time::Duration;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
 
 /// By this variable the caller says how slow is too slow.
 const VARIABLE: &str = "OCICTL_MIN_RATE";
@@ -35,6 +37,11 @@ impl Pace {
         }
     }
 
+    /// How long nothing at all may be taken, where `silence` is what is waited for anybody.
+    pub fn patience(&self, silence: Duration) -> Duration {
+        if self.bytes == 0 { silence } else { self.window.min(silence) }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (bytes, seconds) = match text.split_once('/') {
             Some((bytes, seconds)) => (bytes, Some(seconds)),
@@ -50,7 +57,7 @@ impl Pace {
     }
 }
 
-/// Counts what comes, and the time that was spent waiting for it: what we do with it meanwhile is not the sender's fault.
+/// Counts what comes or goes, and the time that was spent waiting for it: what we do with it meanwhile is not the peer's fault.
 #[derive(Debug)]
 pub struct Meter {
     pace: Pace,
@@ -67,23 +74,50 @@ impl Meter {
     /// Counts bytes and how long they took.
     ///
     /// # Errors
-    /// Says how little came, if that is too little.
+    /// Says how little it was, if that is too little.
     pub fn count(&mut self, bytes: usize, waited: Duration) -> Result<()> {
         self.bytes += bytes as u64;
         self.waited += waited;
         if self.waited < self.pace.window {
             return Ok(());
         }
-        let (came, seconds) = (self.bytes, self.waited.as_secs_f64());
+        let (bytes, seconds) = (self.bytes, self.waited.as_secs_f64());
         (self.bytes, self.waited) = (0, Duration::ZERO);
         // Seconds and bytes are far below 2^52.
-        if came as f64 >= self.pace.bytes as f64 * seconds {
+        if bytes as f64 >= self.pace.bytes as f64 * seconds {
             return Ok(());
         }
         Err(Error::new(format!(
-            "too slow: {came} bytes in {seconds:.0} seconds, and {VARIABLE} wants {} a second",
+            "too slow: {bytes} bytes in {seconds:.0} seconds, and {VARIABLE} wants {} a second",
             self.pace.bytes
         )))
+    }
+}
+
+/// What is sent: until more is asked for, the peer is taking what it was given.
+#[derive(Debug)]
+pub struct Paced<R> {
+    source: R,
+    meter: Meter,
+    given: Option<(usize, Instant)>,
+}
+
+impl<R> Paced<R> {
+    /// Judges who takes what `source` yields.
+    pub fn new(source: R, pace: Pace) -> Self {
+        Self { source, meter: Meter::new(pace), given: None }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some((bytes, since)) = self.given.take() {
+            let judged = self.meter.count(bytes, since.elapsed());
+            judged.map_err(|slow| io::Error::other(slow.to_string()))?;
+        }
+        let length = self.source.read(buffer)?;
+        self.given = Some((length, Instant::now()));
+        Ok(length)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::http::{Answer, Ask, Origin, Sent};
+use super::pace::Paced;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use std::io::Read;
@@ -58,7 +59,7 @@ impl Client {
             method: "PATCH",
             url: &location,
             headers: &headers,
-            body: Sent::Stream(&mut stream),
+            body: Sent::Stream(&mut Paced::new(&mut stream, self.pace)),
             small: false,
         };
         let answer = self.send(ask).context(|| "upload")?;

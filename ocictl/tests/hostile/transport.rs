@@ -2,7 +2,7 @@
 
 use crate::engine::IMAGE;
 use crate::registry::{Answer, Asked, Registry, Server, hostile, is_layer};
-use crate::stage::{Stage, one_error};
+use crate::stage::{Stage, archive, one_error};
 use crate::support;
 use std::fs;
 use std::net::TcpListener;
@@ -284,6 +284,42 @@ fn i7_who_sends_a_byte_at_a_time_is_given_up() {
     assert_eq!(asked, 4, "the first, and four attempts more");
     let said = tries("fast", &rude);
     assert!(said.contains(r#"OCICTL_MIN_RATE: "fast" is neither"#), "{said}");
+    stage.finish();
+}
+
+#[test]
+fn i7_who_takes_a_byte_at_a_time_is_given_up() {
+    let stage = Stage::new("i7-sips");
+    // More than what the kernel takes in for a reader who does not read.
+    let mut noise = 1u32;
+    let content: Vec<u8> = std::iter::repeat_with(|| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (noise >> 24) as u8
+    })
+    .take(24 << 20)
+    .collect();
+    let layers = [support::tar(&[("file", &content)])];
+    let file = stage.file("large.tar", &archive("large:1", &serde_json::json!({}), &layers));
+    let large = stage.engine.ok(&["load", "-q", "-i", &file]);
+    for (sip, rate, wanted) in [
+        (1, "1000/2", "too slow: it takes nothing of what is sent any more"),
+        (1 << 20, "50000000/2", "OCICTL_MIN_RATE wants 50000000 a second"),
+    ] {
+        let registry = hostile(move |asked, _, answer| match asked.method.as_str() {
+            "POST" => Answer::new(202, "").header("location", "/v2/x/blobs/uploads/1"),
+            "PATCH" => Answer::new(202, "").sip(sip, Duration::from_millis(500)),
+            _ => answer,
+        });
+        let begun = Instant::now();
+        let mut command = stage.engine.command();
+        command.env("OCICTL_MIN_RATE", rate).args(["push", "-q", "--tls-verify=false", &large]);
+        command.arg(format!("{}/x:1", registry.host));
+        let said = one_error(&command.output().expect("it starts"), rate);
+        assert!(said.contains(wanted), "{said}");
+        // At that pace the whole would take a quarter of a minute, or a year.
+        assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+    }
+    stage.engine.ok(&["rmi", &large]);
     stage.finish();
 }
 

@@ -127,6 +127,8 @@ pub struct Answer {
     pub stall: bool,
     /// Say a byte of the body, and wait so long.
     pub drip: Option<Duration>,
+    /// Say nothing, take so many bytes of what is sent, and wait so long.
+    pub sip: Option<(usize, Duration)>,
 }
 
 impl Answer {
@@ -139,6 +141,7 @@ impl Answer {
             endless: false,
             stall: false,
             drip: None,
+            sip: None,
         }
     }
 
@@ -159,6 +162,11 @@ impl Answer {
 
     pub fn drip(mut self, pause: Duration) -> Self {
         self.drip = Some(pause);
+        self
+    }
+
+    pub fn sip(mut self, bytes: usize, pause: Duration) -> Self {
+        self.sip = Some((bytes, pause));
         self
     }
 
@@ -243,6 +251,13 @@ fn serve(
     let asked = Asked { method, path, headers };
     log.lock().expect("a log").push(asked.clone());
     let answer = answer(&asked);
+    if let Some((bytes, pause)) = answer.sip {
+        let mut sip = vec![0; bytes];
+        while out.read(&mut sip)? > 0 {
+            std::thread::sleep(pause);
+        }
+        return Ok(());
+    }
     let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", answer.status);
     if !answer.endless
         && !answer.headers.iter().any(|(name, _)| name == "content-length" || name == "transfer-encoding")
