@@ -91,6 +91,7 @@ fn holds_the_tree(scratch: &Scratch) {
         chmod 4755 bin/file; chown 1000:70000 etc; chmod 1777 etc; mkfifo fifo; mknod null c 1 3; mknod disk b 259 300000
         for i in $(seq 200); do echo $i > many/file-with-a-long-name-$i; done
         truncate -s 3M sparse; printf middle | dd of=sparse bs=1 seek=1500000 conv=notrunc status=none
+        mkdir sizes; for i in 1 511 512 513 65535 65536 65537 262144 700001; do head -c $i /dev/urandom > sizes/$i; done
         : > empty; touch -d '1960-01-01 00:00:00.5' empty; touch -d '2040-01-01 00:00:00.123456789' fifo
         printf '' > "$(printf 'n%.0s' $(seq 255))"; : > '-dash'; : > '#hash'; : > 'ü'
         setfattr -n user.note -v text etc; setcap cap_net_raw+ep bin/file
@@ -177,4 +178,96 @@ fn the_form_of_layers_does_not_depend_on_the_run_directory() {
         record["form"].clone()
     });
     assert_eq!(forms[0], forms[1]);
+}
+
+#[test]
+fn a_layer_without_data_is_kept_and_shown() {
+    for layers in ["index", "directory"] {
+        let mut scratch = Scratch::new("no-data");
+        scratch.layers = layers;
+        let layer = [support::header("d/", b'5', 0, "").to_vec(), vec![0; 1024]].concat();
+        fs::write(scratch.join("image.tar"), docker_archive("empty:1", &[layer])).expect("written");
+        scratch.ok(&["load", "-i", scratch.join("image.tar").to_str().expect("text")]);
+        let view = scratch.ok(&["image", "mount", "empty:1"]);
+        assert_eq!(files(view.trim().as_ref()), ["d"]);
+        scratch.ok(&["system", "check", "--deep"]);
+    }
+}
+
+/// A store as versions before layout 2 made it: a layer is a tar with an index over it.
+#[test]
+fn a_store_of_the_former_layout_is_read_and_then_raised() {
+    use ocictl::archive::{erofs, tar as reader, tree::Tree};
+    let mut scratch = Scratch::new("former");
+    scratch.layers = "index";
+    let layer = tar(&[("etc/motd", b"hello\n"), ("big", &[7; 70_000])]);
+    let archive = |name: &str, layer: &Vec<u8>| {
+        fs::write(scratch.join("image.tar"), docker_archive(name, std::slice::from_ref(layer)))
+            .expect("written");
+        scratch.join("image.tar").to_str().expect("text").to_owned()
+    };
+    scratch.ok(&["load", "-i", &archive("x:1", &layer)]);
+    let version = scratch.join("root/version");
+    assert_eq!(fs::read_to_string(&version).expect("a version"), "2\n");
+
+    let kept = scratch.join("root/layers").join(&files(&scratch.join("root/layers"))[0]);
+    for name in ["data", "index", "skeleton"] {
+        fs::remove_file(kept.join(name)).expect("of today's form");
+    }
+    let (mut entries, mut tree) = (reader::Reader::new(&layer[..]), Tree::default());
+    while let Some(entry) = entries.next_entry().expect("an entry") {
+        tree.insert(entry).expect("in its place");
+    }
+    let index = fs::File::create(kept.join("index")).expect("a file");
+    erofs::write(&tree, layer.len() as u64, index).expect("written");
+    fs::write(kept.join("tar"), &layer).expect("written");
+    let record = format!(r#"{{"form":"index","size":{},"entries":2}}"#, layer.len());
+    fs::write(kept.join("layer.json"), record).expect("written");
+    fs::write(&version, "1\n").expect("written");
+
+    scratch.ok(&["system", "check", "--deep"]);
+    if rustix::process::geteuid().is_root() {
+        let view = scratch.ok(&["image", "mount", "x:1"]);
+        let view = std::path::Path::new(view.trim());
+        assert_eq!(fs::read(view.join("etc/motd")).expect("read"), b"hello\n");
+        assert_eq!(fs::read(view.join("big")).expect("read"), [7; 70_000]);
+        scratch.ok(&["image", "unmount", "--all"]);
+    }
+    let saved = scratch.join("saved.tar");
+    scratch.ok(&["save", "-o", saved.to_str().expect("text"), "x:1"]);
+    assert!(fs::read(&saved).expect("saved").windows(layer.len()).any(|part| part == layer));
+    assert_eq!(fs::read_to_string(&version).expect("a version"), "1\n", "nothing was made");
+
+    scratch.ok(&["load", "-i", &archive("y:1", &tar(&[("new", b"new")]))]);
+    assert_eq!(fs::read_to_string(&version).expect("a version"), "2\n", "a layer of today's form is there");
+    scratch.ok(&["system", "check", "--deep"]);
+    fs::write(&version, "3\n").expect("written");
+    let said = scratch.fails(&["images"]);
+    assert!(said.contains("layout \"3\" is not known to this version of ocictl"), "{said}");
+    fs::write(&version, "2\n").expect("written");
+    scratch.ok(&["rmi", "-a"]);
+    scratch.assert_empty();
+}
+
+/// What a large layer held is freed by a process that nobody waits for; neither our output nor the file system waits for it.
+#[test]
+fn a_large_layer_goes_at_once_and_keeps_nothing_busy() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let mut scratch = Scratch::new("large");
+    scratch.layers = "index";
+    let archive = scratch.join("image.tar");
+    fs::write(&archive, docker_archive("large:1", &[tar(&[("file", &vec![7; 96 << 20])])])).expect("written");
+    let disk = scratch.join("root");
+    fs::create_dir(&disk).expect("a directory");
+    let disk = disk.to_str().expect("text");
+    for _ in 0..3 {
+        run("mount", &["-t", "tmpfs", "large", disk]);
+        scratch.ok(&["load", "-q", "-i", archive.to_str().expect("text")]);
+        // Read to its end, as $(ocictl rmi …) is.
+        assert!(scratch.ok(&["rmi", "large:1"]).contains("Deleted: "));
+        scratch.assert_empty();
+        run("umount", &[disk]);
+    }
 }

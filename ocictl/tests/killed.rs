@@ -14,9 +14,10 @@ fn points() -> usize {
     std::env::var("OCICTL_KILL_POINTS").ok().and_then(|points| points.parse().ok()).unwrap_or(40)
 }
 
-const CALLS: [&str; 12] = [
+const CALLS: [&str; 13] = [
     "openat",
     "write",
+    "pwrite64",
     "rename",
     "mkdir",
     "fsync",
@@ -51,7 +52,7 @@ fn disturb(scratch: &Scratch, how: &str, words: &[&str], prepare: &dyn Fn(), aga
     prepare();
     let calls = calls(scratch, words);
     // Only what writes can find no space.
-    let writing = ["openat", "write", "rename", "mkdir", "fsync"];
+    let writing = ["openat", "write", "pwrite64", "rename", "mkdir", "fsync"];
     let all: Vec<(&str, usize)> = calls
         .iter()
         .filter(|(name, _)| how.contains("SIGKILL") || writing.contains(&name.as_str()))

@@ -1,7 +1,7 @@
-//! An EROFS image that indexes a tar: names, attributes and directories are in the index, the data of files stays where it is
-//! in the tar, which is the image's second device (kernel, Documentation/filesystems/erofs.rst; fs/erofs/erofs_fs.h).
+//! An EROFS image that indexes a file with data: names, attributes and directories are in the index, the data of files stays where
+//! it is in that file, which is the image's second device (kernel, Documentation/filesystems/erofs.rst; fs/erofs/erofs_fs.h).
 //!
-//! A block has 512 bytes, as in the tar, so each file begins at a block. Layout: superblock and device table, inodes (64
+//! A block has 512 bytes, as in a tar, so each file begins at a block. Layout: superblock and device table, inodes (64
 //! bytes each, with attributes and, where they fit, the tails of directories and symlinks behind them), then the full blocks
 //! of directories. All positions are worked out first; then everything is written front to back, once.
 
@@ -31,18 +31,18 @@ const MAX_CHUNKS: u64 = 1 << 20;
 /// What makes a directory opaque to overlayfs.
 const OPAQUE: (&[u8], &[u8]) = (b"trusted.overlay.opaque", b"y");
 
-/// Writes the index of `tree`, whose data lies in a tar of `tar_size` bytes, to `out`; its length in bytes.
+/// Writes the index of `tree`, whose data lies in a file of `data_size` bytes, to `out`; its length in bytes.
 ///
 /// # Errors
-/// Fails if writing does, or if something does not fit the format: a tar beyond 2 TiB, holes that are not at blocks.
-pub fn write(tree: &Tree, tar_size: u64, out: impl Write) -> Result<u64> {
+/// Fails if writing does, or if something does not fit the format: data beyond 2 TiB, holes that are not at blocks.
+pub fn write(tree: &Tree, data_size: u64, out: impl Write) -> Result<u64> {
     let plan = Plan::new(tree)?;
-    let tar_blocks = tar_size.div_ceil(BLOCK);
-    if plan.blocks + tar_blocks > u64::from(u32::MAX) {
-        return Err(Error::new(format!("a layer of {tar_size} bytes; the most is 2 TiB")));
+    let data_blocks = data_size.div_ceil(BLOCK);
+    if plan.blocks + data_blocks > u64::from(u32::MAX) {
+        return Err(Error::new(format!("a layer of {data_size} bytes; the most is 2 TiB")));
     }
     let mut out = Counted { out, written: 0 };
-    plan.superblock(tar_blocks, &mut out)?;
+    plan.superblock(data_blocks, &mut out)?;
     for place in &plan.places {
         out.pad_to(place.position)?;
         plan.inode(tree, place, &mut out)?;
@@ -152,7 +152,7 @@ impl Plan {
         (self.positions[id as usize] - INODES) / SLOT
     }
 
-    fn superblock(&self, tar_blocks: u64, out: &mut Counted<impl Write>) -> io::Result<()> {
+    fn superblock(&self, data_blocks: u64, out: &mut Counted<impl Write>) -> io::Result<()> {
         out.pad_to(SUPERBLOCK)?;
         let mut block = [0u8; 128];
         let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
@@ -170,9 +170,9 @@ impl Plan {
         put(86, &1u16.to_le_bytes());
         put(88, &low16((SUPERBLOCK + 128) / 128));
         out.write_all(&block)?;
-        // The one other device, the tar: its blocks count on behind ours.
+        // The one other device, the data: its blocks count on behind ours.
         let mut slot = [0u8; 128];
-        slot[64..68].copy_from_slice(&low32(tar_blocks));
+        slot[64..68].copy_from_slice(&low32(data_blocks));
         slot[68..72].copy_from_slice(&low32(self.blocks));
         out.write_all(&slot)
     }
@@ -392,7 +392,7 @@ fn chunk_bits(sparse: &Sparse) -> Result<u32> {
     Ok(bits)
 }
 
-/// The pieces that hold anything; the end of the last is rounded up, since zeros follow it in the tar.
+/// The pieces that hold anything; the end of the last is rounded up, since zeros follow it.
 fn pieces(sparse: &Sparse) -> impl Iterator<Item = super::tar::Segment> {
     let mut segments: Vec<_> = sparse.segments.iter().copied().filter(|segment| segment.length > 0).collect();
     if let Some(last) = segments.last_mut() {
@@ -405,7 +405,7 @@ fn chunks(sparse: &Sparse, bits: u32) -> u64 {
     sparse.real_size.div_ceil(1 << bits)
 }
 
-/// The block of the tar for each chunk.
+/// The block of the data for each chunk.
 fn chunk_table(sparse: &Sparse, offset: u64, bits: u32) -> impl Iterator<Item = u32> {
     let pieces: Vec<_> = pieces(sparse)
         .scan(offset / BLOCK, |block, segment| {

@@ -1,5 +1,5 @@
 //! Archives in and out: compression by its magic bytes, a strict reader of tar, the tree that a layer holds, and the two ways
-//! to keep one (an EROFS index over the tar, or a directory).
+//! to keep one (an EROFS index over its data, or a directory).
 //!
 //! Nothing here resolves a path of an archive on the host: [`tree`] works out in memory what the archive means (symlinks,
 //! hard links, replaced entries, whiteouts), and only what came out is written.

@@ -32,11 +32,11 @@ pub const ROOT: Id = 0;
 pub enum Content {
     /// A directory, with its names in order.
     Directory(BTreeMap<Box<[u8]>, Id>),
-    /// A file: `size` bytes at `offset` of the tar.
+    /// A file: `size` bytes at `offset` of where the data is.
     File {
-        /// Where its data begins in the tar.
+        /// Where its data begins there; of use to the index alone.
         offset: u64,
-        /// Bytes of data in the tar.
+        /// Bytes of data, without the holes.
         size: u64,
         /// The number of the piece of data, counted over all entries that have any.
         piece: u32,

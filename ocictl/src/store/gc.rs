@@ -1,12 +1,17 @@
 //! Collection: what no image, pin or living ingest refers to is renamed into the trash under the store's lock, and unlinked
-//! after the lock was let go.
+//! after the lock was let go. What large files held is freed when nobody waits for it any more.
 
 use super::ingest::{ALIVE, KEPT};
+use super::layer::TAR;
 use super::lock::Lock;
+use super::packed::DATA;
 use super::{Store, disk, parallel};
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::sys::process;
+use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 
 /// What a collection has removed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -21,6 +26,11 @@ pub struct Collected {
     pub bytes: u64,
 }
 
+/// From so many bytes on it is worth a process to free them.
+const MANY: u64 = 16 << 20;
+/// The most files that are held for it.
+const MAX_HELD: usize = 256;
+
 impl Store {
     /// Removes what nothing refers to.
     ///
@@ -28,6 +38,8 @@ impl Store {
     /// Fails if the store cannot be read, or something cannot be removed.
     pub fn collect(&self) -> Result<Collected> {
         let mut collected = Collected::default();
+        let mut large = Vec::new();
+        let mut view = None;
         {
             let _guard = self.lock()?;
             let needed = self.needed(&mut collected)?;
@@ -37,7 +49,12 @@ impl Store {
             for hex in disk::names(&self.folder("layers"))? {
                 let digest = Digest::parse(&format!("sha256:{hex}"))?;
                 if !needed.contains(&digest) {
-                    collected.bytes += self.layer_bytes_on_disk(&digest);
+                    let bytes = self.layer_bytes_on_disk(&digest);
+                    collected.bytes += bytes;
+                    if bytes >= MANY && large.len() < MAX_HELD {
+                        view = view.or_else(|| self.own_view());
+                        large.extend(view.as_ref().and_then(|view| hold_data(view, &digest)));
+                    }
                     self.discard(&self.folder("layers").join(&hex))?;
                     collected.layers.push(digest);
                 }
@@ -58,8 +75,11 @@ impl Store {
         }
         // What is mounted is in use, and would come free one by one when it is not any more.
         let released = collected.layers.iter().try_for_each(|layer| self.release_layer(layer));
-        self.empty_trash()?;
-        released.map(|()| collected)
+        let emptied = self.empty_trash();
+        if !large.is_empty() {
+            process::close_apart(large.into_iter().chain(view).collect());
+        }
+        emptied.and(released).map(|()| collected)
     }
 
     /// All digests that something refers to; ingests of the dead go on the way.
@@ -112,4 +132,13 @@ impl Store {
             disk::remove_tree(&self.folder("trash").join(&names[index]))
         })
     }
+}
+
+/// Holds the large file of a layer, if it has one, so that its last name goes quickly.
+fn hold_data(view: &OwnedFd, layer: &Digest) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    [DATA, TAR].iter().find_map(|name| {
+        let path = format!("layers/{}/{name}", layer.hex());
+        rustix::fs::openat(view, path, flags, Mode::empty()).ok()
+    })
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 
 /// What a file system leaves out.
-const PAGE: usize = 4096;
+pub const PAGE: usize = 4096;
 /// A shorter run would part the file in two for little.
 const LEAST: usize = 4 * PAGE;
 
@@ -44,6 +44,11 @@ impl Holey {
         }
         self.position += piece.len() as u64;
         Ok(())
+    }
+
+    /// Where the next piece will begin.
+    pub fn position(&self) -> u64 {
+        self.position
     }
 
     /// The file, as long as what was written.

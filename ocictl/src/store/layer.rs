@@ -1,24 +1,26 @@
 //! Layers: one pass from a stream to its final form, and the way back to the tar that its diffID stands for.
 //!
 //! ```text
-//! source ─▶ inflate ─▶ sha256 (diffID) ─▶ tar file ─▶ headers ─▶ tree ─▶ index
+//! source ─▶ inflate ─▶ sha256 (diffID) ─▶ tar ─▶ data of files ─▶ packed in one file, or each in its own
+//!                                          └──▶ headers ─▶ tree ─▶ EROFS index, or directory
 //! ```
 //!
-//! A layer stays the uncompressed tar that it came as; beside it lies an EROFS index ([`crate::archive::erofs`]), two files
-//! instead of ten thousand. Where no index can be mounted, the same stream becomes a directory ([`super::unpacked`]).
+//! Where the kernel mounts an index, a layer is [`super::packed`], else a directory ([`super::unpacked`]); both keep the
+//! skeleton of the tar ([`super::skeleton`]).
 
-use super::holes::Holey;
 use super::ingest::Ingest;
-use super::unpacked::{Rebuilt, Unpacker};
+use super::packed::{Packed, Packer};
+use super::skeleton::Rebuilt;
+use super::unpacked::{Unpacked, Unpacker};
 use super::{Store, disk};
 use crate::archive::compression::{Compression, Decoder};
-use crate::archive::{erofs, tar, tree::Tree};
+use crate::archive::{tar, tree::Tree};
 use crate::digest::{Digest, Hasher};
 use crate::error::{Context, Error, Result};
 use crate::rootless;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 /// The most bytes of an uncompressed layer.
@@ -26,10 +28,8 @@ const MAX_BYTES: u64 = 256 << 30;
 /// What is read, hashed and written at a time.
 const CHUNK: usize = 256 << 10;
 const RECORD: &str = "layer.json";
-/// The uncompressed layer as it came.
+/// The tar of a layer of [`Form::Tar`].
 pub(super) const TAR: &str = "tar";
-/// The EROFS image over it.
-pub(super) const INDEX: &str = "index";
 
 /// What is known of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +46,13 @@ pub struct LayerRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
-    /// A tar and an EROFS index over it.
-    Index,
-    /// A directory that holds the tree, and what else the tar had.
+    /// The data of its files in one, and an EROFS index over it.
+    Packed,
+    /// A directory that holds the tree.
     Directory,
+    /// The tar as it came, and an EROFS index over it: layers of stores of layout 1.
+    #[serde(rename = "index")]
+    Tar,
 }
 
 /// A layer that was read to its end and is not in its place yet, so that its digests can be compared first.
@@ -80,24 +83,26 @@ impl Store {
     /// # Errors
     /// Says what is wrong with the layer, or that there is no space.
     pub fn draft_layer(&self, ingest: &Ingest, source: impl BufRead) -> Result<Draft> {
+        if self.is_former {
+            self.write_layout()?;
+        }
         let directory = ingest.directory().join(disk::random());
         disk::make_directory(&directory)?;
         let decoder = Decoder::new(source)?;
         let compression = decoder.compression();
         let form = self.form()?;
-        let keep = match form {
-            Form::Index => Keep::Tar(Holey::new(disk::create(&directory.join(TAR))?)),
-            Form::Directory => Keep::Apart(Unpacker::new(&directory)?),
-        };
-        let mut reader = tar::Reader::new(Tee::new(decoder, keep));
+        let mut reader = tar::Reader::new(Tee::new(decoder, Keep::new(form, &directory)?));
         let mut tree = Tree::default();
-        while let Some(entry) = reader.next_entry()? {
-            if form == Form::Directory && entry.kind == tar::Kind::File && entry.size > 0 {
-                let mut piece = reader.source().begin_piece(entry.size)?;
-                reader.data(|bytes| Ok(piece.write_all(bytes)?))?;
-                reader.source().in_piece = false;
+        while let Some(mut entry) = reader.next_entry()? {
+            let has_data = entry.kind == tar::Kind::File && entry.size > 0;
+            if has_data {
+                entry.offset = reader.source().begin_data(entry.size)?;
             }
             tree.insert(entry)?;
+            if has_data {
+                reader.data(|_| Ok(()))?;
+                reader.source().end_data();
+            }
         }
         reader.drain()?;
         let (decoder, keep, diff_id, size) = reader.into_inner().finish()?;
@@ -106,13 +111,7 @@ impl Store {
             return Err(Error::new("there is data behind the end of the compressed layer"));
         }
         match keep {
-            Keep::Tar(file) => {
-                let index = disk::create(&directory.join(INDEX))?;
-                erofs::write(&tree, size, BufWriter::with_capacity(CHUNK, &index))?;
-                for file in [file.finish()?, index] {
-                    file.sync_all()?;
-                }
-            }
+            Keep::Packed(packer) => packer.finish(&tree)?,
             Keep::Apart(unpacker) => unpacker.finish(&tree, rootless::in_user_namespace())?,
         }
         let record = LayerRecord { form, size, entries: tree.entries() as u64 };
@@ -122,9 +121,9 @@ impl Store {
     /// The form that new layers get: what `OCICTL_LAYERS` says, else the index where the kernel mounts it.
     fn form(&self) -> Result<Form> {
         match std::env::var("OCICTL_LAYERS").as_deref() {
-            Ok("index") => Ok(Form::Index),
+            Ok("index") => Ok(Form::Packed),
             Ok("directory") => Ok(Form::Directory),
-            Ok("") | Err(_) => Ok(if self.index_is_supported()? { Form::Index } else { Form::Directory }),
+            Ok("") | Err(_) => Ok(if self.index_is_supported()? { Form::Packed } else { Form::Directory }),
             Ok(other) => {
                 Err(Error::new(format!("OCICTL_LAYERS: \"{other}\" is neither index nor directory")))
             }
@@ -141,10 +140,11 @@ impl Store {
             self.layer(diff_id)?.ok_or_else(|| Error::new("it is not in the store").context(place()))?;
         let directory = self.layer_directory(diff_id);
         Ok(match record.form {
-            Form::Index => Box::new(File::open(directory.join(TAR)).context(place)?),
+            Form::Packed => Box::new(Rebuilt::open(&directory, Packed::open(&directory)?).context(place)?),
             Form::Directory => {
-                Box::new(BufReader::with_capacity(CHUNK, Rebuilt::open(&directory).context(place)?))
+                Box::new(Rebuilt::open(&directory, Unpacked::open(&directory)?).context(place)?)
             }
+            Form::Tar => Box::new(File::open(directory.join(TAR)).context(place)?),
         })
     }
 
@@ -218,11 +218,43 @@ impl Draft {
 
 /// Where what was read goes.
 enum Keep {
-    Tar(Holey),
+    Packed(Packer),
     Apart(Unpacker),
 }
 
-/// Reads from a source; what was read is hashed and written at once.
+impl Keep {
+    fn new(form: Form, directory: &Path) -> Result<Self> {
+        Ok(match form {
+            // Nobody makes the former form any more.
+            Form::Packed | Form::Tar => Self::Packed(Packer::new(directory)?),
+            Form::Directory => Self::Apart(Unpacker::new(directory)?),
+        })
+    }
+
+    /// The data of a file comes next; where it will begin, for the index.
+    fn begin(&mut self, size: u64) -> io::Result<u64> {
+        match self {
+            Self::Packed(packer) => packer.begin(size),
+            Self::Apart(unpacker) => unpacker.begin(size).map(|()| 0),
+        }
+    }
+
+    fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Packed(packer) => packer.data(bytes),
+            Self::Apart(unpacker) => unpacker.data(bytes),
+        }
+    }
+
+    fn structure(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Packed(packer) => packer.structure(bytes),
+            Self::Apart(unpacker) => unpacker.structure(bytes),
+        }
+    }
+}
+
+/// Reads from a source; what was read is hashed, and what is taken is written.
 struct Tee<R> {
     source: R,
     keep: Keep,
@@ -232,7 +264,7 @@ struct Tee<R> {
     taken: usize,
     filled: usize,
     /// Whether what is taken is the data of a file, which goes its own way.
-    in_piece: bool,
+    in_data: bool,
     /// What went wrong while something was taken, which cannot fail by itself.
     failed: Option<io::Error>,
 }
@@ -248,17 +280,18 @@ impl<R: Read> Tee<R> {
             buffer,
             taken: 0,
             filled: 0,
-            in_piece: false,
+            in_data: false,
             failed: None,
         }
     }
 
-    fn begin_piece(&mut self, size: u64) -> Result<File> {
-        self.in_piece = true;
-        match &mut self.keep {
-            Keep::Apart(unpacker) => unpacker.piece(size),
-            Keep::Tar(_) => Err(Error::new("a tar is kept as a whole")),
-        }
+    fn begin_data(&mut self, size: u64) -> io::Result<u64> {
+        self.in_data = true;
+        self.keep.begin(size)
+    }
+
+    fn end_data(&mut self) {
+        self.in_data = false;
     }
 
     fn finish(self) -> Result<(R, Keep, Digest, u64)> {
@@ -286,9 +319,6 @@ impl<R: Read> BufRead for Tee<R> {
             }
             let chunk = &self.buffer[..self.filled];
             self.hasher.update(chunk);
-            if let Keep::Tar(file) = &mut self.keep {
-                file.write(chunk)?;
-            }
             self.total += chunk.len() as u64;
             if self.total > MAX_BYTES {
                 return Err(io::Error::other(format!("a layer of more than {} GiB", MAX_BYTES >> 30)));
@@ -298,12 +328,10 @@ impl<R: Read> BufRead for Tee<R> {
     }
 
     fn consume(&mut self, length: usize) {
-        if let Keep::Apart(unpacker) = &mut self.keep
-            && !self.in_piece
-            && length > 0
-            && let Err(error) = unpacker.structure(&self.buffer[self.taken..self.taken + length])
-        {
-            self.failed = Some(error);
+        let bytes = &self.buffer[self.taken..self.taken + length];
+        let kept = if self.in_data { self.keep.data(bytes) } else { self.keep.structure(bytes) };
+        if let Err(error) = kept {
+            self.failed.get_or_insert(error);
         }
         self.taken += length;
     }
@@ -311,9 +339,7 @@ impl<R: Read> BufRead for Tee<R> {
 
 impl<R: Read> Read for Tee<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let piece = self.fill_buf()?;
-        let length = piece.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&piece[..length]);
+        let length = self.fill_buf()?.read(buffer)?;
         self.consume(length);
         Ok(length)
     }

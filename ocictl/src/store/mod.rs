@@ -3,7 +3,7 @@
 //! ```text
 //! ROOT/lock                     taken for a moment by whoever adds or removes references
 //! ROOT/blobs/sha256/HEX         manifests, indexes and configurations, by their digests
-//! ROOT/layers/HEX/              a layer by its diffID: `layer.json`, and `tar` + `index` or `root/` + `skeleton`
+//! ROOT/layers/HEX/              a layer by its diffID: `layer.json`, and `data` + `index` or `root/`, + `skeleton`
 //! ROOT/images/HEX.json          an image by the digest of its configuration: its manifests, its layers
 //! ROOT/names/HEX.json           a name, by the sha256 of it, and the image it stands for
 //! ROOT/pins/HEX.json            who needs an image though it has no name: containers
@@ -25,7 +25,9 @@ pub mod ingest;
 pub mod layer;
 pub mod lock;
 pub mod mount;
+pub mod packed;
 pub mod parallel;
+pub mod skeleton;
 pub mod unpacked;
 
 use crate::error::{Context, Error, Result};
@@ -33,13 +35,18 @@ use crate::paths::Paths;
 use std::path::{Path, PathBuf};
 
 /// The version of the layout above.
-const LAYOUT: &str = "1\n";
+const LAYOUT: &str = "2\n";
+/// The version before: some of its layers have the form [`layer::Form::Tar`]. Such a store is read as it is, and is one of today's from
+/// the first new layer on, so that a program that does not know that form says so.
+const FORMER: &str = "1\n";
 
 /// An opened store.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
     runroot: PathBuf,
+    /// Whether its layout was the former one when it was opened.
+    is_former: bool,
 }
 
 impl Store {
@@ -49,10 +56,13 @@ impl Store {
     /// # Errors
     /// Fails if a directory cannot be made, or if the store has another layout than this program knows.
     pub fn open(paths: &Paths) -> Result<Self> {
-        let store = Self { root: paths.root.clone(), runroot: paths.runroot.clone() };
+        let mut store = Self { root: paths.root.clone(), runroot: paths.runroot.clone(), is_former: false };
         let version = store.root.join("version");
         match std::fs::read_to_string(&version) {
-            Ok(layout) if layout == LAYOUT => return Ok(store),
+            Ok(layout) if layout == LAYOUT || layout == FORMER => {
+                store.is_former = layout == FORMER;
+                return Ok(store);
+            }
             Ok(layout) => {
                 return Err(Error::new(format!(
                     "layout \"{}\" is not known to this version of ocictl",
@@ -77,9 +87,13 @@ impl Store {
         ] {
             disk::make_directory(&store.root.join(name))?;
         }
-        let _guard = store.lock()?;
-        disk::write_whole(&store.root, "version", LAYOUT.as_bytes())?;
+        store.write_layout()?;
         Ok(store)
+    }
+
+    fn write_layout(&self) -> Result<()> {
+        let _guard = self.lock()?;
+        disk::write_whole(&self.root, "version", LAYOUT.as_bytes())
     }
 
     /// Where everything is.

@@ -9,8 +9,9 @@
 //! mounts it unmounts it; a monitor that mounts in a namespace of its own need not, since it ends with the namespace. overlayfs
 //! holds the layers itself.
 
-use super::layer::{Form, INDEX, TAR};
+use super::layer::{Form, TAR};
 use super::lock::Lock;
+use super::packed::{DATA, INDEX};
 use super::unpacked::ROOT_NAME;
 use super::{Store, disk};
 use crate::archive::{erofs, tree::Tree};
@@ -20,8 +21,8 @@ use crate::rootless::in_user_namespace;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -50,7 +51,8 @@ impl Store {
         let record =
             self.layer(diff_id)?.ok_or_else(|| Error::new("it is not in the store").context(place()))?;
         match record.form {
-            Form::Index => self.mounted_index(diff_id).context(place),
+            Form::Packed => self.mounted_index(diff_id, DATA).context(place),
+            Form::Tar => self.mounted_index(diff_id, TAR).context(place),
             Form::Directory => Ok(self.layer_directory(diff_id).join(ROOT_NAME)),
         }
     }
@@ -63,7 +65,7 @@ impl Store {
         layers.iter().map(|diff_id| self.lower_directory(diff_id)).collect()
     }
 
-    fn mounted_index(&self, diff_id: &Digest) -> Result<PathBuf> {
+    fn mounted_index(&self, diff_id: &Digest, data: &str) -> Result<PathBuf> {
         let target = self.mount_point(diff_id)?;
         if is_erofs(&target)? {
             return Ok(target);
@@ -72,7 +74,7 @@ impl Store {
         let _guard = Lock::wait(&self.runroot()?.join("layers/lock"), false)?;
         if !is_erofs(&target)? {
             let layer = self.layer_directory(diff_id);
-            let mount = index_mount(&layer.join(INDEX), &layer.join(TAR))?;
+            let mount = index_mount(&layer.join(INDEX), &layer.join(data))?;
             move_mount(&mount, "", CWD, &target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
                 .context(|| format!("mount on {}", target.display()))?;
         }
@@ -98,11 +100,18 @@ impl Store {
         }
     }
 
+    /// The store by a mount that nobody else sees: who holds a file by it keeps nobody from unmounting the file system that the
+    /// store is on. Nothing where that is not allowed.
+    pub(super) fn own_view(&self) -> Option<OwnedFd> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        open_tree(CWD, self.root(), flags).ok()
+    }
+
     fn mount_point(&self, diff_id: &Digest) -> Result<PathBuf> {
         Ok(self.runroot()?.join("layers").join(diff_id.hex()))
     }
 
-    /// Whether this kernel mounts an index over a tar: asked once a boot by mounting an empty one, there where layers lie, since
+    /// Whether this kernel mounts an index over a file with data: asked once a boot by mounting an empty one, there where layers lie, since
     /// not every file system will do. (tmpfs, which `/run` is, will not.)
     ///
     /// # Errors
@@ -126,24 +135,24 @@ impl Store {
 }
 
 fn probe_index(directory: &Path) -> Result<bool> {
-    let (index, tar) = (directory.join(INDEX), directory.join(TAR));
+    let (index, data) = (directory.join(INDEX), directory.join(DATA));
     erofs::write(&Tree::default(), 1024, disk::create(&index)?)?;
-    std::fs::write(&tar, [0; 1024])?;
-    Ok(index_mount(&index, &tar).is_ok())
+    std::fs::write(&data, [0; 1024])?;
+    Ok(index_mount(&index, &data).is_ok())
 }
 
-/// A detached mount of an index over its tar. mount(8) would take a loop device, which fails with blocks of 512 bytes; the kernel
+/// A detached mount of an index over its data. mount(8) would take a loop device, which fails with blocks of 512 bytes; the kernel
 /// itself reads both files (Linux 6.12).
-fn index_mount(index: &Path, tar: &Path) -> Result<OwnedFd> {
+fn index_mount(index: &Path, data: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let open = |path: &Path| {
         rustix::fs::open(path, flags, Mode::empty()).context(|| format!("open {}", path.display()))
     };
-    let (index, tar) = (open(index)?, open(tar)?);
+    let (index, data) = (open(index)?, open(data)?);
     let made = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC).and_then(|context| {
         fsconfig_set_flag(context.as_fd(), "ro")?;
         fsconfig_set_string(context.as_fd(), "source", descriptor_path(&index))?;
-        fsconfig_set_string(context.as_fd(), "device", descriptor_path(&tar))?;
+        fsconfig_set_string(context.as_fd(), "device", descriptor_path(&data))?;
         fsconfig_create(context.as_fd())?;
         fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
     });

@@ -5,11 +5,12 @@
 //! files are moved to their places in it. So nothing is ever resolved below a directory that an archive shapes: directories
 //! are made by us, one component at a time, each opened without following anything.
 //!
-//! `skeleton` is compressed by Zstandard and holds records: `S`, a length of 4 bytes (little endian) and that many bytes of the
-//! tar; or `D` and the length of the data of the next file, 8 bytes. `pieces` says where that data is, a record a file: the number of its
-//! path's bytes (4), the path below `root/` or `data/`, the number of segments (4), then offset and length of each (8, 8).
+//! From them and the skeleton ([`super::skeleton`]) the tar comes back. `pieces`, compressed by Zstandard, says where the data of each
+//! file is: the number of its path's bytes (4, little endian), the path below `root/` or `data/`, the number of segments (4),
+//! then offset and length of each (8, 8).
 
 use super::disk;
+use super::skeleton::{Piece, Pieces, Skeleton, read_u32, read_u64};
 use crate::archive::tar::Sparse;
 use crate::archive::tree::{Content, Id, Node, ROOT, Tree};
 use crate::error::{Context, Error, Result};
@@ -18,27 +19,23 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The tree.
 pub const ROOT_NAME: &str = "root";
 const DATA: &str = "data";
-const SKELETON: &str = "skeleton";
 const PIECES: &str = "pieces";
 
 /// Takes a tar apart while it streams by.
+#[derive(Debug)]
 pub struct Unpacker {
     directory: PathBuf,
     data: OwnedFd,
-    skeleton: zstd::stream::write::Encoder<'static, BufWriter<File>>,
+    skeleton: Skeleton,
     pieces: u32,
-}
-
-impl std::fmt::Debug for Unpacker {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Unpacker({}, {} pieces)", self.directory.display(), self.pieces)
-    }
+    /// Where the data of the file that is coming goes.
+    now: Option<File>,
 }
 
 impl Unpacker {
@@ -48,12 +45,12 @@ impl Unpacker {
     /// Fails if files cannot be made.
     pub fn new(directory: &Path) -> Result<Self> {
         disk::make_directory(&directory.join(DATA))?;
-        let skeleton = BufWriter::new(disk::create(&directory.join(SKELETON))?);
         Ok(Self {
             directory: directory.to_owned(),
             data: disk::open_directory(&directory.join(DATA))?,
-            skeleton: zstd::stream::write::Encoder::new(skeleton, 1)?,
+            skeleton: Skeleton::new(directory)?,
             pieces: 0,
+            now: None,
         })
     }
 
@@ -62,25 +59,28 @@ impl Unpacker {
     /// # Errors
     /// Fails if they cannot be written.
     pub fn structure(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for chunk in bytes.chunks(1 << 30) {
-            self.skeleton.write_all(b"S")?;
-            self.skeleton.write_all(&u32::try_from(chunk.len()).unwrap_or(0).to_le_bytes())?;
-            self.skeleton.write_all(chunk)?;
-        }
-        Ok(())
+        self.skeleton.structure(bytes)
     }
 
-    /// A file for the next piece of data, of so many bytes.
+    /// The data of a file comes next, so many bytes.
     ///
     /// # Errors
-    /// Fails if it cannot be made.
-    pub fn piece(&mut self, size: u64) -> Result<File> {
-        self.skeleton.write_all(b"D")?;
-        self.skeleton.write_all(&size.to_le_bytes())?;
+    /// Fails if a file for it cannot be made.
+    pub fn begin(&mut self, size: u64) -> io::Result<()> {
+        self.skeleton.data(size)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.data, self.pieces.to_string(), flags, Mode::RUSR | Mode::WUSR)?;
         self.pieces += 1;
-        Ok(File::from(file))
+        self.now = Some(File::from(file));
+        Ok(())
+    }
+
+    /// Takes bytes of a file's data.
+    ///
+    /// # Errors
+    /// Fails if they cannot be written.
+    pub fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.now.as_mut().map_or(Ok(()), |file| file.write_all(bytes))
     }
 
     /// Puts everything in its place. `rootless` says whose marks overlayfs will look for.
@@ -88,8 +88,7 @@ impl Unpacker {
     /// # Errors
     /// Names what could not be made.
     pub fn finish(self, tree: &Tree, rootless: bool) -> Result<()> {
-        let file = self.skeleton.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
+        self.skeleton.finish()?;
         let root = self.directory.join(ROOT_NAME);
         disk::make_directory(&root)?;
         let mut places = vec![None; self.pieces as usize];
@@ -321,126 +320,43 @@ fn write_pieces(directory: &Path, tree: &Tree, places: &[Option<(Id, Vec<u8>)>])
     Ok(())
 }
 
-type Records = zstd::stream::read::Decoder<'static, BufReader<File>>;
-
-/// The tar, put together again.
-pub struct Rebuilt {
+/// Where the data of files is.
+pub struct Unpacked {
     directory: OwnedFd,
-    skeleton: Records,
-    pieces: Records,
-    /// What is being read, and how much of it is left.
-    now: Part,
+    pieces: zstd::stream::read::Decoder<'static, BufReader<File>>,
 }
 
-enum Part {
-    Nothing,
-    Structure(u64),
-    /// A file, and the pieces of it that are left, in reverse.
-    Data(File, Vec<(u64, u64)>),
-}
-
-impl std::fmt::Debug for Rebuilt {
+impl std::fmt::Debug for Unpacked {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("Rebuilt")
+        out.write_str("Unpacked")
     }
 }
 
-impl Rebuilt {
+impl Unpacked {
     /// Opens a layer's directory.
     ///
     /// # Errors
     /// Fails if a file is missing.
     pub fn open(directory: &Path) -> Result<Self> {
-        let records = |name| -> Result<Records> { Ok(Records::new(File::open(directory.join(name))?)?) };
-        Ok(Self {
-            directory: disk::open_directory(directory)?,
-            skeleton: records(SKELETON)?,
-            pieces: records(PIECES)?,
-            now: Part::Nothing,
-        })
+        let pieces = zstd::stream::read::Decoder::new(File::open(directory.join(PIECES))?)?;
+        Ok(Self { directory: disk::open_directory(directory)?, pieces })
     }
+}
 
-    /// The next record of the skeleton; `false` at its end.
-    fn next(&mut self) -> io::Result<bool> {
-        let mut kind = [0];
-        if self.skeleton.read(&mut kind)? == 0 {
-            return Ok(false);
+impl Pieces for Unpacked {
+    fn next(&mut self, size: u64) -> io::Result<Piece> {
+        let mut path = vec![0; read_u32(&mut self.pieces)? as usize];
+        self.pieces.read_exact(&mut path)?;
+        let mut segments = Vec::new();
+        for _ in 0..read_u32(&mut self.pieces)? {
+            segments.push((read_u64(&mut self.pieces)?, read_u64(&mut self.pieces)?));
         }
-        self.now = match kind[0] {
-            b'S' => Part::Structure(u64::from(read_u32(&mut self.skeleton)?)),
-            b'D' => {
-                let size = read_u64(&mut self.skeleton)?;
-                let mut path = vec![0; read_u32(&mut self.pieces)? as usize];
-                self.pieces.read_exact(&mut path)?;
-                let mut segments = Vec::new();
-                for _ in 0..read_u32(&mut self.pieces)? {
-                    segments.push((read_u64(&mut self.pieces)?, read_u64(&mut self.pieces)?));
-                }
-                if segments.is_empty() {
-                    segments.push((0, size));
-                }
-                segments.reverse();
-                let resolve = rustix::fs::ResolveFlags::BENEATH | rustix::fs::ResolveFlags::NO_SYMLINKS;
-                let file = rustix::fs::openat2(
-                    &self.directory,
-                    path,
-                    OFlags::RDONLY | OFlags::CLOEXEC,
-                    Mode::empty(),
-                    resolve,
-                )?;
-                Part::Data(File::from(file), segments)
-            }
-            _ => return Err(io::Error::other("the skeleton of the layer is damaged")),
-        };
-        Ok(true)
-    }
-}
-
-impl Read for Rebuilt {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match &mut self.now {
-                Part::Structure(left) if *left > 0 => {
-                    let wanted = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    let length = self.skeleton.read(&mut buffer[..wanted])?;
-                    if length == 0 && wanted > 0 {
-                        return Err(io::ErrorKind::UnexpectedEof.into());
-                    }
-                    *left -= length as u64;
-                    return Ok(length);
-                }
-                Part::Data(file, segments) => match segments.last_mut() {
-                    Some((_, 0)) => drop(segments.pop()),
-                    Some((offset, left)) => {
-                        let wanted = buffer.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                        let length = file.read_at(&mut buffer[..wanted], *offset)?;
-                        if length == 0 && wanted > 0 {
-                            return Err(io::ErrorKind::UnexpectedEof.into());
-                        }
-                        *offset += length as u64;
-                        *left -= length as u64;
-                        return Ok(length);
-                    }
-                    None => self.now = Part::Nothing,
-                },
-                _ => {
-                    if !self.next()? {
-                        return Ok(0);
-                    }
-                }
-            }
+        if segments.is_empty() {
+            segments.push((0, size));
         }
+        let resolve = rustix::fs::ResolveFlags::BENEATH | rustix::fs::ResolveFlags::NO_SYMLINKS;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat2(&self.directory, path, flags, Mode::empty(), resolve)?;
+        Ok(Piece { file: Arc::new(File::from(file)), segments })
     }
-}
-
-fn read_u32(source: &mut impl Read) -> io::Result<u32> {
-    let mut bytes = [0; 4];
-    source.read_exact(&mut bytes)?;
-    Ok(u32::from_le_bytes(bytes))
-}
-
-fn read_u64(source: &mut impl Read) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    source.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
 }
