@@ -214,6 +214,16 @@ const REMOVE_RUNNING: Case<'_> = Case {
     undo: &[&["rm", "-f", "c"]],
 };
 
+/// A container with a volume that nobody named, and an image without a name.
+const PRUNE: Case<'_> = Case {
+    words: &["system", "prune", "-f", "--volumes"],
+    prepare: &[
+        &["run", "--name", "c", "-v", "/data", IMAGE, "sh", "-c", "cp /bin/busybox /copy"],
+        &["commit", "-q", "c"],
+    ],
+    undo: &[&["rm", "-f", "-v", "c"], &["volume", "prune", "-f"], &["image", "prune", "-f"]],
+};
+
 #[test]
 fn a_run_that_is_killed_is_taken_away_and_done_again() {
     let engine = on_own_disk("killed-run");
@@ -239,6 +249,12 @@ fn a_removal_that_is_killed_can_be_done_again() {
     let engine = on_own_disk("killed-rm");
     kill(&engine, &REMOVE, false);
     kill(&engine, &REMOVE_RUNNING, true);
+}
+
+#[test]
+fn a_prune_that_is_killed_can_be_done_again() {
+    let engine = on_own_disk("killed-prune");
+    kill(&engine, &PRUNE, false);
 }
 
 #[test]

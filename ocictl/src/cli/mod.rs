@@ -121,11 +121,16 @@ pub fn main(typed: Vec<OsString>) -> u8 {
     }
     match act(typed) {
         Ok(code) => code,
-        Err(Failure::Usage(error)) => {
-            let _nobody_may_listen = error.print();
-            if error.use_stderr() { 125 } else { SUCCESS }
+        // Help and the version.
+        Err(Failure::Usage(text)) if !text.use_stderr() => {
+            let _nobody_may_listen = text.print();
+            SUCCESS
         }
-        Err(Failure::Error(error)) => {
+        Err(failure) => {
+            let error = match failure {
+                Failure::Usage(error) => misunderstood(&error),
+                Failure::Error(error) => error,
+            };
             let mut stderr = std::io::stderr();
             // Words of registries, images and programs are among ours.
             let said = harmless(&error.to_string());
@@ -135,6 +140,21 @@ pub fn main(typed: Vec<OsString>) -> u8 {
             }
             error.code()
         }
+    }
+}
+
+/// What clap says, as a line of ours: its first paragraph, and the tip of another.
+fn misunderstood(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let (first, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let words = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = Error::new(words.strip_prefix("error: ").unwrap_or(&words)).exit_code(125);
+    let tip = rest.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let usage = rest.lines().find_map(|line| line.strip_prefix("Usage: "));
+    match (tip, usage) {
+        (Some(tip), _) => said.hint(tip),
+        (None, Some(usage)) => said.hint(format!("usage: {usage}")),
+        (None, None) => said,
     }
 }
 

@@ -29,6 +29,14 @@ pub const FAMILY: Family = Family {
     ],
 };
 
+/// Where something was done that failed: `login HOST`, or `login` where the host is the next thing that is said.
+fn at(verb: &str, host: &str, error: Error) -> Error {
+    match error.to_string().starts_with(&format!("{host}: ")) {
+        true => error.context(verb),
+        false => error.context(format!("{verb} {host}")),
+    }
+}
+
 /// How a registry is reached: options that all of these verbs take.
 #[derive(Debug, clap::Args)]
 pub struct Access {

@@ -166,7 +166,7 @@ fn inspect(invocation: &Invocation, arguments: Inspect) -> Result<u8> {
 #[derive(Debug, clap::Args)]
 struct Remove {
     /// Volumes
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", required_unless_present = "all")]
     names: Vec<String>,
     /// All that no container has
     #[arg(long, short)]

@@ -6,6 +6,9 @@ use crate::error::{Error, Result};
 use crate::reference::Typed;
 use crate::store::images::ImageRecord;
 
+/// How many users of an image a message names.
+const SHOWN: usize = 3;
+
 /// What a removal did, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
@@ -111,7 +114,10 @@ impl Images<'_> {
         if users.is_empty() {
             return Ok(());
         }
-        Err(Error::new(format!("image {} is in use by {}", image.id.short(), users.join(", ")))
+        let others = users.len().saturating_sub(SHOWN);
+        let shown = users.into_iter().take(SHOWN).collect::<Vec<_>>().join(", ");
+        let more = if others > 0 { format!(" and {others} more") } else { String::new() };
+        Err(Error::new(format!("image {} is in use by {shown}{more}", image.id.short()))
             .hint("remove that first"))
     }
 }

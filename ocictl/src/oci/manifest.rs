@@ -227,9 +227,7 @@ impl Platform {
             !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
         };
         if !plain(os) || !plain(architecture) || !variant.is_none_or(plain) {
-            return Err(Error::new(format!(
-                "platform: \"{text}\" is not OS/ARCH[/VARIANT], like linux/amd64"
-            )));
+            return Err(Error::new(format!("\"{text}\" is not OS/ARCH[/VARIANT], like linux/amd64")));
         }
         let architecture = match architecture {
             "x86_64" | "x86-64" => "amd64",

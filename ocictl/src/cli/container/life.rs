@@ -15,7 +15,7 @@ pub(super) struct Life {
     #[arg(long)]
     pub(super) oom_kill_disable: bool,
     /// How soon the kernel ends it when memory runs out
-    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true, value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     pub(super) oom_score_adj: Option<i32>,
     /// The cgroup in which its own is made
     #[arg(long, value_name = "CGROUP")]

@@ -38,7 +38,7 @@ pub struct Limits {
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     pids_limit: Option<i64>,
     /// Weight of its input and output, 10 to 1000
-    #[arg(long, value_name = "WEIGHT")]
+    #[arg(long, value_name = "WEIGHT", value_parser = clap::value_parser!(u16).range(10..=1000))]
     blkio_weight: Option<u16>,
 }
 

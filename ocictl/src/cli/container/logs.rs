@@ -70,8 +70,8 @@ pub fn logs(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
         driver: options.log.driver,
         prefix: if arguments.names { format!("{} ", container.record.name) } else { String::new() },
         timestamps: arguments.timestamps,
-        since: arguments.since.as_deref().map(moment).transpose()?.unwrap_or(0),
-        until: arguments.until.as_deref().map(moment).transpose()?.unwrap_or(u64::MAX),
+        since: arguments.since.as_deref().map(moment).transpose().context(|| "--since")?.unwrap_or(0),
+        until: arguments.until.as_deref().map(moment).transpose().context(|| "--until")?.unwrap_or(u64::MAX),
     };
     match printer.run(&container, tail, arguments.follow) {
         Err(error) if error.errno() == Some(libc::EPIPE) => Ok(SUCCESS),

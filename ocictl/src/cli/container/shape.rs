@@ -189,8 +189,8 @@ impl Shape {
             tty: self.program.tty,
             interactive: self.program.interactive,
             remove: self.rm,
-            labels: pairs(&[from_files(&self.label_file)?, self.label].concat()),
-            annotations: pairs(&self.annotation),
+            labels: pairs("--label", &[from_files(&self.label_file)?, self.label].concat(), false)?,
+            annotations: pairs("--annotation", &self.annotation, true)?,
             security: security(&self.security)?,
             resources: Resources { oom_kill_disable: self.life.oom_kill_disable, ..self.limits.meant()? },
             ulimits: each("--ulimit", &self.life.ulimit, parse::ulimit)?,
@@ -212,7 +212,7 @@ impl Shape {
                 .unwrap_or(0),
             init: self.init,
             namespaces: self.namespaces.meant()?,
-            sysctls: pairs(&self.security.sysctl),
+            sysctls: pairs("--sysctl", &self.security.sysctl, true)?,
             umask: self.security.umask.as_deref().map(umask).transpose()?,
             oom_score: self.life.oom_score_adj,
             cgroup_parent: self.life.cgroup_parent.clone().unwrap_or_default(),
@@ -243,10 +243,14 @@ fn each<T>(option: &str, words: &[String], parse: impl Fn(&str) -> Result<T>) ->
     words.iter().map(|word| parse(word).map_err(|error| error.context(option).exit_code(125))).collect()
 }
 
-fn pairs(words: &[String]) -> BTreeMap<String, String> {
+fn pairs(option: &str, words: &[String], has_value: bool) -> Result<BTreeMap<String, String>> {
     let split = |word: &String| match word.split_once('=') {
-        Some((key, value)) => (key.to_owned(), value.to_owned()),
-        None => (word.clone(), String::new()),
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        None if !has_value && !word.is_empty() => Ok((word.clone(), String::new())),
+        _ => {
+            let form = if has_value { "KEY=VALUE" } else { "KEY or KEY=VALUE" };
+            Err(Error::new(format!("{option}: \"{word}\" is not {form}")).exit_code(125))
+        }
     };
     words.iter().map(split).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::super::{Invocation, SUCCESS, print_text};
 use super::Access;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::reference::{Reference, check_host};
 use crate::registry::client::Access as Wanted;
 use crate::registry::config::{Endpoint, Registries};
@@ -77,7 +77,7 @@ pub fn login(_: &Invocation, arguments: Login) -> Result<u8> {
         Reference { registry: registry.clone(), repository: String::new(), tag: None, digest: None };
     let insecure = Registries::load()?.endpoints(&reference)?.pop().is_some_and(|endpoint| endpoint.insecure);
     let client = Client::new(&Endpoint { reference, insecure }, Wanted::Pull, &options)?;
-    client.ping().context(|| format!("login {registry}"))?;
+    client.ping().map_err(|error| super::at("login", &registry, error))?;
     credentials::store(
         &credentials::file_to_write(options.authfile.as_deref()),
         &registry,

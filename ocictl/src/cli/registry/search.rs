@@ -72,7 +72,8 @@ pub fn search(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
             Reference { registry: host.clone(), repository: String::new(), tag: None, digest: None };
         let insecure = registries.endpoints(&reference)?.pop().is_some_and(|endpoint| endpoint.insecure);
         let client = Client::new(&Endpoint { reference, insecure }, Wanted::Pull, &options)?;
-        let found = client.search(&term, arguments.limit).context(|| format!("search {host}"))?;
+        let found =
+            client.search(&term, arguments.limit).map_err(|error| super::at("search", &host, error))?;
         let wanted = found.iter().filter(|found| {
             filters
                 .allow_number("stars", |least| i64::try_from(found.stars).is_ok_and(|stars| stars >= least))
