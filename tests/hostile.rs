@@ -10,6 +10,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
 use support::canary::Canary;
+use support::racer::Racer;
 use support::{Bundle, Outcome, leaks, probe, skip_on_peer, terminal};
 
 /// A bundle without `/dev` mounts and without masks, which need a `/dev/null`.
@@ -224,22 +225,16 @@ fn mount_target_swapped_under_the_runtime_never_lands_outside() {
         &["size=4k"],
     );
     bundle.write_config();
-    let (x, y) = (volume.join("x"), volume.join("y"));
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let flags = rustix::fs::RenameFlags::EXCHANGE;
-                // EBUSY while something is mounted there in our namespace: never, by the rule.
-                let _ = rustix::fs::renameat_with(rustix::fs::CWD, &x, rustix::fs::CWD, &y, flags);
-            }
-        });
-        for _ in 0..20 {
-            let outcome = bundle.run();
-            ran_or_was_refused(&bundle, &outcome);
-        }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    });
+    let racer = Racer::between(volume.join("x"), volume.join("y"));
+    let mut ran = 0;
+    for _ in 0..20 {
+        let outcome = bundle.run();
+        ran_or_was_refused(&bundle, &outcome);
+        ran += usize::from(outcome.code == Some(0));
+    }
+    assert!(racer.swaps() > 20, "it was raced: {}", racer.swaps());
+    drop(racer);
+    assert!(ran > 0, "whatever is there, a run is possible");
     canary.assert_unchanged();
 }
 

@@ -20,6 +20,7 @@ pub mod leaks;
 pub mod messenger;
 pub mod probe;
 pub mod profiles;
+pub mod racer;
 pub mod runtime;
 pub mod systemd;
 pub mod terminal;
