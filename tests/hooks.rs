@@ -418,7 +418,10 @@ fn h4_h5_failing_hook_fails_run_and_ends_the_container() {
 fn h6_poststop_finds_the_container_gone() {
     let mut bundle = Bundle::new();
     let (dir, root, id) = (bundle.dir.display(), bundle.root(), &bundle.id);
-    let body = format!("ls -d {}/{id} /sys/fs/cgroup/*/{id} > {dir}/left 2>/dev/null; true", root.display());
+    let body = format!(
+        "ls -d {}/{id} /sys/fs/cgroup/{id} /sys/fs/cgroup/*/{id} > {dir}/left 2>/dev/null; true",
+        root.display()
+    );
     let path = bundle.host_script("hook", &body);
     bundle.push("/hooks/poststop", json!({ "path": path }));
     bundle.create().ok();

@@ -50,7 +50,7 @@ const ATTACK: &str = "echo up; while :; do for p in /proc/[0-9]*; do \
     case \"$(readlink $p/exe)\" in */busybox|'') ;; *) \
     if exec 9<$p/exe; then echo held; \
     n=0; while [ $n -lt 300 ]; do echo pwned 2>/dev/null >/proc/self/fd/9 && echo written; n=$((n+1)); usleep 1000; done; \
-    exec 9<&-; fi ;; esac; done; done 2>/dev/null";
+    exec 9<&-; echo let go; fi ;; esac; done; done 2>/dev/null";
 
 #[test]
 fn container_that_holds_the_executable_of_an_entering_init_cannot_write_to_it() {
@@ -70,9 +70,16 @@ fn container_that_holds_the_executable_of_an_entering_init_cannot_write_to_it() 
     victim.namespace("pid", Some(&format!("/proc/{}/ns/pid", attacker.pid())));
     // A created container is the runtime's init: it stays where the attacker can reach it.
     call_copy(&victim, &["create", "--bundle", "bundle", "--pid-file", "pid", &victim.id]).ok();
-    std::thread::sleep(std::time::Duration::from_millis(400));
+    let said = |words: &'static str| {
+        runtime::eventually(
+            || output.later_stdout().contains(words),
+            || format!("the attacker says {words:?}"),
+        );
+    };
+    said("held");
+    // And when it no longer runs: who holds it then meets no "text file busy".
     call_copy(&victim, &["delete", "--force", &victim.id]).ok();
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    said("let go");
     attacker.delete_force().ok();
     assert!(fs::read(&copy).unwrap() == before, "the runtime was overwritten: {}", output.later_stdout());
 }
