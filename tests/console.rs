@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
+use support::runtime::{DEADLINE, readable_within};
 use support::{Bundle, errno, probe, runtime, skip_on_peer, terminal};
 
 fn terminal_bundle(script: &str) -> Bundle {
@@ -278,6 +279,7 @@ fn read_until(master: &mut File, words: &str) {
     let mut seen = String::new();
     let mut bytes = [0; 1024];
     while !seen.contains(words) {
+        assert!(readable_within(&*master, DEADLINE), "{words:?} in {seen:?} within {DEADLINE:?}");
         let length = master.read(&mut bytes).unwrap_or_else(|error| panic!("{words:?} in {seen:?}: {error}"));
         seen.push_str(&String::from_utf8_lossy(&bytes[..length]));
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use support::runtime::eventually;
 use support::systemd::{
     USER, alone, as_user, bundle, call, kill_creators, named_units, out_of_memory, output, property, refused,
     run, run_detached, scope, shared, systemctl, user_systemctl, wanted_by_two,
@@ -329,9 +330,7 @@ fn ordinary_users_container_is_a_scope_of_its_own_manager() {
     assert_eq!(fs::read_to_string(dir.join("pids.max")).unwrap(), "30\n");
     let shown = user_systemctl(&["show", "--property", "MemoryMax,TasksMax", &scope(&bundle)]);
     assert_eq!(shown, "MemoryMax=67108864\nTasksMax=30\n");
-    while outcome.later_stdout().is_empty() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(|| outcome.later_stdout().ends_with('\n'), || "the container says its cgroup".to_owned());
     assert_eq!(outcome.later_stdout(), format!("0::{path}\n"));
     as_user(&bundle, &["delete", "--force", &bundle.id]).ok();
     leaks::assert_nothing_left(&bundle);

@@ -1,6 +1,7 @@
 //! A small agent for `SCMP_ACT_NOTIFY`: it takes one container's listener, answers until the container is gone, and keeps
 //! what it was told and asked.
 
+use crate::support::runtime::{DEADLINE, readable_within};
 use libseccomp::{ScmpNotifReq, ScmpNotifResp, ScmpNotifRespFlags};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -40,7 +41,7 @@ impl Agent {
     pub fn at(path: &Path) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         Self(std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
+            let mut stream = accept(&listener);
             let (filter, mut text) = receive(&stream);
             // Not until its end: runc keeps the connection open.
             while serde_json::from_slice::<Value>(&text).is_err() {
@@ -57,6 +58,14 @@ impl Agent {
     pub fn seen(self) -> Seen {
         self.0.join().unwrap()
     }
+}
+
+/// The one connection, which a container that was never made does not bring.
+fn accept(listener: &UnixListener) -> UnixStream {
+    assert!(readable_within(listener, DEADLINE), "nobody has connected within {DEADLINE:?}");
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream
 }
 
 /// The first message: the one descriptor, and what of the text came with it.

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::Value;
 use std::fs::{self, File};
+use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -373,9 +374,14 @@ impl Drop for Running {
 /// Whether the process ends in time. One that does not exist has ended.
 pub fn dies_within(pid: i32, time: Duration) -> bool {
     let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) else { return true };
+    readable_within(&pidfd, time)
+}
+
+/// Whether there is something to read, or to accept, in time.
+pub fn readable_within(descriptor: impl AsFd, time: Duration) -> bool {
     let timeout =
         Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap(), tv_nsec: i64::from(time.subsec_nanos()) };
-    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&timeout)).unwrap() == 1
+    poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&timeout)).unwrap() == 1
 }
 
 /// Waits until something holds; `what` tells the failed test what did not.
