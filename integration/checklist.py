@@ -137,7 +137,7 @@ def parse(output):
             verdicts[target, match[1]] = match[2]
         elif match := re.match(r"---- (\S+) stdout ----", line):
             section = match[1]
-        elif match := re.match(r"skipped[^:]*: (.*)", line):
+        elif match := re.match(r"skipped(?: in part)?: (?:on \S+: )?(.*)", line):
             skipped.setdefault((target, section), []).append(match[1])
     return {key: Result(verdict, skipped.get(key, [])) for key, verdict in verdicts.items()}
 

@@ -38,7 +38,7 @@ pub fn is_peer() -> bool {
 pub fn skip_on_peer(reason: &str) -> bool {
     let skip = is_peer() && std::env::var_os("NO_SKIP").is_none();
     if skip {
-        eprintln!("skipped on {}: {reason}", program().display());
+        eprintln!("skipped: on {}: {reason}", program().display());
     }
     skip
 }
