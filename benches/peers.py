@@ -9,7 +9,8 @@ import shutil
 
 OCICTL = os.path.realpath(os.environ.get("OCICTL") or pathlib.Path(__file__).parents[1] / "bin/ocictl")
 CORTEN = os.path.realpath(os.environ.get("RUNTIME_OF_OCICTL") or pathlib.Path(__file__).parents[1] / "bin/corten")
-PODMAN, DOCKER = os.environ.get("PODMAN") or "podman", os.environ.get("DOCKER") or "docker"
+PODMAN = os.environ.get("PODMAN") or "podman"
+DOCKER, DOCKERD = os.environ.get("DOCKER") or "docker", os.environ.get("DOCKERD") or "dockerd"
 CTR, CONTAINERD = os.environ.get("CTR") or "ctr", os.environ.get("CONTAINERD") or "containerd"
 # Ends when it is asked to; does not; prints a hundred lines first.
 POLITE = ["sh", "-c", "seq 100; trap 'exit 0' TERM; sleep 1000 & wait"]
@@ -19,7 +20,7 @@ DEAF = ["sh", "-c", "trap '' TERM; sleep 1000"]
 class Engine:
     """ocictl, podman and docker: they understand the same words."""
 
-    image, base, network, peak_of = "localhost/busybox:1", [], ["--network=none"], None
+    image, base, network = "localhost/busybox:1", [], ["--network=none"]
 
     def __init__(self, bench):
         self.bench, self.name, self.daemons = bench, type(self).__name__.lower(), []
@@ -43,7 +44,6 @@ class Engine:
             "run -d deaf": [*run, "-d", "--name", name, self.image, *DEAF],
             "exec": [*self.base, "exec", name, "true"],
             "stop": [*self.base, "stop", name],
-            "rm": [*self.base, "rm", name],
             "rm -f": [*self.base, "rm", "-f", name],
             "ps": [*self.base, "ps"], "ps -a": [*self.base, "ps", "-a"],
             "inspect": [*self.base, "inspect", name], "logs": [*self.base, "logs", name],
@@ -89,13 +89,13 @@ class Docker(Engine):
     base, plain, image = [DOCKER], [], "localhost/busybox:1"
 
     def present(self):
-        return super().present() and shutil.which("dockerd") is not None
+        return super().present() and shutil.which(DOCKERD) is not None
 
     def start(self):
         pathlib.Path("/etc/docker").mkdir(exist_ok=True)
         pathlib.Path("/etc/docker/daemon.json").write_text("{}")
         # The graph driver that Debian's users have: overlay2, on the disk.
-        self.daemons = [self.bench.daemon("dockerd", "dockerd", ready=[DOCKER, "info"])]
+        self.daemons = [self.bench.daemon("dockerd", DOCKERD, ready=[DOCKER, "info"])]
 
     def monitor(self, name):
         pid = int(self.bench.ok(*self.base, "inspect", "--format", "{{.State.Pid}}", name))
