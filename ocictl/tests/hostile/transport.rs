@@ -303,7 +303,8 @@ fn i7_who_takes_a_byte_at_a_time_is_given_up() {
     let large = stage.engine.ok(&["load", "-q", "-i", &file]);
     for (sip, rate, wanted) in [
         (1, "1000/2", "too slow: it takes nothing of what is sent any more"),
-        (1 << 20, "50000000/2", "OCICTL_MIN_RATE wants 50000000 a second"),
+        // Some go each ten seconds, as the kernel makes room.
+        (64 << 10, "50000000/20", "OCICTL_MIN_RATE wants 50000000 a second"),
     ] {
         let registry = hostile(move |asked, _, answer| match asked.method.as_str() {
             "POST" => Answer::new(202, "").header("location", "/v2/x/blobs/uploads/1"),
@@ -316,8 +317,8 @@ fn i7_who_takes_a_byte_at_a_time_is_given_up() {
         command.arg(format!("{}/x:1", registry.host));
         let said = one_error(&command.output().expect("it starts"), rate);
         assert!(said.contains(wanted), "{said}");
-        // At that pace the whole would take a quarter of a minute, or a year.
-        assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
+        // At that pace the whole would take three minutes, or half a year.
+        assert!(begun.elapsed().as_secs() < 120, "{:?}", begun.elapsed());
     }
     stage.engine.ok(&["rmi", &large]);
     stage.finish();
