@@ -42,7 +42,7 @@ fn calls(scratch: &Scratch, words: &[&str]) -> Vec<(String, usize)> {
 }
 
 fn traced(scratch: &Scratch, strace: &[&str], words: &[&str]) -> bool {
-    let status = support::strace(&scratch.command(), &["20"], strace, words);
+    let status = support::strace(&scratch.command(), &["120"], strace, words);
     assert_ne!(status.code(), Some(124), "it hangs: strace {strace:?} {words:?}");
     status.success()
 }

@@ -55,7 +55,8 @@ fn an_image_goes_to_a_registry_and_comes_back() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success() && said.matches("already there").count() == 2, "{said}");
     let output = scratch.output(&["pull", "--tls-verify=false", &name]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("Layer"), "nothing is fetched again");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !said.contains("Layer"), "nothing is fetched again: {said}");
 
     // Search and tags.
     let found = scratch.ok(&[
@@ -348,7 +349,6 @@ fn h10_what_does_not_have_its_digest_is_refused_and_nothing_stays() {
 #[test]
 fn i1_i2_credentials_go_to_the_registry_and_nowhere_else() {
     let elsewhere = Server::start(|_, _| Answer::new(200, r#"{"token":"t"}"#));
-    let other = elsewhere.host.replace("127.0.0.1", "127.0.0.2");
     // A token service at another host, and blobs at another host.
     for kind in ["realm", "redirect"] {
         let scratch = Scratch::new("nowhere-else");
@@ -371,7 +371,10 @@ fn i1_i2_credentials_go_to_the_registry_and_nowhere_else() {
         ]);
     }
     let asked = elsewhere.asked();
-    assert!(asked.len() >= 2, "both were followed: {asked:?} (not to {other})");
+    for place in ["/token", "/blob"] {
+        let followed = asked.iter().filter(|asked| asked.path.starts_with(place)).count();
+        assert!(followed >= 1, "{place} was followed: {asked:?}");
+    }
     for asked in asked {
         assert!(!asked.headers.contains_key("authorization"), "{asked:?}");
         assert!(!asked.path.contains("user"), "{asked:?}");

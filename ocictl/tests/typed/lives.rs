@@ -59,7 +59,7 @@ pub const SESSION: &[Row] = &[
         "ocictl exec -it funny_cori bash",
         Terminal(&[("", "cat /proc/1/cmdline\n"), ("sleep", "exit\n")], 0),
     ),
-    aside("kill -9 $(ocictl inspect --format '{{.State.Pid}}' funny_cori)", Done),
+    aside("pid=$(ocictl inspect --format '{{.State.Pid}}' funny_cori); [ $pid -gt 1 ] && kill -9 $pid", Done),
     aside("ocictl inspect --format '{{.RestartCount}} {{.State.Status}}' funny_cori", Becomes("1 running")),
     aside("ocictl rm -f funny_cori", Prints("funny_cori")),
     aside("ocictl create --name CONTAINER --label purpose=typed fedora ls", Id),

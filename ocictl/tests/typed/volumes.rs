@@ -27,7 +27,7 @@ pub const SESSION: &[Row] = &[
         Becomes("/root/volumes/repo/_data"),
     ),
     typed("ocictl volume inspect --format '{{ .Mountpoint }}' repo", Shows(&["/root/volumes/repo/_data"])),
-    aside("ocictl volume create; ocictl run --rm -v unnamed:/x busybox true", Shows(&[""])),
+    aside("ocictl volume create; ocictl run --rm -v unnamed:/x busybox true", Id),
     // Of what no container has; that is asked first.
     aside("ocictl run -v /data busybox true", Done),
     aside("ocictl rm -a", Done),
