@@ -14,7 +14,7 @@ import sys
 FILE_LONG, FILE_END = 500, 800
 FUNCTION_LONG, FUNCTION_END = 60, 100
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FOLDERS = ["src", "ocictl/src", "tests", "benches", "integration", "conformance"]
+FOLDERS = ["src", "ocictl/src", "tests", "ocictl/tests", "benches", "integration", "conformance"]
 # Comments, strings and characters, in that order: what may hold a brace that is none.
 NOT_CODE = re.compile(
     r"""//[^\n]*|/\*.*?\*/|\b[bc]?r(\#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\[^']+|[^'\\])'""", re.DOTALL)

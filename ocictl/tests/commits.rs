@@ -6,7 +6,7 @@ use engine::{Engine, IMAGE, support};
 use ocictl::digest::Digest;
 use serde_json::{Value, json};
 use std::fs;
-use support::{goarch, tar, tar_of};
+use support::{archive_of, goarch, tar, tar_of};
 
 #[test]
 fn a_committed_image_has_what_was_changed() {
@@ -67,13 +67,7 @@ fn the_history_of_a_committed_image_tells_of_each_layer() {
             "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| Digest::of(layer).to_string()).collect::<Vec<_>>() },
         })
         .to_string();
-        let manifest = json!([{ "Config": "config.json", "RepoTags": ["localhost/base:1"], "Layers": ["1.tar", "2.tar"] }]);
-        let archive = tar(&[
-            ("1.tar", &layers[0]),
-            ("2.tar", &layers[1]),
-            ("config.json", config.as_bytes()),
-            ("manifest.json", manifest.to_string().as_bytes()),
-        ]);
+        let archive = archive_of("localhost/base:1", config.as_bytes(), &layers);
         let (from, to) = (engine.scratch.join("base.tar"), engine.scratch.join("made.tar"));
         fs::write(&from, archive).expect("written");
         engine.ok(&["load", "-q", "-i", from.to_str().expect("text")]);

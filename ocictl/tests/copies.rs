@@ -1,18 +1,16 @@
-//! `cp` of whole roots, and to names that are links in the container.
+//! `cp` in and out, of files, tars and whole roots, over what is there, and to names that are links in the container.
 
 mod engine;
 
 use engine::{Engine, IMAGE, support};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 
 /// Runs a command of ours; it must end within a minute.
 fn bounded(engine: &Engine, words: &[&str]) -> (i32, String) {
-    let command = engine.command();
-    let mut timed = Command::new("timeout");
-    timed.args(["-s", "KILL", "60"]).arg(command.get_program()).args(command.get_args()).args(words);
-    timed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut timed = support::below(&["timeout", "-s", "KILL", "60"], &engine.command(), words);
     let output = timed.output().expect("timeout starts");
     let code = output.status.code().unwrap_or(-1);
     assert_ne!(code, 137, "{words:?} hangs");
@@ -43,13 +41,7 @@ fn the_root_of_a_running_container_is_copied_without_what_the_kernel_makes_up() 
         }
     }
     let tar = engine.scratch.join("root.tar");
-    let command = engine.command();
-    let mut piped = Command::new("timeout");
-    piped
-        .args(["-s", "KILL", "60"])
-        .arg(command.get_program())
-        .args(command.get_args())
-        .args(["cp", "c:/.", "-"]);
+    let mut piped = support::below(&["timeout", "-s", "KILL", "60"], &engine.command(), &["cp", "c:/.", "-"]);
     let status = piped.stdout(fs::File::create(&tar).expect("a file")).status().expect("timeout starts");
     assert_eq!(status.code(), Some(0));
     let listed = Command::new("tar").arg("-tf").arg(&tar).output().expect("tar starts").stdout;
@@ -136,4 +128,140 @@ fn a_link_that_is_copied_to_is_followed_inside() {
     assert!(fs::symlink_metadata("/etc/ocictl-magic").is_err());
     engine.ok(&["rm", "-a", "-f"]);
     engine.assert_clean();
+}
+
+#[test]
+fn files_are_copied_and_changes_listed() {
+    let engine = Engine::new("cp");
+    let here = |name: &str| engine.scratch.join(name).to_str().expect("text").to_owned();
+    engine.ok(&[
+        "run",
+        "--name",
+        "c",
+        IMAGE,
+        "sh",
+        "-c",
+        "echo new > /data/new; rm /data/inner/file; ln -s /etc/shadow /tmp/link",
+    ]);
+    assert_eq!(
+        engine.ok(&["diff", "c"]),
+        "C /data\nC /data/inner\nD /data/inner/file\nA /data/new\nC /tmp\nA /tmp/link"
+    );
+    engine.ok(&["cp", "c:/data/new", &here("out")]);
+    assert_eq!(fs::read_to_string(here("out")).expect("copied"), "new\n");
+    engine.ok(&["cp", "c:/etc", &here("etc")]);
+    assert!(fs::metadata(here("etc/passwd")).is_ok());
+    fs::write(here("in"), "into").expect("written");
+    engine.ok(&["cp", &here("in"), "c:/data/"]);
+    engine.ok(&["start", "c"]);
+    engine.ok(&["run", "-d", "--name", "live", IMAGE, "sleep", "1000"]);
+    engine.ok(&["cp", &here("in"), "live:/tmp/x"]);
+    assert_eq!(engine.ok(&["exec", "live", "cat", "/tmp/x"]), "into");
+    // A symlink leads to the container's file, not to the host's.
+    let scratch = engine.scratch.path.display();
+    engine.ok(&["exec", "live", "sh", "-c", &format!("mkdir -p {scratch}; ln -s {scratch} /escape")]);
+    engine.ok(&["cp", &here("in"), "live:/escape/y"]);
+    assert_eq!(engine.ok(&["exec", "live", "cat", &here("y")]), "into");
+    assert!(fs::metadata(here("y")).is_err());
+    assert_eq!(engine.run(&["cp", "live:/nothere", &here("z")]).0, 1);
+    tars_are_piped(&engine);
+    engine.ok(&["rm", "-a", "-f"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn what_is_copied_over_stays_until_the_new_is_whole() {
+    let engine = Engine::new("over");
+    let here = |name: &str| engine.scratch.join(name).to_str().expect("text").to_owned();
+    fs::create_dir_all(here("data/dir")).expect("a directory");
+    fs::write(here("data/f"), "precious").expect("written");
+    fs::write(here("data/dir/g"), "precious").expect("written");
+    let volume = format!("{}:/data", here("data"));
+    engine.ok(&["run", "-d", "--name", "c", "-v", &volume, IMAGE, "sleep", "1000"]);
+    let refused = |words: &[&str], why: &str| {
+        let (code, _, said) = engine.run(&[&["cp"], words].concat());
+        assert!(code == 1 && said.contains(why), "{words:?}: {code} {said}");
+        assert!(said.len() < 500, "{said}");
+    };
+    refused(&["c:/data/f", &here("data/f")], "the same file");
+    refused(&[&here("data/f"), "c:/data/"], "the same file");
+    refused(&["c:/data/dir/.", &here("data/dir")], "into itself");
+    refused(&["c:/data/dir", &here("data/dir/in")], "into itself");
+    refused(&["c:/data", "c:/data/dir/sub"], "into itself");
+    // One that cannot be read, and one that cannot be replaced.
+    fs::write(here("keep"), "kept").expect("written");
+    refused(&["c:/proc/1/mem", &here("keep")], "");
+    rustix::fs::mkfifoat(rustix::fs::CWD, here("fifo"), rustix::fs::Mode::RUSR).expect("a FIFO");
+    refused(&["c:/data/f", &here("fifo")], "in its place");
+    for (name, text) in [("data/f", "precious"), ("data/dir/g", "precious"), ("keep", "kept")] {
+        assert_eq!(fs::read_to_string(here(name)).expect("there"), text, "{name}");
+    }
+    let left = fs::read_dir(here(".")).expect("the scratch").map(|entry| entry.expect("one").file_name());
+    assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with(".ocictl-")));
+    // A file is written through a link, and to a device; what an earlier one has left does not matter.
+    fs::write(here("saved"), "old").expect("written");
+    std::os::unix::fs::symlink("saved", here("link")).expect("a link");
+    engine.ok(&["save", "-o", &here("link"), IMAGE]);
+    assert!(fs::symlink_metadata(here("link")).expect("there").is_symlink());
+    assert!(fs::metadata(here("saved")).expect("there").len() > 1000);
+    let (number, mode) = (rustix::fs::makedev(1, 3), rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+    let device = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, here("null"), device, mode, number).expect("a device");
+    engine.ok(&["save", "-o", &here("null"), IMAGE]);
+    assert_eq!(fs::metadata(here("null")).expect("there").rdev(), number);
+    engine.ok(&["rm", "-a", "-f"]);
+    engine.assert_clean();
+}
+
+/// `cp … -` and `cp - …`, of a container that runs and of one that does not.
+fn tars_are_piped(engine: &Engine) {
+    use std::io::Write;
+    let list = |container: &str, path: &str| {
+        let output = engine.output(&["cp", &format!("{container}:{path}"), "-"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::write(engine.scratch.join("piped.tar"), output.stdout).expect("written");
+        let tar = engine.scratch.join("piped.tar");
+        let listed = support::run("tar", &["-tf", tar.to_str().expect("text")]);
+        String::from_utf8(listed).expect("text").trim_end().replace('\n', " ")
+    };
+    assert_eq!(list("live", "/data"), "data/ data/inner/ data/inner/file");
+    assert_eq!(list("c", "/data/new"), "new");
+    let feed = |target: &str, archive: &[u8]| {
+        let mut child = engine.spawn(&["cp", "-", target]);
+        let _it_may_refuse = child.stdin.take().expect("a pipe").write_all(archive);
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let tree = engine.scratch.join("fed");
+    fs::create_dir_all(tree.join("a/b")).expect("directories");
+    fs::write(tree.join("a/b/text"), "fed").expect("written");
+    std::os::unix::fs::symlink("/etc/passwd", tree.join("a/link")).expect("a link");
+    std::os::unix::fs::chown(tree.join("a/b/text"), Some(33), Some(34)).expect("an owner");
+    fs::hard_link(tree.join("a/b/text"), tree.join("a/b/twin")).expect("a link");
+    let archive = support::tar_of(&tree);
+    for container in ["live", "c"] {
+        assert_eq!(feed(&format!("{container}:/tmp"), &archive), (true, String::new()));
+    }
+    assert_eq!(
+        engine.ok(&["exec", "live", "sh", "-c", "cat /tmp/a/b/twin; stat -c ' %u %h' /tmp/a/b/text"]),
+        "fed 33 2"
+    );
+    assert_eq!(list("c", "/tmp/a"), "a/ a/b/ a/b/text a/b/twin a/link");
+    // What is written through a symlink of the container stays in it; what goes up does not begin.
+    let scratch = engine.scratch.path.display();
+    engine.ok(&[
+        "exec",
+        "live",
+        "sh",
+        "-c",
+        &format!("mkdir -p /hole; ln -s /../../../..{scratch} /hole/deep"),
+    ]);
+    assert!(feed("live:/hole", &support::tar(&[("deep/escaped", b"x")])).0);
+    assert_eq!(engine.ok(&["exec", "live", "cat", &format!("{scratch}/escaped")]), "x");
+    assert!(fs::metadata(engine.scratch.join("escaped")).is_err());
+    let (worked, said) = feed("live:/tmp", &support::tar(&[("../up", b"x")]));
+    assert!(!worked && said.contains("its path goes up"), "{said}");
+    let (worked, said) = feed("live:/nothere", &archive);
+    assert!(!worked && said.contains("/nothere"), "{said}");
+    assert_eq!(engine.run(&["cp", "-", "-"]).0, 125);
 }

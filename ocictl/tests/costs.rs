@@ -11,16 +11,8 @@ use support::{Scratch, docker_archive, tar};
 
 /// A command below strace with these options; what strace has written.
 fn traced(command: &Command, options: &[&str], words: &[&str], log: &std::path::Path) -> String {
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-o", log.to_str().expect("text")]).args(options);
-    strace.arg(command.get_program()).args(command.get_args()).args(words);
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
-        };
-    }
-    let status = strace.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("strace");
+    let strace = [&["strace", "-f", "-o", log.to_str().expect("text")], options].concat();
+    let status = support::below(&strace, command, words).stdout(Stdio::null()).status().expect("strace");
     assert!(status.success(), "{words:?}");
     fs::read_to_string(log).expect("a trace")
 }

@@ -2,9 +2,8 @@
 
 mod engine;
 
-use engine::{Engine, IMAGE};
+use engine::{Engine, IMAGE, support};
 use serde_json::json;
-use std::process::Command;
 
 #[test]
 fn an_image_is_mounted_in_a_container() {
@@ -48,6 +47,7 @@ fn an_image_is_mounted_in_a_container() {
 #[test]
 fn mounts_of_a_shared_directory_are_seen_on_both_sides() {
     if !rustix::process::geteuid().is_root() {
+        println!("skipped: a mount namespace needs root");
         return;
     }
     let engine = Engine::new("shared-mounts");
@@ -64,12 +64,8 @@ fn mounts_of_a_shared_directory_are_seen_on_both_sides() {
         "$@" run --rm -v "$PWD/plain:/d:shared" busybox true 2>&1 || echo "code $?"
         "$@" run --rm -v "volume:/d:shared" busybox true 2>&1 || echo "code $?"
     "#;
-    let plain = engine.command();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-ec", script, "sh"]).arg(&engine.scratch.path);
-    command.arg(plain.get_program()).args(plain.get_args());
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let output = command.output().expect("unshare starts");
+    let wrapper = ["unshare", "-m", "sh", "-ec", script, "sh", engine.scratch.path.to_str().expect("text")];
+    let output = support::below(&wrapper, &engine.command(), &[]).output().expect("unshare starts");
     let printed = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}{said}");

@@ -2,10 +2,11 @@
 
 mod engine;
 
-use engine::{Engine, IMAGE, eventually};
+use engine::{Engine, IMAGE, PATIENCE, eventually, support};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// A person at a terminal, who types and reads.
 struct Person {
@@ -23,7 +24,7 @@ impl Person {
             .collect();
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &words.join(" "), "/dev/null"]);
-        script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        support::inherit(&mut script, &command);
         let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script starts");
         let mut stdout = child.stdout.take().expect("a pipe");
         let seen = Arc::new(Mutex::new(String::new()));
@@ -42,9 +43,12 @@ impl Person {
     }
 
     fn reads(&self, wanted: &str) {
-        eventually(&format!("{wanted:?} is read in {:?}", self.seen.lock().expect("a lock")), || {
-            self.seen.lock().expect("a lock").contains(wanted)
-        });
+        let until = Instant::now() + PATIENCE;
+        while !self.seen.lock().expect("a lock").contains(wanted) {
+            let seen = self.seen.lock().expect("a lock").clone();
+            assert!(Instant::now() < until, "{wanted:?} is not in {seen:?} after {PATIENCE:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn ends(mut self) -> i32 {

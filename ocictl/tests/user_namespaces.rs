@@ -9,13 +9,17 @@ use engine::{Engine, IMAGE, support};
 use serde_json::json;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 use user::as_user;
 
 const LOOK: &str = "id -u; stat -c '%n %u:%g' / /data /etc/hosts; cat /proc/self/uid_map | tr -s ' '";
 
+/// Whether it is root who tests, after saying what that means.
 fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        println!("skipped: ids of others need root");
+    }
+    root
 }
 
 /// Runs it where user "containers" has these ids.
@@ -23,11 +27,8 @@ fn among_ids(engine: &Engine, ids: &str, words: &[&str]) -> (i32, String, String
     let sub = engine.scratch.join("sub");
     fs::write(&sub, ids).expect("written");
     let script = r#"touch /etc/subuid /etc/subgid; mount --bind "$0" /etc/subuid; mount --bind "$0" /etc/subgid; exec "$@""#;
-    let plain = engine.command();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-ec", script]).arg(&sub).arg(plain.get_program()).args(plain.get_args());
-    command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).args(words);
-    let output = command.output().expect("unshare starts");
+    let wrapper = ["unshare", "-m", "sh", "-ec", script, sub.to_str().expect("text")];
+    let output = support::below(&wrapper, &engine.command(), words).output().expect("unshare starts");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end().to_owned();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }

@@ -14,7 +14,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use support::{Scratch, goarch, tar, tar_of};
+use support::{Scratch, goarch, tar_of};
 
 /// The name of the image.
 pub const IMAGE: &str = "busybox";
@@ -56,13 +56,8 @@ impl Engine {
             "history": [{ "created_by": "by hand" }],
         })
         .to_string();
-        let config_name = format!("{}.json", Digest::of(config.as_bytes()).hex());
-        let manifest = json!([{ "Config": config_name, "RepoTags": [format!("docker.io/library/{name}:latest")], "Layers": ["layer.tar"] }]);
-        let archive = tar(&[
-            ("layer.tar", &layer),
-            (&config_name, config.as_bytes()),
-            ("manifest.json", manifest.to_string().as_bytes()),
-        ]);
+        let name = format!("docker.io/library/{name}:latest");
+        let archive = support::archive_of(&name, config.as_bytes(), &[layer]);
         let file = self.scratch.join("image.tar");
         fs::write(&file, archive).expect("written");
         self.ok(&["load", "-q", "-i", file.to_str().expect("text")]);
@@ -76,13 +71,8 @@ impl Engine {
             (None, Ok(program)) => program,
             (None, Err(_)) => env!("CARGO_BIN_EXE_ocictl").into(),
         };
-        let mut command = Command::new(program);
-        command.arg("--root").arg(self.scratch.join("root")).arg("--runroot").arg(self.scratch.join("run"));
-        command
-            .env("OCICTL_RUNTIME", runtime())
-            .env("HOME", &self.scratch.path)
-            .env_remove("XDG_RUNTIME_DIR")
-            .stdin(Stdio::null());
+        let mut command = self.scratch.command_of(&program);
+        command.env("OCICTL_RUNTIME", runtime());
         command
     }
 

@@ -1,12 +1,11 @@
 //! Table H: layers that lead out, and what removes them. `hostile_layers.rs` has what a tar means; here it is loaded, in both forms.
 
 use crate::engine::{IMAGE, eventually};
-use crate::stage::{DIRECTORY, FIFO, FILE, HARD, LINK, Layer, Stage, archive, one_error};
+use crate::stage::{DIRECTORY, FIFO, FILE, HARD, LINK, Layer, Stage, archive, gzip, one_error};
 use crate::support;
 use rustix::fs::{Mode, OFlags, RenameFlags, renameat_with};
 use serde_json::json;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -181,11 +180,6 @@ fn h4_what_became_a_link_in_between_is_looked_at_again() {
         stage.engine.ok(&["rmi", "same"]);
     }
     stage.finish();
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("to memory")
 }
 
 #[test]

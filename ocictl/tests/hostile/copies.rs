@@ -1,44 +1,12 @@
 //! Table G: what goes between a container and the host, and what of the container is run for it.
 
 use crate::engine::{Engine, IMAGE, eventually};
-use crate::stage::{FILE, LINK, Layer, Stage};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use crate::racer::Racer;
+use crate::stage::{FILE, LINK, Layer, Stage, gzip};
+use crate::support::below;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-/// Swaps two names as quickly as it can until it is dropped.
-struct Racer {
-    ended: Arc<AtomicBool>,
-    swaps: Arc<AtomicUsize>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Racer {
-    fn between(one: PathBuf, other: PathBuf) -> Self {
-        let (ended, swaps) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let (end, count) = (Arc::clone(&ended), Arc::clone(&swaps));
-        let thread = std::thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                // A name may be missing for a moment: what is copied over is unlinked first.
-                if renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE).is_ok() {
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-        });
-        Self { ended, swaps, thread: Some(thread) }
-    }
-}
-
-impl Drop for Racer {
-    fn drop(&mut self) {
-        self.ended.store(true, Ordering::Relaxed);
-        let _ended = self.thread.take().map(std::thread::JoinHandle::join);
-    }
-}
 
 /// How many copies race; more by `OCICTL_RACES`.
 fn races() -> usize {
@@ -71,8 +39,10 @@ fn g1_a_copy_that_is_raced_stays_inside() {
         trap(&root, stage.canary.path());
         let racer = Racer::between(root.join("x"), root.join("y"));
         let (inside, out) = (format!("{name}:/race/x/file"), stage.engine.scratch.join("out"));
+        let (mut went_in, mut came_out) = (0, 0);
         for turn in 0..races() {
-            let _either = stage.engine.output(&["cp", &input, &inside]);
+            let copied = stage.engine.output(&["cp", &input, &inside]);
+            went_in += usize::from(copied.status.success());
             let _missing = fs::remove_file(&out);
             let copied = match turn % 2 {
                 0 => stage.engine.output(&["cp", &inside, out.to_str().expect("text")]),
@@ -86,8 +56,10 @@ fn g1_a_copy_that_is_raced_stays_inside() {
             let text = fs::read_to_string(&out).unwrap_or_default();
             assert!(!text.contains("host's"), "{name}, turn {turn}: {text}");
             assert!(copied.status.success() || !copied.stderr.is_empty(), "{name}, turn {turn}");
+            came_out += usize::from(copied.status.success());
         }
-        assert!(racer.swaps.load(Ordering::Relaxed) > races(), "{name}: it was raced");
+        assert!(went_in > 0 && came_out > 0, "{name}: {went_in} went in, {came_out} came out");
+        assert!(racer.swaps() > races(), "{name}: it was raced");
         drop(racer);
         stage.canary.assert_unchanged();
     }
@@ -126,7 +98,7 @@ fn g1_a_link_that_is_copied_to_leads_nowhere_outside() {
         copied += usize::from(stage.engine.output(&["cp", &input, "live:/race/through"]).status.success());
     }
     assert!(copied > 0, "none has found its way");
-    assert!(racers.iter().all(|racer| racer.swaps.load(Ordering::Relaxed) > races()), "they were raced");
+    assert!(racers.iter().all(|racer| racer.swaps() > races()), "they were raced");
     drop(racers);
     stage.canary.assert_unchanged();
     stage.finish();
@@ -135,10 +107,9 @@ fn g1_a_link_that_is_copied_to_leads_nowhere_outside() {
 /// Programs that were executed, by strace.
 fn executed(engine: &Engine, words: &[&str], path: &Path) -> Vec<String> {
     let (command, log) = (engine.command(), engine.scratch.join("strace"));
-    let mut traced = Command::new("strace");
-    traced.args(["-f", "-o", log.to_str().expect("text"), "-e", "trace=execve,execveat,chroot,pivot_root"]);
-    traced.arg(command.get_program()).args(command.get_args()).args(words);
-    traced.env("HOME", &engine.scratch.path).env("OCICTL_RUNTIME", crate::engine::runtime());
+    let log_name = log.to_str().expect("text");
+    let strace = ["strace", "-f", "-o", log_name, "-e", "trace=execve,execveat,chroot,pivot_root"];
+    let mut traced = below(&strace, &command, words);
     let path = format!("{}:{}", path.display(), std::env::var("PATH").unwrap_or_default());
     let output = traced.env("PATH", path).output().expect("strace");
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -205,12 +176,6 @@ fn g2_nothing_of_a_container_is_run_for_a_copy() {
     stage.finish();
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("to memory")
-}
-
 #[test]
 fn g3_links_of_archives_and_roots_are_not_followed_on_the_host() {
     let stage = Stage::new("g3");
@@ -232,12 +197,16 @@ fn g3_links_of_archives_and_roots_are_not_followed_on_the_host() {
     std::os::unix::fs::symlink(format!("{canary}/file"), root.join("flop")).expect("a link");
     let racer = Racer::between(root.join("flip"), root.join("flop"));
     let tar = stage.engine.scratch.join("out.tar");
+    let mut exported = 0;
     for turn in 0..races() / 3 {
         // A file that is another in the middle of it may end the export.
-        let _either = stage.engine.output(&["export", "-o", tar.to_str().expect("text"), "live"]);
+        let output = stage.engine.output(&["export", "-o", tar.to_str().expect("text"), "live"]);
+        exported += usize::from(output.status.success());
         let bytes = fs::read(&tar).unwrap_or_default();
         assert!(!bytes.windows(6).any(|window| window == b"host's"), "turn {turn}");
     }
+    assert!(exported > 0, "no export came to its end");
+    assert!(racer.swaps() > races(), "it was raced: {}", racer.swaps());
     drop(racer);
     // What would bring a volume's archive in or out is not offered.
     for words in [["volume", "import", "v", &file], ["volume", "export", "-o", &file]] {

@@ -1,7 +1,8 @@
 //! Table D: who a program is, and what it may.
 
 use crate::engine::IMAGE;
-use crate::stage::{CHARACTER, DIRECTORY, FIFO, FILE, LINK, Layer, Stage, one_error};
+use crate::stage::{DIRECTORY, FIFO, FILE, LINK, Layer, Stage, one_error};
+use crate::support::{below, inherit};
 use serde_json::json;
 use std::process::Command;
 
@@ -127,7 +128,6 @@ fn d4_who_was_typed_is_who_runs() {
         let option = format!("--user={user}");
         let runs = [["run", "--rm", option.as_str(), IMAGE], ["exec", option.as_str(), "c", "env"]];
         for (index, words) in runs.iter().enumerate() {
-            // As for an `exec`, the run of a refused user costs nothing; of the others one in two is enough.
             let words = [&words[..], &asks].concat();
             match wanted {
                 Some(wanted) => assert_eq!(stage.engine.ok(&words), wanted, "{user:?}"),
@@ -265,7 +265,6 @@ fn d9_files_of_accounts_are_small_and_regular_or_refused() {
         ),
         ("itself", Layer::default().add(LINK, "etc/passwd", "passwd"), "unable to find user web"),
     ];
-    assert_eq!(CHARACTER, b'3');
     for (name, layer, wanted) in rows {
         // What is there of busybox's own image goes first.
         let gone = Layer::default().add(FILE, "etc/.wh.passwd", "").add(FILE, "etc/.wh.group", "").end();
@@ -352,10 +351,8 @@ fn d11_the_callers_keys_stay_outside() {
     ]);
     let command = stage.engine.command();
     let holding = |words: &[&str]| {
-        let mut holder = Command::new(&probe);
-        holder.arg("hold").arg(command.get_program()).args(command.get_args()).args(words);
-        holder.env("OCICTL_RUNTIME", crate::engine::runtime()).env("HOME", &stage.engine.scratch.path);
-        let output = holder.output().expect("the probe starts");
+        let holder = [probe.as_os_str(), "hold".as_ref()];
+        let output = below(&holder, &command, words).output().expect("the probe starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
         (text(&output.stdout), text(&output.stderr))
     };
@@ -408,7 +405,7 @@ fn d12_nothing_is_typed_into_the_callers_terminal() {
         );
         let mut typed = Command::new("script");
         typed.args(["-q", "-e", "-c", &format!("sh -c '{script}'"), "/dev/null"]);
-        typed.env("OCICTL_RUNTIME", crate::engine::runtime()).env("HOME", &stage.engine.scratch.path);
+        inherit(&mut typed, &command);
         let mut child = typed
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())

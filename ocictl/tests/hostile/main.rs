@@ -6,6 +6,8 @@
 mod canary;
 #[path = "../engine/mod.rs"]
 mod engine;
+#[path = "../../../tests/support/racer.rs"]
+mod racer;
 #[path = "../support/registry.rs"]
 mod registry;
 mod stage;

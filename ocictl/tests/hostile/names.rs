@@ -157,13 +157,7 @@ fn f8_the_store_is_its_owners_whatever_the_umask() {
     let stage = Stage::new("f8");
     let command = stage.engine.command();
     let careless = |words: &[&str]| {
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", "umask 000; exec \"$@\"", "sh"])
-            .arg(command.get_program())
-            .args(command.get_args())
-            .args(words);
-        shell.env("OCICTL_RUNTIME", crate::engine::runtime()).env("HOME", &stage.engine.scratch.path);
+        let mut shell = crate::support::below(&["sh", "-c", "umask 000; exec \"$@\"", "sh"], &command, words);
         assert!(shell.status().expect("sh starts").success(), "{words:?}");
     };
     // A store that such a caller has made, with a program that is set-id in it.

@@ -49,6 +49,7 @@ fn refuse_pull(stage: &Stage, server: &Server, wanted: &[&str]) {
     stage.refused(&["pull", "-q", "--tls-verify=false", &name], wanted);
     let names = stage.engine.ok(&["images", "--format", "{{.Repository}}"]);
     assert_eq!(names, "docker.io/library/busybox", "nothing has a name");
+    stage.engine.ok(&["system", "check"]);
 }
 
 #[test]
@@ -72,10 +73,8 @@ fn i1_uploads_pages_and_urls_of_others_get_no_credentials() {
     let name = format!("{}/x:1", server.host);
     let given = ["--tls-verify=false", "--creds=user:secret"];
     stage.refused(&["push", "-q", given[0], given[1], IMAGE, &name], &["upload"]);
-    let folder = stage.engine.scratch.join(".config/containers");
-    fs::create_dir_all(&folder).expect("a directory");
     let account = json!({ "auths": { &server.host: { "auth": "dXNlcjpzZWNyZXQ=" } } });
-    fs::write(folder.join("auth.json"), account.to_string()).expect("written");
+    fs::write(stage.engine.scratch.join("auth.json"), account.to_string()).expect("written");
     let repository = name.trim_end_matches(":1");
     stage.refused(&["search", given[0], "--list-tags", repository], &["goes on at another host"]);
     let mut with_account = server.asked().into_iter().filter(|asked| asked.path.contains("/tags/"));

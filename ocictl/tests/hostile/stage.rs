@@ -3,12 +3,13 @@
 
 use crate::canary::Canary;
 use crate::engine::Engine;
-use crate::support::{goarch, header, pax, seal, tar, tar_of};
+use crate::support::{below, goarch, header, pax, seal, tar_of};
 use ocictl::digest::Digest;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// An engine, and a directory of the host that must stay as it is.
 pub struct Stage {
@@ -76,17 +77,8 @@ impl Stage {
 
     /// Runs it within 256 MB of addresses and a minute (security.md, O4).
     pub fn bounded(&self, arguments: &[&str]) -> Output {
-        let command = self.engine.command();
-        let mut bounded = Command::new("timeout");
-        bounded.args(["60", "sh", "-c", "ulimit -v 262144; exec \"$@\"", "sh"]);
-        bounded.arg(command.get_program()).args(command.get_args()).args(arguments);
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => bounded.env(name, value),
-                None => bounded.env_remove(name),
-            };
-        }
-        let output = bounded.stdin(Stdio::null()).output().expect("timeout starts");
+        let bounds = ["timeout", "60", "sh", "-c", "ulimit -v 262144; exec \"$@\"", "sh"];
+        let output = below(&bounds, &self.engine.command(), arguments).output().expect("timeout starts");
         assert_ne!(output.status.code(), Some(124), "ocictl {arguments:?} takes more than a minute");
         output
     }
@@ -122,16 +114,12 @@ pub fn archive(name: &str, config: &Value, layers: &[Vec<u8>]) -> Vec<u8> {
 
 /// As [`archive`], with the whole document.
 pub fn archive_of(name: &str, document: &[u8], layers: &[Vec<u8>]) -> Vec<u8> {
-    let config_name = format!("{}.json", Digest::of(document).hex());
-    let names: Vec<String> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
-    let manifest =
-        json!([{ "Config": config_name, "RepoTags": [format!("docker.io/library/{name}:latest")], "Layers": names }])
-            .to_string();
-    let mut files: Vec<(&str, &[u8])> =
-        names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice)).collect();
-    files.push((&config_name, document));
-    files.push(("manifest.json", manifest.as_bytes()));
-    tar(&files)
+    crate::support::archive_of(&format!("docker.io/library/{name}:latest"), document, layers)
+}
+
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("to memory")
 }
 
 /// Types of entries of a tar.

@@ -40,6 +40,11 @@ impl Scratch {
     /// The program with this store.
     pub fn command(&self) -> Command {
         let program = std::env::var_os("OCICTL").unwrap_or_else(|| env!("CARGO_BIN_EXE_ocictl").into());
+        self.command_of(program.as_ref())
+    }
+
+    /// This program with this store, and with nothing of the machine's configuration.
+    pub fn command_of(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.arg("--root").arg(self.join("root")).arg("--runroot").arg(self.join("run"));
         command
@@ -94,6 +99,7 @@ impl Scratch {
         for folder in ["layers", "images", "names", "ingest", "trash", "blobs/sha256"] {
             assert_eq!(files(&self.join("root").join(folder)), Vec::<String>::new(), "{folder}");
         }
+        self.ok(&["system", "check"]);
     }
 }
 
@@ -113,13 +119,15 @@ fn remove(path: &Path) {
     let _nothing_there = fs::remove_dir_all(path);
 }
 
-/// The names in a directory, sorted.
+/// The names in a directory, sorted; one that is not there has none.
 pub fn files(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(directory)
-        .map(|entries| {
-            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
-        })
-        .unwrap_or_default();
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => panic!("{}: {error}", directory.display()),
+    };
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+    let mut names: Vec<_> = entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -226,36 +234,45 @@ pub fn seal(mut block: [u8; 512]) -> [u8; 512] {
 
 /// What `docker save` writes for one image.
 pub fn docker_archive(name: &str, layers: &[Vec<u8>]) -> Vec<u8> {
-    let config = config(layers).to_string();
-    let config_name = format!("{}.json", Digest::of(config.as_bytes()).hex());
-    let names: Vec<String> =
-        layers.iter().map(|layer| format!("{}/layer.tar", Digest::of(layer).hex())).collect();
+    archive_of(name, config(layers).to_string().as_bytes(), layers)
+}
+
+/// The same with this configuration.
+pub fn archive_of(name: &str, config: &[u8], layers: &[Vec<u8>]) -> Vec<u8> {
+    let config_name = format!("{}.json", Digest::of(config).hex());
+    let names: Vec<String> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
     let manifest = json!([{"Config": config_name, "RepoTags": [name], "Layers": names}]).to_string();
     let mut files: Vec<(&str, &[u8])> =
         names.iter().map(String::as_str).zip(layers.iter().map(Vec::as_slice)).collect();
-    files.push((&config_name, config.as_bytes()));
+    files.push((&config_name, config));
     files.push(("manifest.json", manifest.as_bytes()));
     tar(&files)
 }
 
-/// Runs what `plain` would under strace and timeout(1), silently: how timeout ends.
-pub fn strace(plain: &Command, timeout: &[&str], options: &[&str], words: &[&str]) -> ExitStatus {
-    let mut command = Command::new("timeout");
-    command
-        .args(timeout)
-        .arg("strace")
-        .args(options)
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .args(words);
-    for (name, value) in plain.get_envs() {
+/// A command below another program, whose last words it is: with its own environment, and nothing to read.
+pub fn below<S: AsRef<OsStr>>(wrapper: &[S], command: &Command, words: &[&str]) -> Command {
+    let (program, options) = wrapper.split_first().expect("a program");
+    let mut outer = Command::new(program);
+    outer.args(options).arg(command.get_program()).args(command.get_args()).args(words);
+    inherit(&mut outer, command);
+    outer.stdin(Stdio::null());
+    outer
+}
+
+/// Gives a command what another one has in its environment, and takes what that one goes without.
+pub fn inherit(to: &mut Command, from: &Command) {
+    for (name, value) in from.get_envs() {
         match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
         };
     }
-    let silent = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    silent.status().expect("strace")
+}
+
+/// Runs what `plain` would under strace and timeout(1), silently: how timeout ends.
+pub fn strace(plain: &Command, timeout: &[&str], options: &[&str], words: &[&str]) -> ExitStatus {
+    let mut command = below(&[&["timeout"], timeout, &["strace"], options].concat(), plain, words);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("strace")
 }
 
 /// How often each of these calls was made, by what `strace -c` has counted: name and number; of all calls where these are too few.
