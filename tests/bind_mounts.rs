@@ -8,15 +8,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::chown;
 use support::probe::Mount;
-use support::{Bundle, Outcome, leaks, probe, skip_on_peer};
-
-/// `run` in a mount namespace of its own, prepared by a script: the host's table stays as it is.
-fn run_in_private_mounts(bundle: &Bundle, prepare: &str) -> Outcome {
-    bundle.write_config();
-    let script = format!("set -e; {prepare}; exec \"$@\"");
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"];
-    bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
-}
+use support::{Bundle, leaks, probe, skip_on_peer};
 
 /// A bundle that binds the directory `src` of the host at `/m` and shows the container's mounts.
 fn bundle_of_source(options: &[&str]) -> Bundle {
@@ -51,7 +43,7 @@ fn a13_flags_of_the_source_stay_unless_an_option_speaks_of_flags() {
         (&["bind", "nosuid", "relatime"], &["nosuid", "relatime"], &["nodev", "noexec", "noatime"]),
     ] {
         let bundle = bundle_of_source(options);
-        let output = run_in_private_mounts(&bundle, prepare).ok().stdout;
+        let output = bundle.run_in_private_mounts(prepare).ok().stdout;
         let mount = probe::mount(&output, "/m");
         assert!(shown.iter().all(|flag| mount.has(flag)), "{options:?}: {mount:?}");
         assert!(!absent.iter().any(|flag| mount.has(flag)), "{options:?}: {mount:?}");
@@ -67,7 +59,7 @@ fn a13_locked_flags_stay_and_clearing_one_is_an_error() {
     let in_user_namespace = |options: &[&str]| {
         let mut bundle = bundle_of_source(options);
         bundle.user_namespace(100_000, 65536);
-        let outcome = run_in_private_mounts(&bundle, "mount -t tmpfs -o nosuid,nodev,noexec src src");
+        let outcome = bundle.run_in_private_mounts("mount -t tmpfs -o nosuid,nodev,noexec src src");
         leaks::assert_nothing_left(&bundle);
         outcome
     };
@@ -92,7 +84,7 @@ fn trees(cases: &[(&str, &[&str])]) -> Vec<[Mount; 2]> {
         );
         bundle.mount(&format!("/m/{number}"), "none", &source, &[&["rbind"], *options].concat());
     }
-    let output = run_in_private_mounts(&bundle, &prepare).ok().stdout;
+    let output = bundle.run_in_private_mounts(&prepare).ok().stdout;
     let mount = |number: usize, below: &str| probe::mount(&output, &format!("/m/{number}{below}"));
     (0..cases.len()).map(|number| [mount(number, ""), mount(number, "/sub")]).collect()
 }
@@ -163,7 +155,7 @@ fn owners(options: &[&str], maps: Option<Value>) -> Bundle {
 /// Runs it with a submount in the source.
 fn seen(bundle: &Bundle) -> String {
     let prepare = "mkdir src/sub; mount -t tmpfs sub src/sub; touch src/sub/file";
-    run_in_private_mounts(bundle, prepare).stdout
+    bundle.run_in_private_mounts(prepare).stdout
 }
 
 #[test]
@@ -210,7 +202,7 @@ fn a17_idmap_with_the_maps_of_a_joined_user_namespace() {
         until [ \"$(readlink /proc/$holder/ns/user)\" != \"$(readlink /proc/self/ns/user)\" ]; do sleep 0.01; done; \
         echo 0 4321 10 > /proc/$holder/uid_map; echo 0 4321 10 > /proc/$holder/gid_map; \
         mount --bind /proc/$holder/ns/user user; kill $holder";
-    assert_eq!(run_in_private_mounts(&bundle, prepare).stdout, "0:0\n");
+    assert_eq!(bundle.run_in_private_mounts(prepare).stdout, "0:0\n");
 }
 
 #[test]
@@ -221,7 +213,7 @@ fn a17_idmap_writes_back_through_the_map() {
     let mut bundle = owners(&["bind", "idmap"], Some(map(5, 0, 1)));
     chown(bundle.dir.join("src"), Some(5), Some(5)).unwrap();
     bundle.script("touch /m/new; stat -c %u /m/new");
-    assert_eq!(run_in_private_mounts(&bundle, "true").ok().stdout, "0\n");
+    assert_eq!(bundle.run_in_private_mounts("true").ok().stdout, "0\n");
     let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(bundle.dir.join("src/new")).unwrap());
     assert_eq!(owner, 5);
 }

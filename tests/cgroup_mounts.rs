@@ -5,15 +5,7 @@
 mod support;
 
 use serde_json::json;
-use support::{Bundle, Outcome, leaks, probe, skip_on_peer};
-
-/// `run` where a v2 tree alone is mounted.
-fn run_on_v2(bundle: &Bundle) -> Outcome {
-    bundle.write_config();
-    let script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec \"$@\"";
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
-    bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
-}
+use support::{Bundle, leaks, probe, skip_on_peer};
 
 fn with_cgroup_mount(script: &str, options: &[&str]) -> Bundle {
     let mut bundle = Bundle::sh(script);
@@ -25,7 +17,7 @@ fn with_cgroup_mount(script: &str, options: &[&str]) -> Bundle {
 fn a20_v2_tree_is_the_containers_own_with_a_cgroup_namespace() {
     let mut bundle = with_cgroup_mount("cat /sys/fs/cgroup/cgroup.procs /proc/self/mountinfo", &["ro"]);
     bundle.namespace("cgroup", None);
-    let output = run_on_v2(&bundle).ok().stdout;
+    let output = bundle.run_on_v2().ok().stdout;
     assert!(output.starts_with("1\n"), "{output}");
     let mount = probe::mount(&output, "/sys/fs/cgroup");
     assert!(mount.kind == "cgroup2" && mount.has("ro") && mount.root == "/", "{mount:?}");
@@ -36,7 +28,7 @@ fn a20_v2_tree_is_the_hosts_without_a_cgroup_namespace() {
     let script =
         "cat /proc/self/mountinfo; cat /sys/fs/cgroup/$(sed -n 's/^0:://p' /proc/self/cgroup)/cgroup.procs";
     let bundle = with_cgroup_mount(script, &["ro"]);
-    let output = run_on_v2(&bundle).ok().stdout;
+    let output = bundle.run_on_v2().ok().stdout;
     assert_eq!(probe::mount(&output, "/sys/fs/cgroup").root, "/");
     assert!(output.lines().any(|line| line == "1"), "{output}");
 }
@@ -49,7 +41,7 @@ fn a20_v2_tree_that_may_not_be_mounted_is_bound() {
     // A user namespace owns no cgroup namespace here: EPERM.
     let mut bundle = with_cgroup_mount("cat /proc/self/mountinfo", &["ro", "nosuid", "nodev", "noexec"]);
     bundle.user_namespace(100_000, 65536);
-    let output = run_on_v2(&bundle).ok().stdout;
+    let output = bundle.run_on_v2().ok().stdout;
     let mount = probe::mount(&output, "/sys/fs/cgroup");
     assert!(mount.kind == "cgroup2" && mount.has("ro") && mount.has("noexec"), "{mount:?}");
 }
@@ -80,7 +72,7 @@ fn a20_cgroup_that_an_ordinary_user_has_not_is_an_empty_read_only_tree() {
         "mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec setpriv --reuid 4711 --regid 4711 --clear-groups \
         env -u XDG_RUNTIME_DIR strace -f -qq -o trace -e trace={call} -e inject={call}:error=EPERM:when={first} \"$@\""
     );
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    let wrapper = support::runtime::private_mounts(&script);
     let outcome =
         bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id])).ok();
     assert!(outcome.stdout.starts_with("touch: /sys/fs/cgroup/x: Read-only file system\n"), "{outcome:#?}");
@@ -123,7 +115,7 @@ fn a20_v1_hierarchies_are_the_runtimes_own_for_an_ordinary_user_without_a_cgroup
     let own = own.lines().find_map(|line| line.split_once(":memory:")).unwrap().1.to_owned();
     assert!(memory.join(own.trim_start_matches('/')).is_dir());
     let script = "exec setpriv --reuid 4711 --regid 4711 --clear-groups env -u XDG_RUNTIME_DIR \"$@\"";
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+    let wrapper = support::runtime::private_mounts(script);
     let words = ["run", "--bundle", "bundle", &bundle.id];
     let output = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok().stdout;
     let mount = probe::mount(&output, "/sys/fs/cgroup/memory");

@@ -7,29 +7,21 @@ use serde_json::json;
 use support::devices::{NOTHING, READ_OF_MISC, misc, with_mknod};
 use support::{Bundle, Outcome, cgroups, leaks, skip_on_peer};
 
-/// `run` where a v2 tree alone is mounted, as on most of today's machines.
-fn run_on_v2(bundle: &Bundle) -> Outcome {
-    bundle.write_config();
-    let script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec \"$@\"";
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
-    bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
-}
-
 #[test]
 fn v2_device_program_denies_and_allows_like_the_v1_list() {
     let bundle = with_mknod(json!([{ "allow": false, "access": "rwm" }]));
-    assert_eq!(run_on_v2(&bundle).ok().stdout, NOTHING);
+    assert_eq!(bundle.run_on_v2().ok().stdout, NOTHING);
     let bundle = with_mknod(json!([
         { "allow": false, "access": "rwm" },
         { "allow": true, "type": "c", "major": 10, "minor": misc(), "access": "r" }
     ]));
-    assert_eq!(run_on_v2(&bundle).ok().stdout, READ_OF_MISC);
+    assert_eq!(bundle.run_on_v2().ok().stdout, READ_OF_MISC);
 }
 
 #[test]
 fn v2_cgroup_is_the_configured_one() {
     let bundle = Bundle::sh("grep ^0:: /proc/self/cgroup");
-    let outcome = run_on_v2(&bundle).ok();
+    let outcome = bundle.run_on_v2().ok();
     assert_eq!(outcome.stdout, format!("0::/{}\n", bundle.id));
 }
 
@@ -43,7 +35,7 @@ fn l10_user_of_the_process_owns_a_cgroup_that_he_sees_and_may_write() {
         let mut bundle = Bundle::sh(script);
         bundle.namespace("cgroup", None).set("/process/user", json!({ "uid": 1000, "gid": 1000 }));
         bundle.mount("/sys/fs/cgroup", "cgroup", "cgroup", &[option, "nosuid", "nodev", "noexec"]);
-        assert_eq!(run_on_v2(&bundle).stdout, expected, "{option}");
+        assert_eq!(bundle.run_on_v2().stdout, expected, "{option}");
         leaks::assert_nothing_left(&bundle);
     }
 }
@@ -56,7 +48,7 @@ fn v2_missing_controller_of_unified_is_an_error() {
         eprintln!("skipped: no controller of v1 that v2 lacks");
         return;
     }
-    run_on_v2(&bundle).fails("memory.high");
+    bundle.run_on_v2().fails("memory.high");
     leaks::assert_nothing_left(&bundle);
 }
 
@@ -80,7 +72,8 @@ fn v2_container_runs_below_a_cgroup_that_was_killed_before() {
 fn v2_frozen_container_is_paused_and_deleted_by_force() {
     let bundle = Bundle::sleeper();
     let script = "\"$@\" run --detach --bundle bundle $ID </dev/null >/dev/null 2>&1; \
-        echo 1 > /sys/fs/cgroup/$ID/cgroup.freeze; sleep 0.1; \"$@\" state $ID; \"$@\" delete --force $ID";
+        echo 1 > /sys/fs/cgroup/$ID/cgroup.freeze; \
+        until grep -q '^frozen 1' /sys/fs/cgroup/$ID/cgroup.events; do sleep 0.01; done; \"$@\" state $ID; \"$@\" delete --force $ID";
     let outcome = script_on_v2(&bundle, script).ok();
     assert!(outcome.stdout.contains("\"status\": \"paused\""), "{outcome:#?}");
     leaks::assert_nothing_left(&bundle);

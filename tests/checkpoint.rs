@@ -9,15 +9,6 @@ use support::counter::{self, await_progress};
 use support::elf::{self, Call};
 use support::{Bundle, criu, leaks, runtime, skip_on_peer};
 
-/// One whose counter goes over a TCP connection inside.
-fn talker() -> Bundle {
-    let script = "sleep 1000 | nc -l -p 77 > /n & usleep 300000; n=0; \
-                  while :; do n=$((n+1)); echo $n; usleep 2000; done | nc 127.0.0.1 77";
-    let bundle = Bundle::sh(script);
-    std::os::unix::fs::symlink("busybox", bundle.rootfs().join("bin/nc")).unwrap();
-    bundle
-}
-
 #[test]
 fn checkpoint_writes_images_and_ends_the_container() {
     let Some(_) = criu::find() else { return };
@@ -54,7 +45,7 @@ fn failed_checkpoint_quotes_criu_and_the_container_goes_on() {
     if skip_on_peer("runc says: criu failed: type DUMP errno 0") {
         return;
     }
-    let bundle = talker();
+    let bundle = counter::over_tcp();
     bundle.run_detached();
     await_progress(&bundle);
     let outcome = bundle.checkpoint(&["--work-path", "work"]);
@@ -71,7 +62,7 @@ fn failed_checkpoint_quotes_criu_and_the_container_goes_on() {
 #[test]
 fn settings_of_criu_come_from_the_file_that_the_annotation_names() {
     let Some(_) = criu::find() else { return };
-    let mut bundle = talker();
+    let mut bundle = counter::over_tcp();
     let file = bundle.dir.join("criu.conf");
     fs::write(&file, "tcp-established\n").unwrap();
     bundle.set("/annotations", json!({ "org.criu.config": file }));
@@ -98,9 +89,18 @@ fn paused_container_is_dumped_as_well() {
     bundle.kill_and_delete();
 }
 
+/// True for an ordinary user, after saying so.
+fn lacks_root() -> bool {
+    let lacks = !rustix::process::geteuid().is_root();
+    if lacks {
+        eprintln!("skipped: checkpoint needs root");
+    }
+    lacks
+}
+
 #[test]
 fn checkpoint_says_what_state_forbids_it() {
-    if skip_on_peer("runc's words begin with a capital") || !rustix::process::geteuid().is_root() {
+    if skip_on_peer("runc's words begin with a capital") || lacks_root() {
         return;
     }
     let bundle = Bundle::sleeper();
@@ -117,7 +117,7 @@ fn checkpoint_says_what_state_forbids_it() {
 
 #[test]
 fn a_criu_that_cannot_be_used_is_told_of() {
-    if skip_on_peer("runc ignores --criu") || !rustix::process::geteuid().is_root() {
+    if skip_on_peer("runc ignores --criu") || lacks_root() {
         return;
     }
     let bundle = Bundle::sleeper();

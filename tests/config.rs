@@ -120,7 +120,7 @@ fn a5_read_only_root_keeps_the_other_flags_of_its_mount() {
     bundle.write_config();
     let script = "mount --bind bundle/rootfs bundle/rootfs; mount -o remount,bind,nosuid,nodev,noatime bundle/rootfs; \
         exec \"$@\"";
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+    let wrapper = support::runtime::private_mounts(script);
     let words = ["run", "--bundle", "bundle", &bundle.id];
     let output = bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok().stdout;
     let root = support::probe::mount(&output, "/");

@@ -269,8 +269,11 @@ impl Replay {
     fn check_updated(&self, call: &Value, outcome: Outcome) {
         outcome.ok();
         let limit = &call["resources"]["memory"]["limit"];
-        if let (Some(memory), true) = (support::cgroups::v1("memory"), limit.is_number()) {
-            let file = memory.join(&self.bundle.id).join("memory.limit_in_bytes");
+        if limit.is_number() {
+            let file = match support::cgroups::v1("memory") {
+                Some(memory) => memory.join(&self.bundle.id).join("memory.limit_in_bytes"),
+                None => Path::new("/sys/fs/cgroup").join(&self.bundle.id).join("memory.max"),
+            };
             assert_eq!(fs::read_to_string(file).unwrap().trim(), limit.to_string());
         }
     }

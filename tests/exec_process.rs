@@ -325,8 +325,11 @@ fn document_that_is_wrong_says_where() {
 
 #[test]
 fn affinity_is_the_documents_or_every_processor() {
-    if skip_on_peer("runc 1.1 has no execCPUAffinity") || processors() < 2 {
+    if skip_on_peer("runc 1.1 has no execCPUAffinity") {
         return;
+    }
+    if processors() < 2 {
+        return eprintln!("skipped: one processor alone");
     }
     let bundle = running(|_| ());
     let allowed = |affinity: Value| {

@@ -164,7 +164,7 @@ fn bind_mount_keeps_what_no_option_speaks_of_without_the_new_mount_api() {
         ("strictatime,nodiratime", "rw,nodiratime", "ro,nodiratime", "rw,nodiratime,relatime"),
     ] {
         let script = format!("mount -t tmpfs -o {flags} tmpfs bundle/source; exec \"$@\"");
-        let own = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+        let own = support::runtime::private_mounts(&script);
         let strace = strace(&bundle, NEW_MOUNT_API, "ENOSYS");
         let strace: Vec<&str> = strace.iter().map(String::as_str).collect();
         for wrapper in [own.to_vec(), [&own[..], &strace].concat()] {
@@ -304,7 +304,7 @@ fn init_is_moved_into_its_cgroup_where_it_cannot_be_born_there() {
             }
             bundle.write_config();
             let script = "mount -t cgroup2 cgroup2 /sys/fs/cgroup; exec \"$@\"";
-            let own = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+            let own = support::runtime::private_mounts(script);
             let mut words = strace(&bundle, &["clone3"], errno);
             words.last_mut().unwrap().push_str(":when=1");
             let wrapper: Vec<&str> = own.into_iter().chain(words.iter().map(String::as_str)).collect();

@@ -8,7 +8,7 @@ use serde_json::json;
 use std::fs;
 use std::os::unix::fs::symlink;
 use support::canary::Canary;
-use support::{Bundle, Outcome, errno, is_peer, leaks, probe, skip_on_peer};
+use support::{Bundle, errno, is_peer, leaks, probe, skip_on_peer};
 
 /// What one list of options makes of a mount: flags that are shown, and flags that are not.
 struct Case {
@@ -143,21 +143,13 @@ fn bind_has_the_flags_of_its_options() {
     check(BIND, "none", outside.path().to_str().unwrap());
 }
 
-/// `run` in a mount namespace of its own, prepared by a script: the host's table stays as it is.
-fn run_in_private_mounts(bundle: &Bundle, prepare: &str) -> Outcome {
-    bundle.write_config();
-    let script = format!("set -e; {prepare}; exec \"$@\"");
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"];
-    bundle.finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
-}
-
 /// A bundle that binds `src/`, which holds the mount `src/sub`, at `/m`, and shows both.
 fn submounts(options: &[&str]) -> (support::probe::Mount, Option<support::probe::Mount>) {
     let mut bundle = Bundle::sh("cat /proc/self/mountinfo");
     let source = bundle.dir.join("src");
     fs::create_dir_all(source.join("sub")).unwrap();
     bundle.mount("/m", "none", source.to_str().unwrap(), options);
-    let output = run_in_private_mounts(&bundle, "mount -t tmpfs inner src/sub").ok().stdout;
+    let output = bundle.run_in_private_mounts("mount -t tmpfs inner src/sub").ok().stdout;
     let sub = probe::mounts(&output).into_iter().rfind(|mount| mount.point == "/m/sub");
     (probe::mount(&output, "/m"), sub)
 }
@@ -218,7 +210,7 @@ fn slave_of_a_shared_source_receives_and_does_not_send() {
     let mut config = bundle.config.clone();
     config["linux"]["rootfsPropagation"] = json!("rslave");
     bundle.config = config;
-    let output = run_in_private_mounts(&bundle, script).ok().stdout;
+    let output = bundle.run_in_private_mounts(script).ok().stdout;
     assert_eq!(probe::mount(&output, "/slave").propagation(), "slave");
     assert!(probe::mount(&output, "/shared").propagation().starts_with("shared"), "{output}");
 }
@@ -232,7 +224,7 @@ fn a15_several_propagation_options_apply_in_their_order() {
         let source = bundle.dir.join("src");
         fs::create_dir(&source).unwrap();
         bundle.mount("/m", "none", source.to_str().unwrap(), &options);
-        let output = run_in_private_mounts(&bundle, "mount -t tmpfs outer src; mount --make-shared src");
+        let output = bundle.run_in_private_mounts("mount -t tmpfs outer src; mount --make-shared src");
         assert_eq!(probe::mount(&output.ok().stdout, "/m").propagation(), expected, "{options:?}");
     }
 }
@@ -254,7 +246,7 @@ fn root_has_the_propagation_that_is_asked_for() {
         }
         let mut bundle = Bundle::sh("cat /proc/self/mountinfo");
         bundle.set("/linux/rootfsPropagation", json!(asked));
-        let output = run_in_private_mounts(&bundle, "mount --make-rshared /").ok().stdout;
+        let output = bundle.run_in_private_mounts("mount --make-rshared /").ok().stdout;
         assert!(probe::mount(&output, "/").propagation().contains(expected), "{asked}: {output}");
     }
 }
@@ -404,7 +396,7 @@ fn mount_in_a_shared_bind_mount_is_seen_outside() {
     bundle.write_config();
     let script =
         "mount --bind src src; mount --make-shared src; \"$@\"; grep -c '/src/in ' /proc/self/mountinfo";
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+    let wrapper = support::runtime::private_mounts(script);
     let output = bundle
         .finish(&mut bundle.command_under(&wrapper, &["run", "--bundle", "bundle", &bundle.id]))
         .ok()
@@ -421,7 +413,7 @@ fn mount_table_of_the_caller_stays(bundle: &Bundle) {
         \"$@\" start $ID; cat /proc/self/mountinfo > started; \
         \"$@\" delete --force $ID; cat /proc/self/mountinfo > after";
     bundle.write_config();
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"];
+    let wrapper = support::runtime::private_mounts(script);
     bundle.finish(bundle.command_under(&wrapper, &[]).env("ID", &bundle.id)).ok();
     let table = |name: &str| fs::read_to_string(bundle.dir.join(name)).unwrap();
     for name in ["created", "started", "after"] {

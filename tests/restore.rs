@@ -59,10 +59,7 @@ fn counter_goes_on_where_it_was() {
 #[test]
 fn counter_over_tcp_goes_on_where_it_was() {
     let Some(_) = criu::find() else { return };
-    let script = "sleep 1000 | nc -l -p 77 > /n & usleep 300000; n=0; \
-                  while :; do n=$((n+1)); echo $n; usleep 2000; done | nc 127.0.0.1 77";
-    let bundle = Bundle::sh(script);
-    symlink("busybox", bundle.rootfs().join("bin/nc")).unwrap();
+    let bundle = support::counter::over_tcp();
     take_over(&bundle, &["--tcp-established"]);
     assert_without_gap(&bundle);
     bundle.kill_and_delete();

@@ -31,7 +31,7 @@ fn as_user(bundle: &Bundle, prepare: &str, words: &[&str]) -> Outcome {
         "{prepare}; exec env -u XDG_RUNTIME_DIR setpriv --reuid {USER} --regid {USER} --clear-groups \
         --bounding-set +all \"$@\""
     );
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    let wrapper = support::runtime::private_mounts(&script);
     bundle.finish(&mut bundle.command_under(&wrapper, words))
 }
 

@@ -257,7 +257,7 @@ fn fifty_start_at_once() {
 fn run_with_socket(bundle: &Bundle, prepare: &str) -> Outcome {
     bundle.write_config();
     let script = format!("{prepare}; exec \"$@\"");
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    let wrapper = support::runtime::private_mounts(&script);
     let words = ["--systemd-cgroup", "run", "--bundle", "bundle", &bundle.id];
     bundle.finish(&mut bundle.command_under(&wrapper, &words))
 }

@@ -28,6 +28,25 @@ impl Drop for Cleanup {
     }
 }
 
+/// The directory above a test's cgroup, which stays when that goes, as with runc; it is the test's to remove, whatever its end.
+struct Ancestor(String);
+
+impl Ancestor {
+    /// Its name in the tree, of this test's process.
+    fn of(test: &str) -> Self {
+        Self(format!("/cortentest-{}-{test}", std::process::id()))
+    }
+}
+
+impl Drop for Ancestor {
+    fn drop(&mut self) {
+        let removed = fs::remove_dir(format!("/sys/fs/cgroup{}", self.0));
+        if !std::thread::panicking() {
+            removed.expect("the ancestor stays");
+        }
+    }
+}
+
 /// A process that waits, and is reaped.
 struct Sleeper(Child);
 

@@ -95,7 +95,8 @@ fn random_programs_pass_the_kernels_verifier() {
 #[test]
 #[ignore = "run by main.rs in a private mount namespace"]
 fn life_of_a_cgroup() {
-    let top = format!("/cortentest-{}-life", std::process::id());
+    let ancestor = Ancestor::of("life");
+    let top = &ancestor.0;
     let plan = try_plan(&format!("{top}/x"), "{}").expect("plan");
     let cleanup = create(&plan);
     let join = cleanup.0.join().expect("join");
@@ -114,8 +115,6 @@ fn life_of_a_cgroup() {
     assert!(!cleanup.0.is_frozen().expect("state"));
     drop(cleanup);
     assert_eq!(left(&plan), Vec::<&str>::new());
-    // The ancestor stays, as with runc; here it is the test's to remove.
-    fs::remove_dir(format!("/sys/fs/cgroup{top}")).expect("the ancestor stays");
 }
 
 #[test]
@@ -165,7 +164,8 @@ fn limits_are_in_the_files() {
     if !has(&["memory", "cpu", "cpuset", "pids", "io"]) {
         return;
     }
-    let top = format!("/cortentest-{}-limits", std::process::id());
+    let ancestor = Ancestor::of("limits");
+    let top = &ancestor.0;
     let plan = try_plan(
         &format!("{top}/x"),
         r#"{"memory": {"limit": 67108864, "swap": 134217728, "reservation": 33554432},
@@ -208,7 +208,6 @@ fn limits_are_in_the_files() {
     let message = update(&cleanup.0, text).expect_err("below the usage").to_string();
     assert!(message.contains("unable to set memory limit to 1 (current usage: "), "{message}");
     drop(cleanup);
-    fs::remove_dir(format!("/sys/fs/cgroup{top}")).expect("the ancestor stays");
 }
 
 #[test]

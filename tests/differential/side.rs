@@ -102,7 +102,7 @@ impl Caller<'_> {
             "{view}\nD={}\n{before}\nexec env --default-signal {user} \"$@\"",
             self.bundle.dir.display()
         );
-        let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+        let wrapper = crate::support::runtime::private_mounts(&script);
         let mut command = self.bundle.command_under(&wrapper, words);
         // crun gives its stdin to the container's user, and `/dev/null` is the machine's.
         command.stdin(File::create(self.bundle.dir.join("io/empty")).unwrap());

@@ -43,6 +43,12 @@ pub fn skip_on_peer(reason: &str) -> bool {
     skip
 }
 
+/// The wrapper of [`Bundle::command_under`] that is a shell script in a mount namespace of its own: `"$@"` is the runtime, and
+/// what fails ends it.
+pub fn private_mounts(script: &str) -> [&str; 9] {
+    ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", script, "sh"]
+}
+
 /// How a call of the runtime (or of anything else) ended.
 #[derive(Debug)]
 pub struct Outcome {
@@ -136,8 +142,7 @@ impl Bundle {
     pub fn script_on_v2(&self, script: &str) -> Command {
         self.write_config();
         let script = format!("mount -t cgroup2 cgroup2 /sys/fs/cgroup; c=/sys/fs/cgroup/$ID; {script}");
-        let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
-        let mut command = self.command_under(&wrapper, &[]);
+        let mut command = self.command_under(&private_mounts(&script), &[]);
         command.env("ID", &self.id);
         command
     }
@@ -219,6 +224,19 @@ impl Bundle {
         let pid_file = self.pid_file();
         let fixed = ["run", "--bundle", "bundle", "--pid-file", &pid_file];
         self.command(&[&fixed, options, &[self.id.as_str()]].concat())
+    }
+
+    /// `run` in a mount namespace of its own, prepared by a shell script: the host's table stays as it is.
+    pub fn run_in_private_mounts(&self, prepare: &str) -> Outcome {
+        self.write_config();
+        let script = format!("{prepare}; exec \"$@\"");
+        let words = ["run", "--bundle", "bundle", &self.id];
+        self.finish(&mut self.command_under(&private_mounts(&script), &words))
+    }
+
+    /// `run` where a v2 tree alone is mounted, as on most of today's machines.
+    pub fn run_on_v2(&self) -> Outcome {
+        self.run_in_private_mounts("mount -t cgroup2 cgroup2 /sys/fs/cgroup")
     }
 
     /// Runs a shell script in the container and returns its standard output; it must exit 0.

@@ -162,7 +162,7 @@ const SUBMOUNT: &str =
 fn table_after(bundle: &Bundle, prepare: &str) -> String {
     bundle.write_config();
     let script = format!("{prepare}; \"$@\"; cat /proc/$(cat pid)/mountinfo >table");
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    let wrapper = crate::support::runtime::private_mounts(&script);
     let words = bundle.create_words();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     bundle.finish(&mut bundle.command_under(&wrapper, &words)).ok();
@@ -210,7 +210,7 @@ fn owners(options: &[&str]) -> Vec<Value> {
     set_on_last_mount(&mut bundle, "gidMappings");
     fs::create_dir(bundle.path().join("data")).unwrap();
     let script = format!("{SUBMOUNT}; exec \"$@\"");
-    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", &script, "sh"];
+    let wrapper = crate::support::runtime::private_mounts(&script);
     let answers = bundle.play_under(&wrapper);
     (0..steps.len()).map(|step| answers.value(step)["uid"].clone()).collect()
 }
