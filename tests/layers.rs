@@ -32,7 +32,7 @@ const FLOORS: [(&str, u32); 16] = [
 ];
 
 /// The floor of each module of `ocictl/src/`.
-const ENGINE_FLOORS: [(&str, u32); 18] = [
+const ENGINE_FLOORS: [(&str, u32); 19] = [
     ("main", 8),
     ("cli", 7),
     ("container", 6),
@@ -46,6 +46,7 @@ const ENGINE_FLOORS: [(&str, u32); 18] = [
     ("reference", 2),
     ("rootless", 2),
     ("sys", 1),
+    ("given", 1),
     ("paths", 1),
     ("digest", 1),
     ("time", 1),

@@ -14,6 +14,7 @@ pub mod archive;
 pub mod cli;
 pub mod container;
 pub mod digest;
+pub mod given;
 pub mod image;
 pub mod oci;
 pub mod paths;

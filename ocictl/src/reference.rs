@@ -173,7 +173,7 @@ impl fmt::Display for Reference {
 }
 
 fn is_registry_like(host: &str) -> bool {
-    host == "localhost" || host.contains(['.', ':']) || host.bytes().any(|byte| byte.is_ascii_uppercase())
+    host == "localhost" || host.contains(['.', ':'])
 }
 
 /// Checks `HOST[:PORT]`; a host is a name of labels, or an address in brackets.

@@ -66,6 +66,21 @@ fn every_verb_works_for_an_ordinary_user() {
     }
 }
 
+/// What a container does with a device that it has by another name.
+const LOOK_AT_DEVICE: &str = "head -c 4 /dev/other/nil | wc -c; test -c /dev/other/nil && test -c /data/null && echo x > /data/null && echo devices";
+
+#[test]
+fn a_device_has_another_name_where_none_can_be_made() {
+    let engine = with_image("user-device");
+    let devices = "--device /dev/zero:/dev/other/nil --device /dev/null:/data/null:rw";
+    let script = format!(
+        "ocictl load -q -i image.tar > /dev/null; ocictl run --rm {devices} busybox sh -c '{LOOK_AT_DEVICE}'
+        ocictl run --rm --device /dev/zero busybox sh -c 'head -c 3 /dev/zero | wc -c'; ocictl rmi -a -f > /dev/null;"
+    );
+    let Some(printed) = as_user(&engine.scratch, true, &format!("{script}{END}")) else { return };
+    check_end(&printed, "4\ndevices\n3\n");
+}
+
 #[test]
 fn users_of_the_image_need_subordinate_ids() {
     let engine = with_image("user-web");

@@ -264,3 +264,30 @@ fn without_subordinate_ids_there_is_no_namespace_of_its_own() {
     assert_eq!(printed.matches(refusal).count(), 3, "{printed}");
     assert!(printed.matches("code 125\n").count() == 3 && printed.ends_with("\n0\n"), "{printed}");
 }
+
+#[test]
+fn a_device_of_a_container_with_its_own_ids_has_another_name() {
+    if !is_root() {
+        return;
+    }
+    let engine = Engine::new("uidmap-device");
+    let map =
+        ["--uidmap", "0:100000:1000", "--gidmap", "0:200000:1000", "--device", "/dev/zero:/dev/other/nil"];
+    let words =
+        [&["run", "--rm"], &map[..], &[IMAGE, "sh", "-c", "head -c 4 /dev/other/nil | wc -c; ls /dev/other"]]
+            .concat();
+    assert_eq!(engine.ok(&words), "4\nnil");
+    // Where it can be made, it is; a whole directory, too.
+    let words = [
+        "run",
+        "--rm",
+        "--device",
+        "/dev/zero:/dev/other/nil",
+        IMAGE,
+        "sh",
+        "-c",
+        "head -c 4 /dev/other/nil | wc -c",
+    ];
+    assert_eq!(engine.ok(&words), "4");
+    engine.assert_clean();
+}

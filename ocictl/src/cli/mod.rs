@@ -86,8 +86,14 @@ macro_rules! verb {
 pub(crate) use verb;
 
 /// All families, in the order of the help.
-const FAMILIES: [&Family; 5] =
-    [&container::FAMILY, &volume::FAMILY, &image::FAMILY, &registry::FAMILY, &system::FAMILY];
+const FAMILIES: [&Family; 6] = [
+    &container::FAMILY,
+    &container::HEALTHCHECK,
+    &volume::FAMILY,
+    &image::FAMILY,
+    &registry::FAMILY,
+    &system::FAMILY,
+];
 
 /// What was typed in front of the verb, and what verbs work with.
 #[derive(Debug)]

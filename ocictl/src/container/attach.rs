@@ -60,13 +60,9 @@ pub fn call(container: &Container) -> Result<OwnedFd> {
     match calling::ask(container, kind::ATTACH)? {
         Answer::Heard(socket) => Ok(socket),
         Answer::Silent(_) => Err(calling::silent(container)),
-        Answer::Nobody if container.now()?.1.lives() => Err(Error::new(
-            "it runs, but its monitor has died: nothing carries its streams any more",
-        )
-        .context(container.place())
-        .hint(
-            "`ocictl exec` runs another program in it; `ocictl restart` ends it and gives it a monitor again",
-        )),
+        Answer::Nobody if container.now()?.1.lives() => {
+            Err(calling::alone(container, "nothing carries its streams any more"))
+        }
         Answer::Nobody => Err(Error::new("it does not run").context(container.place())),
     }
 }

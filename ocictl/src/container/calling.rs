@@ -64,6 +64,13 @@ pub fn silent(container: &Container) -> Error {
         .exit_code(125)
 }
 
+/// That the monitor of a container that runs has died, what follows from that, and what helps.
+pub fn alone(container: &Container, so: &str) -> Error {
+    Error::new(format!("it runs, but its monitor has died: {so}")).context(container.place()).hint(
+        "`ocictl exec` runs another program in it; `ocictl restart` ends it and gives it a monitor again",
+    )
+}
+
 /// Whether the kernel shows a monitor as stopped by a signal, so that it does nothing until somebody lets it go on. What a debugger does to
 /// it may last a moment only.
 pub fn is_stopped(state: &State) -> bool {

@@ -54,7 +54,8 @@ pub fn commit(
         .name
         .as_deref()
         .map(local_name)
-        .transpose()?
+        .transpose()
+        .context(|| format!("commit {}", container.record.name))?
         .and_then(|name| name.tagged())
         .into_iter()
         .collect();

@@ -283,9 +283,9 @@ fn nodes(device: &Device, list: &mut Vec<Node>) -> Result<()> {
             false => Err(Error::new("no device is in it").context(place())),
         };
     }
-    let node = node(&device.target, &metadata, &device.access)
+    let node = node(&device.source, &metadata, &device.access)
         .ok_or_else(|| Error::new("it is no device").context(place()))?;
-    list.push(node);
+    list.push(Node { path: device.target.clone(), ..node });
     Ok(())
 }
 
@@ -297,6 +297,7 @@ fn node(path: &str, metadata: &std::fs::Metadata, access: &str) -> Option<Node> 
     };
     let (major, minor) = (rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev()));
     Some(Node {
+        source: path.into(),
         path: path.into(),
         kind,
         major,

@@ -1,7 +1,8 @@
 //! What a client and a monitor say to each other: packets on a unix socket (SOCK_SEQPACKET), the first byte being the kind.
 //!
 //! ```text
-//! client ▶ monitor   A attach · W wait for the end · i stdin · e end of stdin · w rows columns · D leave · S stop (do not start it again)
+//! client ▶ monitor   A attach · W wait for the end · i stdin · e end of stdin · w rows columns · D leave · S stop (do not start it again) ·
+//!                    H check its health now
 //! monitor ▶ client   o stdout · r stderr · k heard · x exit code, the last packet
 //! ```
 //!
@@ -35,6 +36,8 @@ pub mod kind {
     pub const DETACH: u8 = b'D';
     /// It is going to be stopped: do not start it again.
     pub const STOP: u8 = b'S';
+    /// Check its health now.
+    pub const CHECK: u8 = b'H';
     /// From stdout, or the terminal.
     pub const STDOUT: u8 = b'o';
     /// From stderr.

@@ -2,6 +2,7 @@
 //! skopeo and buildah read too. `docs/ocictl.md` says which keys are read.
 
 use crate::error::{Context, Error, Result};
+use crate::given;
 use crate::reference::{Reference, Short, Typed, check_host};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -140,13 +141,10 @@ impl Registries {
     /// Adds what a file says; `false` if there is no such file.
     fn read(&mut self, path: &Path) -> Result<bool> {
         let place = || format!("{}", path.display());
-        let file = match std::fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error).context(place),
+        let text = match given::text(path, MAX_BYTES) {
+            Err(error) if error.errno() == Some(libc::ENOENT) => return Ok(false),
+            text => text?,
         };
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut std::io::Read::take(file, MAX_BYTES), &mut text).context(place)?;
         self.add(&text, path).context(place)?;
         Ok(true)
     }

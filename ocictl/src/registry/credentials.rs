@@ -5,6 +5,7 @@
 //! `$DOCKER_CONFIG/config.json` or `~/.docker/config.json`.
 
 use crate::error::{Context, Error, Result};
+use crate::given;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -89,18 +90,10 @@ pub fn file_to_write(authfile: Option<&Path>) -> PathBuf {
 }
 
 fn read(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error)
-            if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(error).context(|| path.display().to_string()),
+    let bytes = match given::bytes(path, MAX_BYTES) {
+        Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENOTDIR)) => return Ok(None),
+        bytes => bytes?,
     };
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_BYTES), &mut bytes)
-        .context(|| path.display().to_string())?;
     if bytes.trim_ascii().is_empty() {
         return Ok(Some(Map::new()));
     }

@@ -2,6 +2,7 @@
 //! (containers-certs.d(5), docker's `certs.d`).
 
 use crate::error::{Context, Error, Result};
+use crate::given;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, TlsProvider, parse_pem};
@@ -99,7 +100,7 @@ fn own_files(registry: &str, directory: Option<&Path>) -> Result<Own> {
 }
 
 fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>> {
-    let pem = read(file)?;
+    let pem = given::bytes(file, MAX_BYTES)?;
     let items = parse_pem(&pem).filter_map(|item| match item {
         Ok(PemItem::Certificate(certificate)) => Some(Ok(certificate)),
         Ok(_) => None,
@@ -109,18 +110,10 @@ fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>> {
 }
 
 fn private_key(file: &Path) -> Result<PrivateKey<'static>> {
-    let pem = read(file)?;
+    let pem = given::bytes(file, MAX_BYTES)?;
     let key = parse_pem(&pem).find_map(|item| match item {
         Ok(PemItem::PrivateKey(key)) => Some(key),
         _ => None,
     });
     key.ok_or_else(|| Error::new("no private key is in it").context(file.display().to_string()))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>> {
-    let place = || file.display().to_string();
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).context(place)?;
-    std::io::Read::read_to_end(&mut std::io::Read::take(opened, MAX_BYTES), &mut bytes).context(place)?;
-    Ok(bytes)
 }

@@ -19,8 +19,9 @@ pub struct Run {
 /// `healthcheck run`: 0 if it is well; 1, and a word, if not.
 pub fn run(invocation: &Invocation, arguments: Run) -> Result<u8> {
     let store = invocation.store()?;
-    let container = Containers::open(&store)?.find(&arguments.name)?;
-    if check(&container).map_err(|error| error.exit_code(125))? {
+    let found = Containers::open(&store)?.find(&arguments.name);
+    // 1 is the word of the check itself.
+    if found.and_then(|container| check(&container)).map_err(|error| error.exit_code(125))? {
         return Ok(SUCCESS);
     }
     print_text("unhealthy\n")?;

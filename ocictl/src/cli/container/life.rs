@@ -1,9 +1,10 @@
 //! The life of a container as typed: its end, its restarts, its health, its log.
 
 use super::Caller;
+use super::limits::one;
 use crate::container::options::{HealthTyped, Log};
 use crate::container::parse;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What becomes of a container in its life.
 #[derive(Debug, clap::Args)]
@@ -82,12 +83,20 @@ impl Life {
     /// # Errors
     /// Names the option and its word.
     pub(super) fn health(&self) -> Result<HealthTyped> {
-        let duration = |option: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(parse::duration)
-                .transpose()
-                .map_err(|error| error.context(option.to_owned()).exit_code(125))
-        };
+        let duration = |option: &str, text: &Option<String>| one(option, text, parse::duration);
+        let typed = [
+            ("--health-cmd", self.health_cmd.is_some()),
+            ("--health-interval", self.health_interval.is_some()),
+            ("--health-timeout", self.health_timeout.is_some()),
+            ("--health-start-period", self.health_start_period.is_some()),
+            ("--health-start-interval", self.health_start_interval.is_some()),
+            ("--health-retries", self.health_retries.is_some()),
+        ];
+        if let Some((option, _)) = typed.iter().find(|(_, typed)| self.no_healthcheck && *typed) {
+            return Err(
+                Error::new(format!("--no-healthcheck and {option} exclude each other")).exit_code(125)
+            );
+        }
         Ok(HealthTyped {
             command: self.health_cmd.clone(),
             interval: duration("--health-interval", &self.health_interval)?,

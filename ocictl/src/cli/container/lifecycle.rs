@@ -166,48 +166,6 @@ pub fn remove(invocation: &Invocation, arguments: Remove) -> Result<u8> {
     })
 }
 
-/// What `wait` takes.
-#[derive(Debug, clap::Args)]
-pub struct Wait {
-    /// Containers
-    #[arg(value_name = "CONTAINER", required = true)]
-    names: Vec<String>,
-    /// Accepted for podman: stopped
-    #[arg(long, value_name = "CONDITION")]
-    condition: Option<String>,
-}
-
-/// `wait`.
-pub fn wait(invocation: &Invocation, arguments: Wait) -> Result<u8> {
-    if let Some(condition) =
-        arguments.condition.as_deref().filter(|word| !matches!(*word, "stopped" | "exited" | "not-running"))
-    {
-        return Err(Error::new(format!(
-            "--condition: \"{condition}\" is none of exited, stopped, not-running"
-        ))
-        .exit_code(125));
-    }
-    let store = invocation.store()?;
-    let containers = Containers::open(&store)?;
-    super::super::for_each(&arguments.names, |name| {
-        let container = containers.find(name)?;
-        print_text(&format!("{}\n", end_of(&containers, &container)?))
-    })?;
-    Ok(SUCCESS)
-}
-
-/// Waits for a container's end, and gives its exit code: the monitor tells it, also where the container goes with its end.
-fn end_of(containers: &Containers<'_>, container: &Container) -> Result<i32> {
-    if let Some(code) = status::end(container)? {
-        return Ok(code);
-    }
-    if let Some(program) = status::program(container)? {
-        status::wait(&program, None);
-    }
-    status::settle(containers, container, false)?;
-    Ok(container.state()?.exit_code)
-}
-
 /// What `pause` and `unpause` take.
 #[derive(Debug, clap::Args)]
 pub struct Names {

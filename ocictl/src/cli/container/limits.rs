@@ -4,6 +4,9 @@ use crate::container::options::Resources;
 use crate::container::parse;
 use crate::error::{Error, Result};
 
+/// The kernel counts memory by pages; what is less is no memory at all.
+const A_PAGE: i64 = 4096;
+
 /// Limits, which `update` takes, too.
 #[derive(Debug, clap::Args)]
 pub struct Limits {
@@ -48,27 +51,25 @@ impl Limits {
     /// # Errors
     /// Names the option and its word.
     pub fn meant(&self) -> Result<Resources> {
-        let bytes = |option: &str, text: &Option<String>| {
-            let parsed = text.as_deref().map(parse::bytes_or_any).transpose();
-            parsed.map_err(|error| error.context(option.to_owned()).exit_code(125))
-        };
+        let bytes = |option: &str, text: &Option<String>| one(option, text, parse::bytes_or_any);
+        let memory = bytes("--memory", &self.memory)?;
+        if let Some(few) = memory.filter(|bytes| (1..A_PAGE).contains(bytes)) {
+            let sentence = format!(
+                "--memory: {few} bytes are less than a page of memory, {A_PAGE}; such sizes are 64m, 2g"
+            );
+            return Err(Error::new(sentence).exit_code(125));
+        }
         if self.cpus.is_some() && (self.cpu_period.is_some() || self.cpu_quota.is_some()) {
             return Err(
                 Error::new("--cpus and --cpu-period or --cpu-quota say the same thing twice").exit_code(125)
             );
         }
         Ok(Resources {
-            memory: bytes("--memory", &self.memory)?,
+            memory,
             memory_swap: bytes("--memory-swap", &self.memory_swap)?,
             memory_reservation: bytes("--memory-reservation", &self.memory_reservation)?,
             oom_kill_disable: false,
-            cpu_millis: self
-                .cpus
-                .as_deref()
-                .map(parse::cpus)
-                .transpose()
-                .map_err(|error| error.context("--cpus").exit_code(125))?
-                .filter(|millis| *millis > 0),
+            cpu_millis: one("--cpus", &self.cpus, parse::cpus)?.filter(|millis| *millis > 0),
             cpu_period: self.cpu_period,
             cpu_quota: self.cpu_quota,
             cpu_shares: self.cpu_shares,
@@ -78,4 +79,17 @@ impl Limits {
             blkio_weight: self.blkio_weight,
         })
     }
+}
+
+/// What one word of an option means, if it was typed.
+///
+/// # Errors
+/// Names the option and its word.
+pub(super) fn one<T>(
+    option: &str,
+    text: &Option<String>,
+    parse: impl Fn(&str) -> Result<T>,
+) -> Result<Option<T>> {
+    let parsed = text.as_deref().map(parse).transpose();
+    parsed.map_err(|error| error.context(option.to_owned()).exit_code(125))
 }

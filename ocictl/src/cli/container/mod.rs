@@ -3,6 +3,7 @@
 mod commit;
 mod copy;
 mod exec;
+mod healthcheck;
 mod inspect;
 mod life;
 mod lifecycle;
@@ -13,12 +14,14 @@ mod program;
 mod resources;
 mod run;
 mod shape;
+mod wait;
 
 use super::{Family, Invocation, SUCCESS, Verb, verb};
 use crate::container::Containers;
 use crate::container::parse::Surroundings;
 use crate::container::record::Container;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::given;
 
 pub(super) use lifecycle::{PRUNE_FILTERS, prune_stopped};
 
@@ -72,9 +75,9 @@ pub const FAMILY: Family = Family {
             "wait",
             [],
             short["wait"],
-            "Wait until containers end, and print their exit codes",
-            lifecycle::Wait,
-            lifecycle::wait
+            "Wait until containers end, or something else, and print their exit codes",
+            wait::Wait,
+            wait::wait
         ),
         verb!("pause", [], short["pause"], "Freeze containers", lifecycle::Names, lifecycle::pause),
         verb!(
@@ -159,6 +162,16 @@ pub const FAMILY: Family = Family {
     ],
 };
 
+/// The family of health checks.
+pub const HEALTHCHECK: Family = Family {
+    name: "healthcheck",
+    aliases: &[],
+    about: "Ask containers how they are",
+    verbs: &[
+        verb!("run", [], short [], "Run a container's health check now", healthcheck::Run, healthcheck::run),
+    ],
+};
+
 /// The directory and the files of whoever typed.
 pub(crate) struct Caller;
 
@@ -172,7 +185,7 @@ impl Surroundings for Caller {
     }
 
     fn read(&self, path: &str) -> Result<String> {
-        std::fs::read_to_string(path).context(|| path.to_owned())
+        given::text(std::path::Path::new(path), given::MAX_FILE)
     }
 }
 

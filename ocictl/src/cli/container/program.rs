@@ -1,6 +1,7 @@
 //! What `run`, `create` and `exec` take of the program alike: its terminal, variables, user and directory.
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::given;
 
 /// The options.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,9 @@ impl Program {
     /// Names the file, or the word that has no name.
     pub fn environment(&self) -> Result<Vec<String>> {
         let mut list = Vec::new();
-        for word in from_files(&self.env_file).context(|| "--env-file")?.iter().chain(&self.env) {
+        let of_files =
+            from_files(&self.env_file).map_err(|error| error.context("--env-file").exit_code(125))?;
+        for word in of_files.iter().chain(&self.env) {
             match (word.contains('='), word.strip_suffix('*')) {
                 (true, _) if !word.starts_with('=') => list.push(word.clone()),
                 (true, _) => return Err(Error::new(format!("--env: \"{word}\" has no name")).exit_code(125)),
@@ -54,7 +57,7 @@ impl Program {
 pub(super) fn from_files(files: &[String]) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(file).context(|| file.clone())?;
+        let text = given::text(std::path::Path::new(file), given::MAX_FILE)?;
         lines.extend(
             text.lines()
                 .map(str::trim_start)

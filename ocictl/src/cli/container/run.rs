@@ -153,6 +153,7 @@ fn find_image(store: &Store, name: &str, pull: &str, platform: Option<&str>) -> 
 struct CidFile {
     path: String,
     file: std::fs::File,
+    written: bool,
 }
 
 impl CidFile {
@@ -163,12 +164,27 @@ impl CidFile {
             .create_new(true)
             .open(&path)
             .context(place)
+            .map_err(|error| match error.errno() {
+                Some(libc::EEXIST) => error.hint("it may be another container's; remove it, or name another"),
+                _ => error,
+            })
             .map_err(|error| error.exit_code(125))?;
-        Ok(Self { path, file })
+        Ok(Self { path, file, written: false })
     }
 
     fn write(mut self, id: &str) -> Result<()> {
-        self.file.write_all(id.as_bytes()).context(|| format!("--cidfile {}", self.path))
+        self.file.write_all(id.as_bytes()).context(|| format!("--cidfile {}", self.path))?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for CidFile {
+    fn drop(&mut self) {
+        if !self.written {
+            // It is ours, and there is no container.
+            let _gone = std::fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::super::{Invocation, SUCCESS, print_text};
 use super::limits::one;
+use crate::container::calling;
 use crate::container::monitor::health_report;
-use crate::container::record::{Container, Status};
+use crate::container::record::{Container, Phase, Status};
 use crate::container::{Containers, parse, status};
 use crate::error::{Error, Result};
 use std::time::Duration;
@@ -121,6 +122,13 @@ fn until(
             };
         }
         let (state, now) = container.now()?;
+        let is_told =
+            state.phase == Phase::Exited || calling::is_stopped(&state) || !container.is_monitored();
+        if now == Status::Exited && !is_told {
+            // Its monitor is about to write down how.
+            std::thread::sleep(pause);
+            continue;
+        }
         let report = health_report(&container.run)?.unwrap_or_default();
         let is_met = |condition: &Condition| match condition {
             Condition::Stopped => now == Status::Exited,

@@ -2,15 +2,19 @@
 
 use super::super::{Invocation, SUCCESS, print_text};
 use super::Access;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
+use crate::given;
 use crate::reference::{Reference, check_host};
 use crate::registry::client::Access as Wanted;
 use crate::registry::config::{Endpoint, Registries};
 use crate::registry::credentials::{self, Credentials};
 use crate::registry::{Client, Options};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-use std::io::{BufRead, IsTerminal, Read, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
+
+/// No password is longer.
+const MAX_PASSWORD: u64 = 64 << 10;
 
 /// What `login` takes.
 #[derive(Debug, clap::Args)]
@@ -56,8 +60,8 @@ pub fn login(_: &Invocation, arguments: Login) -> Result<u8> {
     let password = match (arguments.password, arguments.password_stdin) {
         (Some(password), _) => password,
         (None, true) => {
-            let mut password = String::new();
-            std::io::stdin().lock().take(64 << 10).read_to_string(&mut password)?;
+            let password =
+                given::text_of(std::io::stdin().lock(), MAX_PASSWORD).context(|| "--password-stdin")?;
             password.trim_end_matches(['\r', '\n']).to_owned()
         }
         (None, false) if std::io::stdin().is_terminal() => ask("Password: ", true)?,

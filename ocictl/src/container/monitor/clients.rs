@@ -41,8 +41,15 @@ impl Input for Nowhere {
 #[derive(Debug, Default)]
 pub struct Clients {
     list: Vec<Client>,
-    stop: bool,
+    wishes: Wishes,
     detached: bool,
+}
+
+/// What callers want done.
+#[derive(Debug, Default)]
+struct Wishes {
+    stop: bool,
+    check: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +70,12 @@ impl Clients {
 
     /// Whether somebody has asked to stop the container.
     pub fn stop_is_wanted(&self) -> bool {
-        self.stop
+        self.wishes.stop
+    }
+
+    /// Whether somebody wants to know how the container is, who was not told of before.
+    pub fn take_check(&mut self) -> bool {
+        std::mem::take(&mut self.wishes.check)
     }
 
     /// Whether somebody has left by the detach keys.
@@ -73,7 +85,7 @@ impl Clients {
 
     /// Stops it as if somebody had asked.
     pub fn want_stop(&mut self) {
-        self.stop = true;
+        self.wishes.stop = true;
     }
 
     /// Adds a client that was there before the monitor, attached.
@@ -136,7 +148,7 @@ impl Clients {
                     Ok(Some((kind::STDIN_END, _))) => input.end(),
                     Ok(Some((kind::SIZE, data))) => input.resize(data),
                     Ok(Some((kind::DETACH, _))) => self.detached = true,
-                    Ok(Some((request, _))) => client.hear(request, &mut self.stop),
+                    Ok(Some((request, _))) => client.hear(request, &mut self.wishes),
                     Err(Errno::AGAIN) => break,
                     Ok(None) | Err(_) => {
                         client.gone = true;
@@ -166,11 +178,12 @@ impl Client {
         }
     }
 
-    fn hear(&mut self, request: u8, stop: &mut bool) {
+    fn hear(&mut self, request: u8, wishes: &mut Wishes) {
         match request {
             kind::ATTACH => (self.attached, self.waits) = (true, true),
             kind::WAIT => self.waits = true,
-            kind::STOP => *stop = true,
+            kind::STOP => wishes.stop = true,
+            kind::CHECK => wishes.check = true,
             _ => return,
         }
         self.gone |= wire::send(&self.socket, kind::HEARD, &[], false).is_err();

@@ -134,6 +134,11 @@ impl<'a> Health<'a> {
         Some(next.saturating_duration_since(Instant::now()))
     }
 
+    /// The next check is due now.
+    pub fn hurry(&mut self) {
+        self.next = Instant::now();
+    }
+
     /// What to wait for.
     pub fn add_sources<'b>(&'b self, sources: &mut Vec<PollFd<'b>>) {
         if let Some(running) = &self.running {

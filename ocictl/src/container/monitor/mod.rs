@@ -50,6 +50,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(60);
 const GOOD_RUN: Duration = Duration::from_secs(10);
 /// How long a client that takes nothing may keep a container that has ended.
 const LINGER: Duration = Duration::from_secs(10);
+/// A container that was given less memory may not get as far as its program.
+const ROOM: i64 = 6 << 20;
 /// What the one who starts a monitor hears first when all went well; else it is a [`Refusal`] as JSON.
 pub const STARTED: u8 = b'+';
 
@@ -248,7 +250,9 @@ impl Monitor {
         let (mut streams, stdio) = Streams::open(options.tty, options.interactive, &run)?;
         let console = options.tty.then_some(streams::CONSOLE);
         let id = self.container.record.id.clone();
-        self.runtime.run(Launch { id: &id, bundle: &run, console, stdio })?;
+        self.runtime
+            .run(Launch { id: &id, bundle: &run, console, stdio })
+            .map_err(|error| with_too_little(error, options.resources.memory))?;
         let started = self.started(&mut streams, &run);
         let (pid, pidfd) = match started {
             Ok(started) => started,
@@ -325,6 +329,9 @@ impl Monitor {
             self.clients.accept(&self.listener);
             let moved = streams.carry(&mut self.clients, &mut self.log);
             self.clients.serve(streams);
+            if self.clients.take_check() {
+                health.hurry();
+            }
             if let Some(action) = health.look(&self.container) {
                 self.act(action, pidfd, &mut end);
             }
@@ -390,6 +397,16 @@ fn poll(sources: &mut [PollFd<'_>], timeout: Option<Duration>) -> usize {
             std::thread::sleep(Duration::from_millis(100));
             1
         }
+    }
+}
+
+/// A runtime, or the program's init, that has no room to start in is killed, and looks as if it had crashed.
+fn with_too_little(error: Error, memory: Option<i64>) -> Error {
+    match memory.filter(|bytes| (1..ROOM).contains(bytes)) {
+        Some(bytes) => error.hint(format!(
+            "--memory {bytes}: so few bytes may be too little to start a container in, and the kernel then ends it; docker asks for 6m at least"
+        )),
+        None => error,
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Facts {
 /// A device node of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
+    /// On the host.
+    pub source: String,
     /// In the container.
     pub path: String,
     /// `c` or `b`.
@@ -205,8 +207,9 @@ fn linux(options: &Options, facts: &Facts) -> Value {
         linux.insert("cgroupsPath".into(), facts.cgroup.clone().into());
     }
     linux.insert("resources".into(), resources::resources(options, facts));
-    if !facts.devices.is_empty() {
-        linux.insert("devices".into(), resources::devices(facts));
+    let devices = resources::devices(options, facts);
+    if !devices.is_empty() {
+        linux.insert("devices".into(), devices.into());
     }
     if options.mounts.iter().any(|mount| mount.options.iter().any(|word| is_shared(word))) {
         // The runtime must not part the mounts from the host's.
@@ -234,6 +237,16 @@ fn linux(options: &Options, facts: &Facts) -> Value {
         linux.insert("readonlyPaths".into(), json!(kept(&READ_ONLY, &security.unmask)));
     }
     Value::Object(linux)
+}
+
+/// Whether root of the container is not the machine's: he owns neither the host's processes nor its network, and makes no devices.
+fn is_guest(options: &Options, facts: &Facts) -> bool {
+    facts.rootless || options.ids.is_some()
+}
+
+/// Whether a device has to be mounted, since it cannot be made. One that keeps its path is the runtime's care.
+fn is_bound(node: &Node, options: &Options, facts: &Facts) -> bool {
+    is_guest(options, facts) && node.source != node.path
 }
 
 fn kept(paths: &[&str], unmask: &[String]) -> Vec<String> {

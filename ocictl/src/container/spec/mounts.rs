@@ -1,6 +1,6 @@
 //! What is mounted in a container: the kernel's file systems, the files of `/etc` that are made for it, and what was typed.
 
-use super::Facts;
+use super::{Facts, is_bound, is_guest};
 use crate::container::options::{Mount, MountKind, Namespace, Options};
 use serde_json::{Value, json};
 
@@ -18,6 +18,9 @@ pub fn mounts(options: &Options, facts: &Facts) -> Value {
     }
     if options.init {
         list.push(entry(INIT_TARGET, "bind", &facts.init, &["bind", "ro", "rprivate", "nosuid", "nodev"]));
+    }
+    for node in facts.devices.iter().filter(|node| is_bound(node, options, facts)) {
+        list.push(entry(&node.path, "bind", &node.source, &["bind", "rprivate", "nosuid", "noexec"]));
     }
     for (target, source) in &facts.files {
         list.push(entry(target, "bind", source, &["bind", "rprivate", "nosuid", "nodev", "noexec"]));
@@ -48,8 +51,7 @@ fn system(options: &Options, facts: &Facts) -> Vec<Value> {
     let privileged = options.security.privileged;
     let own_network = options.namespaces.network != Namespace::Host;
     let writable = if privileged { "rw" } else { "ro" };
-    // Root of a user namespace owns neither the host's processes nor its network.
-    let is_guest = facts.rootless || options.ids.is_some();
+    let is_guest = is_guest(options, facts);
     let host_pids = options.namespaces.pid == Namespace::Host && is_guest;
     let mut list = vec![match host_pids {
         // A procfs of the host's processes cannot be mounted without owning them.

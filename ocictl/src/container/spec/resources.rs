@@ -1,6 +1,6 @@
 //! Limits and devices: `linux.resources`, `linux.devices`, `process.rlimits`.
 
-use super::Facts;
+use super::{Facts, is_bound};
 use crate::container::options::{Options, Resources};
 use serde_json::{Map, Value, json};
 
@@ -113,16 +113,15 @@ fn device_rules(options: &Options, facts: &Facts) -> Value {
 }
 
 /// `linux.devices`.
-pub fn devices(facts: &Facts) -> Value {
-    let nodes = facts.devices.iter();
-    nodes
-        .map(|node| {
-            json!({
-                "path": node.path, "type": node.kind.to_string(), "major": node.major, "minor": node.minor,
-                "fileMode": node.mode, "uid": node.uid, "gid": node.gid,
-            })
+pub fn devices(options: &Options, facts: &Facts) -> Vec<Value> {
+    let made = facts.devices.iter().filter(|node| !is_bound(node, options, facts));
+    made.map(|node| {
+        json!({
+            "path": node.path, "type": node.kind.to_string(), "major": node.major, "minor": node.minor,
+            "fileMode": node.mode, "uid": node.uid, "gid": node.gid,
         })
-        .collect()
+    })
+    .collect()
 }
 
 /// `process.rlimits`.

@@ -69,6 +69,7 @@ fn a_privileged_container_has_everything() {
         ..Options::default()
     };
     let node = Node {
+        source: "/dev/fuse".into(),
         path: "/dev/fuse".into(),
         kind: 'c',
         major: 10,
