@@ -259,6 +259,27 @@ fn ranges(text: &str, name: Option<&str>, uid: Option<u32>) -> Vec<(u32, u32)> {
     text.lines().filter_map(of_line).collect()
 }
 
+/// The cgroup that this process is in, of version 2; nothing where there is none.
+///
+/// # Errors
+/// Fails if `/proc` cannot be read.
+pub fn own_cgroup() -> Result<Option<String>> {
+    let text = std::fs::read_to_string("/proc/self/cgroup").context(|| "read /proc/self/cgroup")?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("0::")).map(String::from))
+}
+
+/// The cgroup of the user's own systemd that a cgroup lies in, if it lies in one.
+pub fn service_around(cgroup: &str) -> Option<String> {
+    let is_service = |part: &str| part.starts_with("user@") && part.ends_with(".service");
+    let place = cgroup.split('/').position(is_service)?;
+    Some(cgroup.split('/').take(place + 1).collect::<Vec<_>>().join("/"))
+}
+
+/// Whether this process is in a unit of the user's own systemd, and not in a session of the machine's.
+pub fn is_among_own_units() -> bool {
+    own_cgroup().is_ok_and(|own| own.as_deref().and_then(service_around).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,5 +289,15 @@ mod tests {
         let text = "# note\nanna:100000:65536\n1000:200000:10\nbert:300000:65536\nanna:x:1\nanna:4294967295:9\nanna:5:0\n";
         assert_eq!(ranges(text, Some("anna"), Some(1000)), [(100_000, 65_536), (200_000, 10)]);
         assert_eq!(ranges(text, None, Some(7)), []);
+    }
+
+    #[test]
+    fn the_users_systemd_is_found_around_a_cgroup() {
+        let service = "/user.slice/user-7.slice/user@7.service";
+        assert_eq!(service_around(&format!("{service}/app.slice/x.scope")).as_deref(), Some(service));
+        assert_eq!(service_around(service).as_deref(), Some(service));
+        for outside in ["/", "/user.slice/user-7.slice/session-1.scope", "/system.slice/user@x.service.d/a"] {
+            assert_eq!(service_around(outside), None, "{outside}");
+        }
     }
 }

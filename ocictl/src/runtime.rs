@@ -46,7 +46,7 @@ impl Runtime {
     /// Says where it was looked for.
     pub fn choose(named: &str, runroot: &Path) -> Result<Self> {
         let variable = std::env::var(VARIABLE).unwrap_or_default();
-        let named = [named, &variable, DEFAULT].into_iter().find(|name| !name.is_empty()).unwrap_or(DEFAULT);
+        let named = [named, &variable].into_iter().find(|name| !name.is_empty()).unwrap_or(DEFAULT);
         let binary = find(named)?;
         let name = binary.file_name().unwrap_or(OsStr::new(DEFAULT));
         let root = runroot.join("runtime").join(name);
@@ -88,11 +88,15 @@ impl Runtime {
 
     /// The runtime with its global options; the error goes to `log`.
     fn command(&self, log: &Path) -> Command {
-        self.with_options(Command::new(&self.binary), log)
+        self.with_options(Command::new(&self.binary), Some(log))
     }
 
-    fn with_options(&self, mut command: Command, log: &Path) -> Command {
-        command.arg("--root").arg(&self.root).arg("--log").arg(log).args(["--log-format", "json"]);
+    /// Without a log, errors go to stderr.
+    fn with_options(&self, mut command: Command, log: Option<&Path>) -> Command {
+        command.arg("--root").arg(&self.root);
+        if let Some(log) = log {
+            command.arg("--log").arg(log).args(["--log-format", "json"]);
+        }
         if self.systemd {
             command.arg("--systemd-cgroup");
         }
@@ -136,16 +140,17 @@ impl Runtime {
 
     /// The runtime as it runs another program in a container, in the foreground; streams and options are the caller's to set.
     pub fn exec(&self, log: &Path, arguments: &[&OsStr]) -> Command {
-        let mut command = match self.systemd && rootless::in_user_namespace() && !is_among_own_units() {
-            true => {
-                // A user may move processes among his own units only (cgroups(7), "Delegation containment"): so his systemd takes the
-                // runtime in. It becomes the runtime, in the same process.
-                let mut command = Command::new("systemd-run");
-                command.args(["--user", "--scope", "--quiet", "--collect", "--"]).arg(&self.binary);
-                self.with_options(command, log)
-            }
-            false => self.command(log),
-        };
+        let mut command =
+            match self.systemd && rootless::in_user_namespace() && !rootless::is_among_own_units() {
+                true => {
+                    // A user may move processes among his own units only (cgroups(7), "Delegation containment"): so his systemd takes the
+                    // runtime in. It becomes the runtime, in the same process.
+                    let mut command = Command::new("systemd-run");
+                    command.args(["--user", "--scope", "--quiet", "--collect", "--"]).arg(&self.binary);
+                    self.with_options(command, Some(log))
+                }
+                false => self.command(log),
+            };
         command.arg("exec").args(arguments);
         command
     }
@@ -155,11 +160,7 @@ impl Runtime {
     /// # Errors
     /// The runtime's own words.
     pub fn call(&self, arguments: &[&str], stdin: Option<&[u8]>) -> Result<Vec<u8>> {
-        let mut command = Command::new(&self.binary);
-        command.arg("--root").arg(&self.root);
-        if self.systemd {
-            command.arg("--systemd-cgroup");
-        }
+        let mut command = self.with_options(Command::new(&self.binary), None);
         command.args(arguments).stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let place = || format!("run {}", self.binary.display());
@@ -238,13 +239,6 @@ pub fn systemd_makes_cgroups() -> bool {
             (true, _) => there(Path::new("/run/systemd/private")),
             (false, _) => rustix::process::geteuid().is_root(),
         }
-}
-
-/// Whether this process is in a unit of the user's own systemd, and not in a session of the machine's.
-fn is_among_own_units() -> bool {
-    let text = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
-    own.split('/').any(|part| part.starts_with("user@") && part.ends_with(".service"))
 }
 
 fn find(named: &str) -> Result<PathBuf> {

@@ -1,6 +1,6 @@
 //! Cgroups of an ordinary user: those that were delegated to him (cgroups(7), "Cgroups delegation"). Only v2 has that.
 
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::rootless;
 use rustix::fs::{Access, access};
 use std::path::{Path, PathBuf};
@@ -21,11 +21,10 @@ pub struct Delegation {
 /// # Errors
 /// Fails if `/proc` cannot be read.
 pub fn find() -> Result<Option<Delegation>> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").context(|| "read /proc/self/cgroup")?;
-    let Some(own) = text.lines().find_map(|line| line.strip_prefix("0::")) else { return Ok(None) };
+    let Some(own) = rootless::own_cgroup()? else { return Ok(None) };
     // A cgroup that holds processes cannot hand controllers down, so the one above ours comes first.
-    let above = Path::new(own).parent().and_then(Path::to_str);
-    Ok(above.into_iter().chain([own]).find_map(delegated))
+    let above = Path::new(&own).parent().and_then(Path::to_str);
+    Ok(above.into_iter().chain([own.as_str()]).find_map(delegated))
 }
 
 /// What the user's own systemd may limit: the controllers of its service, which is around us or where logind puts it.
@@ -33,16 +32,10 @@ pub fn find() -> Result<Option<Delegation>> {
 /// # Errors
 /// Fails if `/proc` cannot be read.
 pub fn of_manager() -> Result<Vec<String>> {
-    let text = std::fs::read_to_string("/proc/self/cgroup").context(|| "read /proc/self/cgroup")?;
-    let own = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
+    let around = rootless::own_cgroup()?.as_deref().and_then(rootless::service_around);
     let uid =
         rootless::map("uid").iter().find(|(inside, ..)| *inside == 0).map_or(0, |(_, outside, _)| *outside);
-    let is_service = |part: &str| part.starts_with("user@") && part.ends_with(".service");
-    let around = own.split('/').position(is_service);
-    let path = match around {
-        Some(place) => own.split('/').take(place + 1).collect::<Vec<_>>().join("/"),
-        None => format!("/user.slice/user-{uid}.slice/user@{uid}.service"),
-    };
+    let path = around.unwrap_or_else(|| format!("/user.slice/user-{uid}.slice/user@{uid}.service"));
     let file = PathBuf::from(TOP).join(path.trim_start_matches('/')).join("cgroup.controllers");
     let words = std::fs::read_to_string(file).unwrap_or_default();
     Ok(words.split_ascii_whitespace().map(String::from).collect())
