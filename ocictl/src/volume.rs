@@ -26,6 +26,9 @@ const SWEEP_LOCK: &str = ".lock";
 pub struct Record {
     /// Labels: for people and filters.
     pub labels: BTreeMap<String, String>,
+    /// What is mounted in the place of the directory: `type`, `device` and `o` as for mount(8); nothing for the directory itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
     /// When it was made, in nanoseconds since 1970.
     pub created: u64,
     /// Whether nobody named it.
@@ -142,6 +145,7 @@ impl Volumes {
         &self,
         name: &str,
         labels: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
         anonymous: bool,
     ) -> Result<Option<Volume>> {
         let place = || format!("volume {name}");
@@ -149,7 +153,7 @@ impl Volumes {
             return Ok(None);
         }
         let aside = self.folder.join(format!(".{}", disk::random()));
-        let record = Record { labels, created: time::now(), anonymous, used: false };
+        let record = Record { labels, options, created: time::now(), anonymous, used: false };
         let guard = {
             let _no_sweep_between = self.lock()?;
             disk::make_directory(&aside).context(place)?;
@@ -184,7 +188,7 @@ impl Volumes {
     /// # Errors
     /// As [`Volumes::create`].
     pub fn ensure(&self, name: &str, anonymous: bool) -> Result<Volume> {
-        match self.create(name, BTreeMap::new(), anonymous)? {
+        match self.create(name, BTreeMap::new(), BTreeMap::new(), anonymous)? {
             Some(volume) => Ok(volume),
             None => self
                 .get(name)?

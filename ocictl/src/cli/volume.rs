@@ -3,12 +3,13 @@
 use super::container::PRUNE_FILTERS;
 use super::output::{self, Filters, Key, Kind, Style};
 use super::{Family, Invocation, SUCCESS, confirmed, print_text, verb};
-use crate::container::{Containers, parse, remove as removal};
+use crate::container::{Containers, mounted_volumes, parse, remove as removal};
 use crate::error::{Error, Result};
 use crate::store::{Store, disk};
 use crate::time;
 use crate::volume::{Volume, Volumes};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The family.
 pub const FAMILY: Family = Family {
@@ -35,9 +36,28 @@ struct Create {
     /// local
     #[arg(long, short, value_name = "DRIVER", default_value = "local", value_parser = ["local"])]
     driver: String,
+    /// type=TYPE, device=DEVICE, o=OPTIONS: what is mounted while containers have it, as with mount(8): tmpfs, ext4, nfs, none with o=bind
+    #[arg(long, short, value_name = "KEY=VALUE")]
+    opt: Vec<String>,
     /// One that is there is no error
     #[arg(long)]
     ignore: bool,
+}
+
+/// What is to be mounted, and whether that can be meant.
+fn options(words: &[String]) -> Result<BTreeMap<String, String>> {
+    let place = |error: Error| error.context("--opt").exit_code(125);
+    let mut options = BTreeMap::new();
+    for word in words {
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            place(Error::new(format!("\"{word}\" is no KEY=VALUE; such are type=tmpfs, o=size=64m")))
+        })?;
+        if options.insert(key.to_owned(), value.to_owned()).is_some() {
+            return Err(place(Error::new(format!("{key} is there twice"))));
+        }
+    }
+    mounted_volumes::Meant::read(&options).map_err(place)?;
+    Ok(options)
 }
 
 fn create(invocation: &Invocation, arguments: Create) -> Result<u8> {
@@ -57,7 +77,9 @@ fn create(invocation: &Invocation, arguments: Create) -> Result<u8> {
         .map(|label| label.split_once('=').unwrap_or((label, "")))
         .map(|(key, value)| (key.to_owned(), value.to_owned()));
     // docker says nothing where one is there already; a volume is what it was.
-    if Volumes::open(&store)?.create(&name, labels.collect(), anonymous)?.is_none() && !arguments.ignore {
+    if Volumes::open(&store)?.create(&name, labels.collect(), options(&arguments.opt)?, anonymous)?.is_none()
+        && !arguments.ignore
+    {
         return Err(Error::new("it is there already").context(format!("volume {name}")).exit_code(125));
     }
     print_text(&format!("{name}\n"))?;
@@ -123,7 +145,7 @@ fn object(volume: &Volume) -> Value {
         "CreatedAt": time::rfc3339(volume.record.created),
         "Labels": volume.record.labels,
         "Scope": "local",
-        "Options": {},
+        "Options": volume.record.options,
         "Anonymous": volume.record.anonymous,
     })
 }

@@ -29,6 +29,7 @@ pub mod idmap;
 pub mod ids;
 pub mod init;
 pub mod monitor;
+pub mod mounted_volumes;
 pub mod names;
 pub mod options;
 pub mod parse;

@@ -13,6 +13,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// Does something in the mount namespace of a process, and comes back.
+///
+/// # Errors
+/// Fails if the process is gone, or without the privilege.
+pub fn in_mounts_of<T>(pid: i32, act: impl FnOnce() -> T) -> Result<T> {
+    let open = |path: &str, flags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
+    let (outside, here) = (open("/proc/self/ns/mnt", OFlags::RDONLY)?, open(".", OFlags::PATH)?);
+    let inside = open(&format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY)?;
+    move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Mount))?;
+    let done = act();
+    move_into_link_name_space(outside.as_fd(), Some(LinkNameSpaceType::Mount))
+        .context(|| "go back to the mounts of before")?;
+    rustix::process::fchdir(&here)?;
+    Ok(done)
+}
+
 /// A root, by descriptor.
 #[derive(Debug)]
 pub struct Root {
@@ -36,19 +52,13 @@ impl Root {
     /// # Errors
     /// Fails if the process is gone, or without the privilege.
     pub fn bare(pid: i32) -> Result<Self> {
-        let open = |path: &str, flags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
-        let (outside, here) = (open("/proc/self/ns/mnt", OFlags::RDONLY)?, open(".", OFlags::PATH)?);
         let place = || format!("root of process {pid}");
-        let inside = open(&format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY).context(place)?;
-        let root = open(&format!("/proc/{pid}/root"), OFlags::PATH | OFlags::DIRECTORY).context(place)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(format!("/proc/{pid}/root"), flags, Mode::empty()).context(place)?;
         // The kernel clones mounts of the caller's own mount namespace only.
-        move_into_link_name_space(inside.as_fd(), Some(LinkNameSpaceType::Mount)).context(place)?;
         let flags =
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        let cloned = open_tree(&root, "", flags);
-        move_into_link_name_space(outside.as_fd(), Some(LinkNameSpaceType::Mount))
-            .context(|| "go back to the host's mounts")?;
-        rustix::process::fchdir(&here)?;
+        let cloned = in_mounts_of(pid, || open_tree(&root, "", flags)).context(place)?;
         Ok(Self { directory: cloned.context(place)? })
     }
 

@@ -6,11 +6,13 @@ use super::options::{Mount, MountKind, is_shared};
 use super::record::Container;
 use super::root::Root;
 use super::rootfs::{put_together, writable};
+use super::spec::Source;
 use super::spec::users::Identity;
-use super::{Containers, shifted};
+use super::{Containers, mounted_volumes, shifted};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
+use crate::store::lock::Lock;
 use crate::store::mount::overlay;
 use crate::volume::Volumes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, statx};
@@ -29,7 +31,7 @@ pub fn sources(
     root: &Root,
     identity: &Identity,
     shared: &Shared,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Source>> {
     let volumes = Volumes::open(containers.store)?;
     let ids = container.record.options.ids.as_ref();
     let outside =
@@ -37,40 +39,29 @@ pub fn sources(
     let mut sources = Vec::new();
     for (index, mount) in container.record.options.mounts.iter().enumerate() {
         let place = || format!("mount on {}", mount.target);
-        let source = match &mount.kind {
-            MountKind::Tmpfs => String::new(),
+        let source: Source = match &mount.kind {
+            MountKind::Tmpfs => Source::default(),
             MountKind::Bind(_) if shared.contains_key(&index) => {
                 let target = container.run.join("mounts").join(index.to_string());
                 disk::make_directory(&target)?;
                 let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
                 move_mount(&shared[&index], "", CWD, &target, flags).context(place)?;
-                text(&target)?
+                text(&target)?.into()
             }
             MountKind::Image(_, used) => {
                 let layers = used.as_ref().map(|used| used.layers.as_slice()).unwrap_or_default();
-                text(&image(containers, container, index, layers, mount).context(place)?)?
+                text(&image(containers, container, index, layers, mount).context(place)?)?.into()
             }
             MountKind::Bind(path) => {
                 std::fs::symlink_metadata(path)
                     .context(|| path.clone())
                     .context(place)
                     .map_err(|error| error.exit_code(125))?;
-                path.clone()
+                path.clone().into()
             }
             MountKind::Volume(name) | MountKind::Anonymous(name) => {
-                let volume = volumes.ensure(name, matches!(mount.kind, MountKind::Anonymous(_)))?;
-                let data = text(&volume.data())?;
-                if !volume.record.used {
-                    // One that is shown with mapped ids has them as they are in the container.
-                    let is_mapped = mount.options.iter().any(|word| word == "idmap");
-                    let from = (mount.copy_up && !(is_mapped && ids.is_some())).then_some(root);
-                    let owner = ids.filter(|_| !is_mapped).map_or((0, 0), Ids::root);
-                    fill(&volumes, name, from, &mount.target, owner).context(|| format!("volume {name}"))?;
-                }
-                match mount.subpath.as_str() {
-                    "" => data,
-                    path => part(&volume.data(), path).context(|| format!("volume {name}"))?,
-                }
+                let wanted = Wanted { containers, container, root, mount, index };
+                wanted.source(&volumes, name).context(|| format!("volume {name}"))?
             }
             MountKind::Overlay(path) => {
                 let target = container.run.join("mounts").join(index.to_string());
@@ -78,15 +69,50 @@ pub fn sources(
                 let layer = container.directory.join("overlays").join(index.to_string());
                 let lower = [PathBuf::from(path)];
                 overlay(&lower, Some(&writable(&layer, &lower, &container.run)?), &target).context(place)?;
-                text(&target)?
+                text(&target)?.into()
             }
         };
-        if mount.options.iter().any(|word| word == "U") && !source.is_empty() {
-            give(Path::new(&source), outside).context(|| format!("{}: U", mount.target))?;
+        if mount.options.iter().any(|word| word == "U") && !source.path.is_empty() {
+            give(Path::new(&source.path), outside).context(|| format!("{}: U", mount.target))?;
         }
         sources.push(source);
     }
     Ok(sources)
+}
+
+/// A volume that a container is to have.
+struct Wanted<'a> {
+    containers: &'a Containers<'a>,
+    container: &'a Container,
+    root: &'a Root,
+    mount: &'a Mount,
+    index: usize,
+}
+
+impl Wanted<'_> {
+    /// Makes, mounts and fills it, as far as that was not done before.
+    fn source(&self, volumes: &Volumes, name: &str) -> Result<Source> {
+        let Self { containers, container, root, mount, index } = *self;
+        let ids = container.record.options.ids.as_ref();
+        let volume = volumes.ensure(name, mount.kind.is_anonymous())?;
+        let mounted = mounted_volumes::mount(containers, container, &volume, index)?;
+        // One that is shown with mapped ids has them as they are in the container.
+        let is_mapped = mount.options.iter().any(|word| word == "idmap");
+        let from = (mount.copy_up && !(is_mapped && ids.is_some())).then_some(root);
+        let owner = ids.filter(|_| !is_mapped).map_or((0, 0), Ids::root);
+        match &mounted {
+            Some(mounted) if mounted.is_fresh => fill_memory(&mounted.path, from, &mount.target, owner)?,
+            None if !volume.record.used => fill(volumes, name, from, &mount.target, owner)?,
+            _ => {}
+        }
+        let (data, words) =
+            mounted.map_or_else(|| (volume.data(), Vec::new()), |mounted| (mounted.path, mounted.words));
+        let path = match mount.subpath.as_str() {
+            "" => text(&data)?,
+            path => part(&data, path)?,
+        };
+        Ok(Source { path, words })
+    }
 }
 
 /// Directories of the host that a container shares its mounts with, by the number of the mount.
@@ -169,16 +195,48 @@ fn give(source: &Path, (uid, gid): (u32, u32)) -> Result<()> {
     copying::give(&real, uid, gid)
 }
 
+/// The locks of the container's volumes that have to be mounted, in the order of their names; held until its monitor is there, so that
+/// others find the mounts.
+///
+/// # Errors
+/// Fails if a volume cannot be read.
+pub fn locks(containers: &Containers<'_>, container: &Container) -> Result<Vec<Lock>> {
+    let volumes = Volumes::open(containers.store)?;
+    let mut names: Vec<&String> = Vec::new();
+    for mount in &container.record.options.mounts {
+        if let MountKind::Volume(name) | MountKind::Anonymous(name) = &mount.kind
+            && volumes.get(name)?.is_some_and(|volume| !volume.record.options.is_empty())
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names.dedup();
+    let locks = names.into_iter().filter_map(|name| volumes.get(name).transpose());
+    locks.map(|volume| volume?.lock()).collect()
+}
+
+/// Fills fresh memory with what the image has in its place.
+fn fill_memory(path: &Path, root: Option<&Root>, target: &str, owner: (u32, u32)) -> Result<()> {
+    match what_is_there(root, target) {
+        Some(source) => copying::fill(&source, &disk::open_directory(path)?, Rules::all(Owner::Keep)),
+        None if owner != (0, 0) => Ok(std::os::unix::fs::chown(path, Some(owner.0), Some(owner.1))?),
+        None => Ok(()),
+    }
+}
+
+fn what_is_there(root: Option<&Root>, target: &str) -> Option<OwnedFd> {
+    let root = root.filter(|root| root.is_directory(target) == Some(true))?;
+    root.open_at(target, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).ok()
+}
+
 /// Fills a volume that is used for the first time with what the image has in its place; where it has nothing, the volume is `owner`'s.
 fn fill(volumes: &Volumes, name: &str, root: Option<&Root>, target: &str, owner: (u32, u32)) -> Result<()> {
     let Some(volume) = volumes.get(name)? else { return Err(Error::new("it was removed in this moment")) };
     let _guard = volume.lock()?;
     let Some(mut volume) = volumes.get(name)?.filter(|volume| !volume.record.used) else { return Ok(()) };
     let is_empty = std::fs::read_dir(volume.data())?.next().is_none();
-    let source = root
-        .filter(|root| is_empty && root.is_directory(target) == Some(true))
-        .and_then(|root| root.open_at(target, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).ok());
-    match source {
+    match what_is_there(root.filter(|_| is_empty), target) {
         Some(source) => {
             let aside = volume.aside()?;
             copying::fill(&source, &disk::open_directory(&aside)?, Rules::all(Owner::Keep))?;

@@ -11,7 +11,7 @@ use super::root::Root;
 use super::rootfs::mount_root;
 use super::sources::{Shared, shared, sources, text};
 use super::spec::{self, Facts, users};
-use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, remove, shifted};
+use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, remove, shifted, sources as volumes};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::store::disk;
@@ -80,8 +80,9 @@ fn begin(
     // While the mounts are the host's own.
     let shared = shared(container)?;
     let namespace = PrivateMounts::enter()?;
-    let prepared = prepare(containers, container, &lower, &shared);
-    let started = prepared.and_then(|()| supervise("monitor", paths, container, &[], client));
+    let locks = volumes::locks(containers, container);
+    let prepared = locks.and_then(|locks| prepare(containers, container, &lower, &shared).map(|()| locks));
+    let started = prepared.and_then(|_locks| supervise("monitor", paths, container, &[], client));
     if started.is_err() {
         // A monitor has done so already, in the same mounts.
         bundle::clear(&container.run)?;

@@ -50,8 +50,8 @@ pub struct Facts {
     pub cgroup: String,
     /// Who runs, from the image's passwd and group.
     pub identity: Identity,
-    /// Host paths of what is mounted, in the order of [`Options::mounts`].
-    pub sources: Vec<String>,
+    /// What is mounted, in the order of [`Options::mounts`].
+    pub sources: Vec<Source>,
     /// Host paths of the files that are mounted on `/etc/…`, by their targets; those that something else is mounted over are left out.
     pub files: BTreeMap<String, String>,
     /// The paths of namespaces of other containers, by kind.
@@ -76,6 +76,21 @@ pub struct Facts {
     pub swap: bool,
     /// The highest `nofile` that can be set.
     pub nofile: i64,
+}
+
+/// Where what is mounted is on the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Source {
+    /// Its path; empty for memory.
+    pub path: String,
+    /// What its volume says of the mount, whatever was typed: `ro`, `noexec`.
+    pub words: Vec<String>,
+}
+
+impl From<String> for Source {
+    fn from(path: String) -> Self {
+        Self { path, words: Vec::new() }
+    }
 }
 
 /// A device node of the host.

@@ -1,6 +1,6 @@
 //! What is mounted in a container: the kernel's file systems, the files of `/etc` that are made for it, and what was typed.
 
-use super::{Facts, is_bound, is_guest};
+use super::{Facts, Source, is_bound, is_guest};
 use crate::container::options::{Mount, MountKind, Namespace, Options};
 use serde_json::{Value, json};
 
@@ -125,7 +125,7 @@ fn system(options: &Options, facts: &Facts) -> Vec<Value> {
     list
 }
 
-fn typed(mount: &Mount, source: &str) -> Value {
+fn typed(mount: &Mount, source: &Source) -> Value {
     let mut words: Vec<&str> =
         mount.options.iter().map(String::as_str).filter(|word| !matches!(*word, "z" | "Z" | "U")).collect();
     if mount.kind == MountKind::Tmpfs {
@@ -156,5 +156,7 @@ fn typed(mount: &Mount, source: &str) -> Value {
             }
         }
     }
-    entry(&mount.target, "bind", source, &words)
+    // The last word counts.
+    words.extend(source.words.iter().map(String::as_str));
+    entry(&mount.target, "bind", &source.path, &words)
 }

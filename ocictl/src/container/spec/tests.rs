@@ -127,7 +127,7 @@ fn everything_that_is_typed_is_there() {
     options.namespaces.uts = Namespace::Private;
     let facts = Facts {
         identity: Identity { uid: 33, gid: 34, groups: vec![4], home: "/var/www".into() },
-        sources: ["/src", "/volumes/v", "", "/own/hosts"].map(String::from).to_vec(),
+        sources: ["/src", "/volumes/v", "", "/own/hosts"].map(|path| String::from(path).into()).to_vec(),
         namespaces: BTreeMap::from([("network", "/proc/7/ns/net".to_owned())]),
         init: "/usr/bin/catatonit".into(),
         swap: true,
