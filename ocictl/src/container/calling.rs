@@ -1,11 +1,10 @@
 //! Calling a monitor. It answers at once; one that does not (it was stopped by SIGSTOP, a debugger holds it, it hangs at a disk) is done
 //! without, like one that has died. Where its work is done in its place it is ended first, so that it can never take that up again.
 
-use super::record::{Container, Phase, State, held};
-use super::status;
+use super::program;
+use super::record::{Container, Phase, State, held, is_stopped};
 use super::wire::{self, CHUNK, kind};
 use crate::error::{Context, Error, Result};
-use crate::sys::process;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -71,13 +70,6 @@ pub fn alone(container: &Container, so: &str) -> Error {
     )
 }
 
-/// Whether the kernel shows a monitor as stopped by a signal, so that it does nothing until somebody lets it go on. What a debugger does to
-/// it may last a moment only.
-pub fn is_stopped(state: &State) -> bool {
-    process::start_time(state.monitor) == Some(state.monitor_start)
-        && process::letter(state.monitor) == Some('T')
-}
-
 /// Waits until a container's monitor has ended, and ends one that does not do its work. With `patient`, one that starts its program is not
 /// ended, and no longer waited for when that runs.
 ///
@@ -88,7 +80,7 @@ pub fn outlast(container: &Container, patient: bool) -> Result<()> {
     let mut pause = Duration::from_micros(500);
     while container.is_monitored() {
         let state = container.state()?;
-        if patient && status::program(container)?.is_some() {
+        if patient && program::program(container)?.is_some() {
             return Ok(());
         }
         let starts = patient && state.phase == Phase::Starting && !is_stopped(&state);
@@ -111,9 +103,9 @@ fn end(container: &Container, state: &State) -> Result<()> {
     let stays = || Error::new("its monitor does not answer, and cannot be ended").context(place());
     match held(state.monitor, state.monitor_start, &state.boot).context(place)? {
         Some(monitor) => {
-            status::signal(container, &monitor, libc::SIGKILL)?;
+            program::signal(container, &monitor, libc::SIGKILL)?;
             // The lock goes with its descriptors, shortly before it counts as ended.
-            let gone = status::wait(&monitor, Some(LAST_WORDS)) && !container.is_monitored();
+            let gone = program::wait(&monitor, Some(LAST_WORDS)) && !container.is_monitored();
             if gone { Ok(()) } else { Err(stays()) }
         }
         None if container.is_monitored() => Err(stays()),
@@ -144,7 +136,7 @@ impl<'a> Vigil<'a> {
     /// # Errors
     /// Fails if the container's state cannot be read.
     pub fn begin(container: &'a Container) -> Result<Self> {
-        let sight = status::program(container)?.map_or_else(|| Sight::Answered(Instant::now()), Sight::Runs);
+        let sight = program::program(container)?.map_or_else(|| Sight::Answered(Instant::now()), Sight::Runs);
         Ok(Self { container, sight })
     }
 
@@ -170,7 +162,7 @@ impl<'a> Vigil<'a> {
     /// Says that the monitor does not answer.
     pub fn look(&mut self, socket: &OwnedFd, heard: bool) -> Result<()> {
         match &self.sight {
-            Sight::Runs(program) if status::wait(program, Some(Duration::ZERO)) => self.ask(socket),
+            Sight::Runs(program) if program::wait(program, Some(Duration::ZERO)) => self.ask(socket),
             Sight::Asked(_) if heard => self.sight = Sight::Answered(Instant::now()),
             Sight::Asked(since) if since.elapsed() > A_MOMENT => {
                 let stopped = is_stopped(&self.container.state()?);
@@ -178,7 +170,7 @@ impl<'a> Vigil<'a> {
                     return Err(silent(self.container));
                 }
             }
-            Sight::Answered(since) if since.elapsed() > A_MOMENT => match status::program(self.container)? {
+            Sight::Answered(since) if since.elapsed() > A_MOMENT => match program::program(self.container)? {
                 Some(program) => self.sight = Sight::Runs(program),
                 None => self.ask(socket),
             },

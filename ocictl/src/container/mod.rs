@@ -34,6 +34,7 @@ pub mod names;
 pub mod options;
 pub mod parse;
 pub mod processes;
+pub mod program;
 pub mod record;
 pub mod remove;
 pub mod root;

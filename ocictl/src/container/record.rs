@@ -3,7 +3,6 @@
 //! `container.json` says what it is to be; `state.json` what became of it when it ran last. Neither is believed about whether it runs: a
 //! process counts with its start time, and the monitor by the lock that it holds.
 
-use super::calling;
 pub use super::options::ImageUse;
 use super::options::Options;
 use crate::error::{Context, Error, Result};
@@ -17,6 +16,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 const MAX_RECORD: u64 = 16 << 20;
+/// How a program ended that nobody was there to see.
+pub const UNKNOWN_CODE: i32 = 255;
 /// What became of a container.
 pub const STATE: &str = "state.json";
 
@@ -186,8 +187,8 @@ impl Container {
         let mut state = self.state()?;
         let status = self.status(&state);
         let unseen = status == Status::Exited && state.phase != Phase::Exited;
-        if unseen && (calling::is_stopped(&state) || !self.is_monitored()) {
-            (state.exit_code, state.finished) = (super::status::UNKNOWN_CODE, 0);
+        if unseen && (is_stopped(&state) || !self.is_monitored()) {
+            (state.exit_code, state.finished) = (UNKNOWN_CODE, 0);
         }
         Ok((state, status))
     }
@@ -254,6 +255,13 @@ pub fn read_record(directory: &Path) -> Result<Option<Record>> {
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| Error::new(error.to_string()).context(format!("record {}", path.display())))
+}
+
+/// Whether the kernel shows a monitor as stopped by a signal, so that it does nothing until somebody lets it go on. What a debugger does to
+/// it may last a moment only.
+pub fn is_stopped(state: &State) -> bool {
+    start_time(state.monitor) == Some(state.monitor_start)
+        && crate::sys::process::letter(state.monitor) == Some('T')
 }
 
 /// Whether the process that a state names is there, and is that one.

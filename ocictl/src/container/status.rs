@@ -1,14 +1,16 @@
 //! What to do with a container whose monitor has died or does not answer, and how to signal one whatever became of its monitor.
 
 use super::calling::{self, Answer, LAST_WORDS, Vigil};
-use super::record::{Container, Phase, State, Status, held, write_state};
+pub use super::program::{poll, program, signal, wait};
+pub use super::record::UNKNOWN_CODE;
+use super::record::{Container, Phase, State, Status, write_state};
 use super::wire::{self, kind};
 use super::{Containers, bundle, init, parse};
 use crate::error::{Context, Error, Result};
 use crate::runtime::Runtime;
 use crate::store::disk;
 use crate::time;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -18,8 +20,6 @@ const MAX_SPECIFICATION: u64 = 16 << 20;
 const PATIENCE: u64 = 10;
 /// How long an init may take from its execution to the first signal that it hears.
 const INIT_STARTS: Duration = Duration::from_secs(2);
-/// How a program ended that nobody was there to see.
-pub const UNKNOWN_CODE: i32 = 255;
 
 /// The runtime of a container.
 ///
@@ -27,52 +27,6 @@ pub const UNKNOWN_CODE: i32 = 255;
 /// Fails if it is not there any more.
 pub fn runtime(containers: &Containers<'_>, container: &Container) -> Result<Runtime> {
     Runtime::choose(&container.record.options.runtime, containers.runroot())
-}
-
-/// A container's program, held so that its number can mean nobody else; nothing if it does not run.
-///
-/// # Errors
-/// Fails if the kernel refuses.
-pub fn program(container: &Container) -> Result<Option<OwnedFd>> {
-    let state = container.state()?;
-    if state.phase != Phase::Running {
-        return Ok(None);
-    }
-    held(state.pid, state.pid_start, &state.boot).context(|| container.place())
-}
-
-/// Sends a signal to a held program; `false` if it has ended.
-///
-/// # Errors
-/// As pidfd_send_signal(2).
-pub fn signal(container: &Container, program: &OwnedFd, number: i32) -> Result<bool> {
-    match crate::sys::process::send_signal(program, number) {
-        Ok(()) => Ok(true),
-        Err(Errno::SRCH) => Ok(false),
-        Err(errno) => Err(errno).context(|| container.place()),
-    }
-}
-
-/// Waits until a held program has ended; `false` if the time was over first.
-pub fn wait(program: &OwnedFd, most: Option<Duration>) -> bool {
-    let until = most.map(|most| Instant::now() + most);
-    loop {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        match poll(&mut [PollFd::new(program, PollFlags::IN)], left) {
-            Ok(0) => return false,
-            Err(Errno::INTR) => {}
-            _ => return true,
-        }
-    }
-}
-
-/// As poll(2).
-pub fn poll(sources: &mut [PollFd<'_>], most: Option<Duration>) -> rustix::io::Result<usize> {
-    let timeout = most.map(|most| Timespec {
-        tv_sec: i64::try_from(most.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: most.subsec_nanos().into(),
-    });
-    rustix::event::poll(sources, timeout.as_ref())
 }
 
 /// Tells the monitor that its container is going to be stopped and is not to be started again. One that does not answer hears it when it
@@ -244,7 +198,7 @@ fn erase(containers: &Containers<'_>, container: &Container) -> Result<()> {
     if container.now()?.1.lives() || container.is_monitored() {
         return Ok(());
     }
-    super::remove::erase(containers, container, true)
+    containers.erase(container, true)
 }
 
 /// Ends a container's program and all that it has started.

@@ -6,7 +6,7 @@ use crate::container::Containers;
 use crate::container::calling;
 use crate::container::monitor::log;
 use crate::container::options::LogDriver;
-use crate::container::record::Container;
+use crate::container::record::{Container, is_stopped};
 use crate::error::{Context, Error, Result};
 use crate::time;
 use std::collections::VecDeque;
@@ -152,7 +152,7 @@ impl Printer {
             // Asked first, so that nothing is added after the last look.
             let (state, status) = container.now()?;
             let over = !status.lives() && !container.is_monitored();
-            if status.lives() || !calling::is_stopped(&state) {
+            if status.lives() || !is_stopped(&state) {
                 goes_on = Instant::now();
             }
             if reader.is_none() {

@@ -2,9 +2,8 @@
 
 use super::super::{Invocation, SUCCESS, print_text};
 use super::limits::one;
-use crate::container::calling;
 use crate::container::monitor::health_report;
-use crate::container::record::{Container, Phase, Status};
+use crate::container::record::{Container, Phase, Status, is_stopped};
 use crate::container::{Containers, parse, status};
 use crate::error::{Error, Result};
 use std::time::Duration;
@@ -122,8 +121,7 @@ fn until(
             };
         }
         let (state, now) = container.now()?;
-        let is_told =
-            state.phase == Phase::Exited || calling::is_stopped(&state) || !container.is_monitored();
+        let is_told = state.phase == Phase::Exited || is_stopped(&state) || !container.is_monitored();
         if now == Status::Exited && !is_told {
             // Its monitor is about to write down how.
             std::thread::sleep(pause);
