@@ -1,5 +1,6 @@
 //! Other runtimes beside the one that is judged: the same program once more for each, and a table of where they differ.
 
+use crate::clauses::Book;
 use crate::report::{Sum, write};
 use crate::runner::{Outcome, Verdict};
 use crate::subject::Subject;
@@ -7,20 +8,25 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Runs the suite against the others and prints the differences and the sums.
+/// What a test must pass on, too, or be suspected: a clause that it does not follow has a row.
+const ORACLE: &str = "runc";
+
+/// Runs the suite against the others with these arguments and prints the differences and the sums; whether none of them makes
+/// a test, or a row of its own, doubtful.
 ///
 /// # Errors
 /// One of them cannot be run.
 pub fn beside(
+    book: &Book,
     subject: &Subject,
     outcomes: &[Outcome],
     others: &[PathBuf],
-    words: &[String],
-) -> Result<(), String> {
+    arguments: &[String],
+) -> Result<bool, String> {
     let mut columns = vec![(subject.name.clone(), column(outcomes), Sum::of(outcomes))];
     for other in others {
         let name = other.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let (marks, sum) = ask(other, words)?;
+        let (marks, sum) = ask(other, arguments)?;
         columns.push((name, marks, sum));
     }
     print!("\n{:42}", "where they differ");
@@ -42,10 +48,27 @@ pub fn beside(
         }
     }
     println!();
-    for (name, _, sum) in columns {
+    for (name, _, sum) in &columns {
         println!("{name:10} {sum}");
     }
-    Ok(())
+    let beside = columns.iter().skip(1).filter(|(name, _, _)| name == ORACLE);
+    let doubts: Vec<String> = beside.flat_map(|(name, marks, _)| doubts(book, name, marks)).collect();
+    for doubt in &doubts {
+        println!("doubtful   {doubt}");
+    }
+    Ok(doubts.is_empty())
+}
+
+/// Tests that fail without a row in `deviations.tsv`, and rows that are no longer true.
+fn doubts(book: &Book, name: &str, marks: &BTreeMap<String, String>) -> Vec<String> {
+    let doubt = |(id, mark): (&String, &String)| match (mark.as_str(), book.deviation(id, name)) {
+        ("FAILED", None) => {
+            Some(format!("{id}: {name} fails it and has no row in deviations.tsv: is the test right?"))
+        }
+        ("passed", Some(_)) => Some(format!("{id}: {name} passes it; take its row from deviations.tsv")),
+        _ => None,
+    };
+    marks.iter().filter_map(doubt).collect()
 }
 
 /// One word a clause.
@@ -60,12 +83,12 @@ fn column(outcomes: &[Outcome]) -> BTreeMap<String, String> {
 }
 
 /// The same program with another `$RUNTIME`; its TAP is read back.
-fn ask(runtime: &Path, words: &[String]) -> Result<(BTreeMap<String, String>, Sum), String> {
+fn ask(runtime: &Path, arguments: &[String]) -> Result<(BTreeMap<String, String>, Sum), String> {
     let tap = std::env::temp_dir().join(format!("corten-conformance-{}.tap", std::process::id()));
     write(&tap, "")?;
     let program = std::env::current_exe().map_err(|error| format!("the suite's own path: {error}"))?;
     let status = Command::new(program)
-        .args(words)
+        .args(arguments)
         .arg("--tap")
         .arg(&tap)
         .env("RUNTIME", runtime)
@@ -109,6 +132,19 @@ fn parse(tap: &str) -> (BTreeMap<String, String>, Sum) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failure_without_a_row_and_a_row_without_a_failure_are_doubtful() {
+        let book = Book::load().unwrap();
+        let told = |id: &str, mark: &str| doubts(&book, "runc", &BTreeMap::from([(id.into(), mark.into())]));
+        assert_eq!(told("kill/stopped", "FAILED").len(), 1);
+        assert_eq!(told("delete/created", "passed").len(), 1);
+        for (id, mark) in
+            [("kill/stopped", "passed"), ("kill/stopped", "skipped"), ("delete/created", "deviates")]
+        {
+            assert_eq!(told(id, mark), Vec::<String>::new(), "{id}");
+        }
+    }
 
     #[test]
     fn tap_is_read_back_as_it_was_written() {

@@ -26,6 +26,13 @@ pub fn sleeper() -> Bundle {
     bundle(&["mark /tmp/up 15"])
 }
 
+/// A bundle with a bind mount that has no source, whose program would leave a trace.
+pub fn unappliable() -> Bundle {
+    let mut bundle = bundle(&["write /tmp/ran yes"]);
+    bundle.mount("/mnt", "none", "/nowhere/at/all", &["bind"]);
+    bundle
+}
+
 fn make_rootfs(rootfs: &Path) {
     for name in ["dev", "etc", "mnt", "proc", "sys", "tmp"] {
         fs::create_dir_all(rootfs.join(name)).unwrap();

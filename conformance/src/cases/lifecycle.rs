@@ -1,7 +1,7 @@
 //! runtime.md: the container's scope, its state, its life, errors and warnings; runtime-linux.md: links in /dev.
 
 use super::Case;
-use crate::play::{Play, bundle, namespace, sleeper};
+use crate::play::{Play, bundle, namespace, sleeper, unappliable};
 use crate::schema::assert_valid;
 use crate::support::{Bundle, cgroups, leaks, runtime};
 use serde_json::json;
@@ -95,13 +95,6 @@ fn stopped<T>(look: impl FnOnce(&Bundle) -> T) -> T {
     let seen = look(&bundle);
     bundle.delete().ok();
     seen
-}
-
-/// A bundle with a bind mount that has no source.
-fn unappliable() -> Bundle {
-    let mut bundle = bundle(&["write /tmp/ran yes"]);
-    bundle.mount("/mnt", "none", "/nowhere/at/all", &["bind"]);
-    bundle
 }
 
 fn same_container() {

@@ -1,7 +1,7 @@
 //! runtime.md: the five operations, state, create, start, kill and delete.
 
 use super::Case;
-use crate::play::{Answers, Play, bundle, sleeper};
+use crate::play::{Answers, Play, bundle, sleeper, unappliable};
 use crate::support::{Bundle, Outcome, cgroups, holder::Holder, leaks, runtime};
 use serde_json::{Value, json};
 use std::fs;
@@ -62,12 +62,6 @@ fn no_id(verb: &str) {
 fn unknown(verb: &[&str]) {
     let bundle = bundle(&[]);
     error(&bundle.call(&[verb, &["no-such-container"]].concat()));
-}
-
-fn unappliable() -> Bundle {
-    let mut bundle = bundle(&["write /tmp/ran yes"]);
-    bundle.mount("/mnt", "none", "/nowhere/at/all", &["bind"]);
-    bundle
 }
 
 #[track_caller]

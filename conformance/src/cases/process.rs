@@ -140,7 +140,8 @@ fn assert_limits(side: usize) {
 }
 
 fn duplicate_limit() {
-    let twice = json!([limit("RLIMIT_NOFILE", 100, 200), limit("RLIMIT_NOFILE", 300, 400)]);
+    // The second one lowers: to raise a hard limit again takes a capability that a machine may lack.
+    let twice = json!([limit("RLIMIT_NOFILE", 300, 400), limit("RLIMIT_NOFILE", 100, 200)]);
     bundle(&[]).set("/process/rlimits", twice).refused();
 }
 
