@@ -160,7 +160,7 @@ class Skopeo(Engine):
 
 
 class Umoci(Skopeo):
-    """Unpacks what skopeo has copied: the other part."""
+    """Unpacks what skopeo has copied once, which is not measured: the other part of a pull."""
 
     base = ["umoci"]
 

@@ -11,20 +11,17 @@ The tests are built once. They wait more than they compute, so more of them run 
 """
 
 import fnmatch
-import json
-import os
-import pathlib
 import re
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import programs
+
 TREE = ["harness", "mounts", "host_mounts", "bind_mounts", "cgroup_mounts", "rootfs", "hostile", "hostile_bundles", "seccomp", "namespaces"]
 # What makes, signals and awaits processes.
 LIFE = ["hostile_hooks", "hooks", "lifecycle", "exec"]
-AT_A_TIME = max(4, 2 * (os.cpu_count() or 1))
 
 PIDFD = ["pidfd_open", "pidfd_send_signal", "pidfd_getfd"]
 MOUNT_API = ["open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"]
@@ -61,7 +58,7 @@ def main():
     names = sys.argv[1:] or list(SETS)
     if unknown := [name for name in names if name not in SETS]:
         sys.exit(f"fallbacks: no set is called {', '.join(unknown)}; there are {', '.join(SETS)}")
-    binaries = build()
+    binaries = programs.build(TREE + LIFE)
     problems = []
     for name in names:
         start = time.monotonic()
@@ -73,27 +70,15 @@ def main():
     return 1 if problems else 0
 
 
-def build():
-    """The test programs: their files by their names."""
-    words = ["cargo", "test", "--quiet", "--locked", "--no-run", "--message-format", "json",
-             *[word for name in TREE + LIFE for word in ("--test", name)]]
-    output = subprocess.run(words, cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE).stdout
-    told = [json.loads(line) for line in output.splitlines()]
-    return {one["target"]["name"]: one["executable"] for one in told if one.get("executable") and one["profile"]["test"]}
-
-
-def run(calls, programs, binaries):
+def run(calls, names, binaries):
     """The tests that fail, with what they say, and those that pass, by (program, test)."""
-    tests = [(program, test) for program in programs for test in listed(binaries[program])]
-    environment = {**os.environ, "WITHOUT": ",".join(calls)}
+    tests = [(program, test) for program in names for test in listed(binaries[program])]
+    environment = {"WITHOUT": ",".join(calls)}
 
     def one(key):
-        words = [binaries[key[0]], "--exact", key[1], "--nocapture"]
-        process = subprocess.run(words, cwd=ROOT, env=environment, text=True, check=False, errors="replace",
-                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return process.returncode == 0 and "1 passed" in process.stdout, process.stdout
+        return programs.run(binaries[key[0]], key[1], environment)
 
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    with ThreadPoolExecutor(programs.AT_A_TIME) as pool:
         ended = dict(zip(tests, pool.map(one, tests)))
     failed = {key: words for key, (held, words) in ended.items() if not held}
     return failed, set(ended) - set(failed)

@@ -9,25 +9,22 @@ that is read and then ignored is no better. What a test cannot show on this mach
 """
 
 import collections
-import json
 import os
 import pathlib
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import programs
+
+ROOT = programs.ROOT
 TABLE = ROOT / "docs/flags.md"
 LINK = re.compile(r"\[`(\w+)`\]\(\.\./tests/(\w+)\.rs\)")
 # Verbs whose words behind the container are somebody else's.
 OTHERS = ["exec", "ps"]
-# Longer than any test waits by itself.
-DEADLINE_S = 90
-AT_A_TIME = max(4, 2 * (os.cpu_count() or 1))
 
 Row = collections.namedtuple("Row", "verb names takes_value tests")
 
@@ -65,13 +62,13 @@ def main():
     directory = pathlib.Path(tempfile.mkdtemp(prefix="corten-flags-"))
     directory.chmod(0o755)
     try:
-        return compare(rows, chosen, build({file for row in chosen for _, file in row.tests}), directory)
+        return compare(rows, chosen, programs.build({file for row in chosen for _, file in row.tests}), directory)
     finally:
         shutil.rmtree(directory)
 
 
 def compare(rows, chosen, binaries, directory):
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    with ThreadPoolExecutor(programs.AT_A_TIME) as pool:
         whole = write(directory, "whole", rows, Row("", [], False, []))
         tests = sorted({test for row in chosen for test in row.tests})
         controls = dict(zip(tests, pool.map(lambda test: run(binaries, test, whole), tests)))
@@ -145,36 +142,15 @@ def sweep(root):
         subprocess.run([runtime, "--root", root, "delete", "--force", container.name], check=False, stderr=subprocess.DEVNULL)
 
 
-def build(files):
-    """The test programs: their files by their names."""
-    words = ["cargo", "test", "--quiet", "--locked", "--no-run", "--message-format", "json",
-             *[word for name in sorted(files) for word in ("--test", name)]]
-    output = subprocess.run(words, cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE).stdout
-    told = [json.loads(line) for line in output.splitlines()]
-    return {one["target"]["name"]: one["executable"] for one in told if one.get("executable") and one["profile"]["test"]}
-
-
 def run(binaries, test, runtime):
     """Whether a test passes with a runtime, and what it says."""
     name, file = test
-    # A file, not a pipe: what the test has started may outlive it.
-    with tempfile.TemporaryFile("w+", errors="replace") as output:
-        process = subprocess.Popen([binaries[file], "--exact", name, "--nocapture"], cwd=ROOT, env={**os.environ, "RUNTIME": str(runtime)},
-                                   stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
-        try:
-            process.wait(DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            clear_up(process)
-        output.seek(0)
-        said = output.read()
-    return process.returncode == 0 and "1 passed" in said, said
+    return programs.run(binaries[file], name, {"RUNTIME": str(runtime)}, clear_up)
 
 
-def clear_up(process):
-    """Ends a test that waits for what the flag would have brought, and does what it cannot do any more."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for left in pathlib.Path(tempfile.gettempdir()).glob(f"cortentest-{process.pid}-*"):
+def clear_up(pid):
+    """Does what a test cannot do any more that waited for what the flag would have brought."""
+    for left in pathlib.Path(tempfile.gettempdir()).glob(f"cortentest-{pid}-*"):
         sweep(left / "state")
         shutil.rmtree(left, ignore_errors=True)
 

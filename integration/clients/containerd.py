@@ -13,7 +13,6 @@ import time
 from stage import Terminal, await_that, expect, expect_match, image_archive, limits_of, play, processes, step
 
 IMAGE = "docker.io/library/busybox:1"
-SOCKET = "/run/containerd/containerd.sock"
 
 
 def ctr(s, *words, **more):

@@ -6,7 +6,7 @@
 Some steps of each client's scenario are played with the recorder before bin/corten. Of the calls the first of each form
 is kept, with the caller's environment, descriptors, signals, umask and working directory, and of the configurations that
 of a container with a program of its own. What is another one each time stands as a place between @ signs. The calls of
-CRI-O and of the kubelet's other ways, which no Debian package makes, are in calls/crio.json by hand.
+CRI-O and of containerd 2, which no Debian 12 package makes, are in calls/crio.json and calls/containerd-2.json by hand.
 """
 
 import json
