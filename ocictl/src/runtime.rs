@@ -40,14 +40,12 @@ pub struct Launch<'a> {
 }
 
 impl Runtime {
-    /// Finds a runtime: a path as it is; a name beside this program, then in `PATH`. Nothing means `$OCICTL_RUNTIME`, then `corten`.
+    /// Finds a runtime: a path as it is; a name beside this program, then in `PATH`. Nothing means the [`default`].
     ///
     /// # Errors
     /// Says where it was looked for.
     pub fn choose(named: &str, runroot: &Path) -> Result<Self> {
-        let variable = std::env::var(VARIABLE).unwrap_or_default();
-        let named = [named, &variable].into_iter().find(|name| !name.is_empty()).unwrap_or(DEFAULT);
-        let binary = find(named)?;
+        let binary = if named.is_empty() { find(&default()) } else { find(named) }?;
         let name = binary.file_name().unwrap_or(OsStr::new(DEFAULT));
         let root = runroot.join("runtime").join(name);
         Ok(Self { binary, root, systemd: systemd_makes_cgroups() })
@@ -204,25 +202,11 @@ impl Runtime {
         // What one has begun that was killed, the next one ends.
         delete().or_else(|_| delete())
     }
+}
 
-    /// The pid of a container's program, if the runtime says that it lives.
-    ///
-    /// # Errors
-    /// Fails if the runtime cannot be run or what it prints is no state.
-    pub fn living(&self, id: &str) -> Result<Option<i32>> {
-        let text = match self.call(&["state", id], None) {
-            Err(error) if error.to_string().contains("does not exist") => return Ok(None),
-            text => text?,
-        };
-        let state: serde_json::Value =
-            serde_json::from_slice(&text).map_err(|error| Error::new(format!("state {id}: {error}")))?;
-        let lives = matches!(state["status"].as_str(), Some("running" | "paused" | "created"));
-        Ok(state["pid"]
-            .as_i64()
-            .filter(|_| lives)
-            .and_then(|pid| i32::try_from(pid).ok())
-            .filter(|pid| *pid > 0))
-    }
+/// The runtime that is used unless another is named: `$OCICTL_RUNTIME`, then `corten`.
+pub fn default() -> String {
+    std::env::var(VARIABLE).ok().filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 /// Whether systemd makes the cgroups: the machine's for root, and an ordinary user's own for him, who reaches it where he has logged in
@@ -289,7 +273,8 @@ pub fn last_error(log: &Path) -> Option<String> {
 /// What docker and podman make of a runtime's words: a program that is not there, one that cannot be run, anything else.
 pub fn exit_code(words: &str) -> u8 {
     let lower = words.to_lowercase();
-    let of_program = lower.contains("exec") || lower.contains("executable");
+    let of_program =
+        ["exec: ", "exec \"", "executable", "exec container process"].iter().any(|word| lower.contains(word));
     if of_program && (lower.contains("not found") || lower.contains("no such file or directory")) {
         127
     } else if of_program
@@ -315,6 +300,8 @@ mod tests {
             ("run x: exec \"/etc/passwd\": permission denied", 126),
             ("run x: exec \"/etc\": is a directory", 126),
             ("run x: mounts[3]: bind \"/a\" on \"/b\": no such file or directory", 125),
+            ("run x: mounts[3]: bind \"/srv/exec\" on \"/b\": no such file or directory", 125),
+            ("run x: mounts[3]: mount \"/b\" (nosuid,noexec): permission denied", 125),
             ("", 125),
         ] {
             assert_eq!(exit_code(words), code, "{words}");

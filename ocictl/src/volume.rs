@@ -10,7 +10,7 @@
 //! A volume appears and vanishes by one rename; what a killed process leaves aside is told by its lock, which nobody holds.
 
 use crate::error::{Context, Error, Result};
-use crate::store::lock::Lock;
+use crate::store::lock::{self, Lock};
 use crate::store::{Store, disk};
 use crate::time;
 use serde::{Deserialize, Serialize};
@@ -224,7 +224,7 @@ impl Volumes {
             }
             let lock = entry.path().join("lock");
             let is_held =
-                std::fs::symlink_metadata(&lock).is_ok() && matches!(Lock::attempt(&lock), Ok(None));
+                std::fs::symlink_metadata(&lock).is_ok() && matches!(lock::is_held(&lock), Ok(true));
             if !is_held {
                 disk::remove_tree(&entry.path())?;
                 swept += 1;

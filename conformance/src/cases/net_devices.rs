@@ -33,9 +33,11 @@ fn create_after(bundle: &Bundle, script: &str) -> Outcome {
     create_in(bundle, &["unshare", "--net"], script)
 }
 
+/// What the program finds. A holder keeps the namespace that the device comes from: with it would end the pair, and the device in the container.
 #[track_caller]
 fn play_after(bundle: &Bundle, script: &str) -> Answers {
-    let outcome = create_after(bundle, script).ok();
+    let from = Holder::of("net", "--net");
+    let outcome = create_in(bundle, &["nsenter", &format!("--net={}", from.path("net"))], script).ok();
     bundle.start().ok();
     bundle.await_and_delete();
     Answers::of(&outcome.later_stdout())

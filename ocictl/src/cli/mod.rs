@@ -137,13 +137,7 @@ pub fn main(typed: Vec<OsString>) -> u8 {
                 Failure::Usage(error) => misunderstood(&error),
                 Failure::Error(error) => error,
             };
-            let mut stderr = std::io::stderr();
-            // Words of registries, images and programs are among ours.
-            let said = harmless(&error.to_string());
-            let _nobody_may_listen = writeln!(stderr, "Error: {said}");
-            if let Some(hint) = error.hint_text() {
-                let _nobody_may_listen = writeln!(stderr, "  hint: {}", harmless(hint));
-            }
+            tell(&error);
             error.code()
         }
     }
@@ -161,6 +155,16 @@ fn misunderstood(error: &clap::Error) -> Error {
         (Some(tip), _) => said.hint(tip),
         (None, Some(usage)) => said.hint(format!("usage: {usage}")),
         (None, None) => said,
+    }
+}
+
+/// Prints an error and what may help.
+fn tell(error: &Error) {
+    let mut stderr = std::io::stderr();
+    // Words of registries, images and programs are among ours.
+    let _nobody_may_listen = writeln!(stderr, "Error: {}", harmless(&error.to_string()));
+    if let Some(hint) = error.hint_text() {
+        let _nobody_may_listen = writeln!(stderr, "  hint: {}", harmless(hint));
     }
 }
 
@@ -385,17 +389,21 @@ pub fn confirmed(what: &str) -> Result<bool> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Does something for each of several names: all are tried, each failure is told, and the first one's exit code stays.
+/// Does something for each of several names: all are tried and each failure is told.
 ///
 /// # Errors
-/// The last failure; those before it are printed.
+/// The last failure, with the first one's exit code; those before it are printed.
 pub fn for_each(names: &[String], mut act: impl FnMut(&str) -> Result<()>) -> Result<()> {
     let mut failed: Option<Error> = None;
     for name in names {
-        if let Err(error) = act(name)
-            && let Some(before) = failed.replace(error)
-        {
-            let _nobody_may_listen = writeln!(std::io::stderr(), "Error: {before}");
+        if let Err(error) = act(name) {
+            failed = Some(match failed {
+                None => error,
+                Some(before) => {
+                    tell(&before);
+                    error.exit_code(before.code())
+                }
+            });
         }
     }
     failed.map_or(Ok(()), Err)

@@ -4,7 +4,7 @@ mod df;
 mod prune;
 
 use super::output::{self, units};
-use super::{Family, Invocation, SUCCESS, for_each, images, print_text, told, verb};
+use super::{Family, Invocation, SUCCESS, for_each, images, print_text, tell, told, verb};
 use crate::container::record::Status;
 use crate::container::{Containers, facts, start, upkeep};
 use crate::error::{Error, Result};
@@ -61,7 +61,9 @@ fn check(invocation: &Invocation, arguments: Check) -> Result<u8> {
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
     if arguments.repair {
-        print_text(&format!("Cleared {} containers\n", upkeep::repair(&containers)?))?;
+        let repaired = upkeep::repair(&containers)?;
+        print_text(&format!("Cleared {} containers\n", repaired.cleared))?;
+        repaired.failures.iter().for_each(tell);
         let collected = store.collect()?;
         print_text(&format!(
             "Removed {} layers, {} blobs, {} leftovers: {}\n",
@@ -93,14 +95,17 @@ struct Boot {}
 fn boot(invocation: &Invocation, Boot {}: Boot) -> Result<u8> {
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
-    upkeep::repair(&containers)?;
+    // What one container keeps from being put in order is no reason not to start the others.
+    let mut repaired = upkeep::repair(&containers)?;
+    let last = repaired.failures.pop();
+    repaired.failures.iter().for_each(tell);
     let names: Vec<String> =
         upkeep::to_start(&containers)?.into_iter().map(|container| container.record.name).collect();
     for_each(&names, |name| {
         start::start(&containers, invocation.paths(), &containers.find(name)?, None)?;
         print_text(&format!("{name}\n"))
     })?;
-    Ok(SUCCESS)
+    last.map_or(Ok(SUCCESS), Err)
 }
 
 #[derive(Debug, clap::Args)]

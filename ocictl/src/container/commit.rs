@@ -5,7 +5,7 @@ use super::copying::Owner;
 use super::options::Options;
 use super::record::Container;
 use super::root::Root;
-use super::start;
+use super::{rootfs, start};
 use crate::archive::write::{self, Form};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
@@ -74,11 +74,10 @@ pub fn commit(
     store.keep(&ingest, &base_layers)?;
     let ids = container.record.options.ids.as_ref();
     let draft = {
-        let upper = container.directory.join("layer/upper");
-        if std::fs::symlink_metadata(&upper).is_err() {
-            disk::make_directory(&upper)?;
-        }
-        let upper = disk::open_directory(&upper)?;
+        // One that never ran has none yet.
+        let layer =
+            rootfs::writable_at(&container.directory.join("layer"), &start::lower(containers, container)?)?;
+        let upper = disk::open_directory(&layer.upper)?;
         let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC)?;
         std::thread::scope(|scope| {
             let writer = scope.spawn(move || {

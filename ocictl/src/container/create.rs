@@ -7,6 +7,7 @@ use super::{Containers, bad_name, claims, new_id, parse, userns};
 use crate::error::{Error, Result};
 use crate::image::{Image, Images};
 use crate::oci::Config;
+use crate::runtime;
 use crate::store::lock::Lock;
 use crate::time;
 
@@ -107,6 +108,10 @@ pub fn create(containers: &Containers<'_>, request: Request) -> Result<(Containe
     }
     let image =
         image.map(|(image, name)| ImageUse { id: image.id().clone(), name, layers: image.record.layers });
+    if options.runtime.is_empty() {
+        // Later commands may be called with another environment, and must ask the same one.
+        options.runtime = runtime::default();
+    }
     let lasting = !options.remove;
     let record = Record { id: new_id(), name, created: time::now(), image, options };
     containers.add(record, lasting).map_err(|error| error.exit_code(125))

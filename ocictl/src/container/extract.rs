@@ -28,15 +28,18 @@ pub fn extract(root: &Root, target: &str, ids: Option<&Ids>, source: impl BufRea
     let decoder = Decoder::new(source)?;
     let mut reader = tar::Reader::new(std::io::BufReader::with_capacity(256 << 10, decoder));
     // What is written into a directory changes its time, and a mode may forbid to write.
-    let mut directories: Vec<(OwnedFd, Entry)> = Vec::new();
+    let mut directories: Vec<Entry> = Vec::new();
     while let Some(mut entry) = reader.next_entry()? {
         if let Some(ids) = ids {
             (entry.uid, entry.gid) = ids.owner_outside(entry.uid, entry.gid);
         }
         let place = || format!("entry \"{}\"", entry.shown());
-        let mut here = Here::of(root, target, &entry).context(place)?;
+        let here = Here::of(root, target, &entry).context(place)?;
         match &entry.kind {
-            Kind::Directory => directories.push((here.directory().context(place)?, entry)),
+            Kind::Directory => {
+                here.directory().context(place)?;
+                directories.push(entry);
+            }
             Kind::File => {
                 here.remove().context(place)?;
                 let file = here.file().context(place)?;
@@ -46,8 +49,11 @@ pub fn extract(root: &Root, target: &str, ids: Option<&Ids>, source: impl BufRea
             _ => here.other(root, target, &entry).context(place)?,
         }
     }
-    while let Some((directory, entry)) = directories.pop() {
-        attributes(&directory, &entry).context(|| format!("entry \"{}\"", entry.shown()))?;
+    // An archive may have more of them than there are descriptors: each is opened anew.
+    while let Some(entry) = directories.pop() {
+        let place = || format!("entry \"{}\"", entry.shown());
+        let here = Here::of(root, target, &entry).context(place)?;
+        attributes(&here.open_directory().context(place)?, &entry).context(place)?;
     }
     Ok(())
 }
@@ -94,7 +100,7 @@ impl Here {
         Ok(Self { folder, name: OsStr::from_bytes(&path[at + 1..]).to_owned() })
     }
 
-    fn directory(&mut self) -> Result<OwnedFd> {
+    fn directory(&self) -> Result<()> {
         if self.name != "." {
             match rustix::fs::mkdirat(&self.folder, &self.name, Mode::RWXU) {
                 Ok(()) => {}
@@ -106,6 +112,10 @@ impl Here {
                 Err(errno) => return Err(errno.into()),
             }
         }
+        Ok(())
+    }
+
+    fn open_directory(&self) -> Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty())?)
     }

@@ -37,7 +37,10 @@ pub fn main(arguments: &[OsString]) -> u8 {
         return 127;
     };
     // Before there is a child: the kernel forgets a signal to the first process of a container that neither handles nor holds it.
-    let signals: Vec<i32> = (1..=31).filter(|signal| !NOT_PASSED.contains(signal)).collect();
+    let signals: Vec<i32> = (1..=31)
+        .filter(|signal| !NOT_PASSED.contains(signal))
+        .chain(libc::SIGRTMIN()..=libc::SIGRTMAX())
+        .collect();
     let descriptor =
         sys::process::block_signals(&signals).and_then(|()| sys::process::signal_descriptor(&signals));
     let descriptor = match descriptor {

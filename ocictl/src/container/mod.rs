@@ -51,7 +51,7 @@ pub mod wire;
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::images::Pin;
-use crate::store::lock::Lock;
+use crate::store::lock::{self, Lock};
 use crate::store::{Store, disk};
 use options::MountKind;
 use record::{Container, Record, State, Status, read_record};
@@ -371,7 +371,7 @@ impl<'a> Containers<'a> {
     fn is_there(&self, id: &str) -> bool {
         let lock = self.aside_folder().join(id).join("lock");
         std::fs::symlink_metadata(self.folder().join(id)).is_ok()
-            || (std::fs::symlink_metadata(&lock).is_ok() && matches!(Lock::attempt(&lock), Ok(None)))
+            || (std::fs::symlink_metadata(&lock).is_ok() && matches!(lock::is_held(&lock), Ok(true)))
             // It may have got there between the two looks.
             || std::fs::symlink_metadata(self.folder().join(id)).is_ok()
     }
@@ -403,6 +403,7 @@ impl<'a> Containers<'a> {
             return Err(bad_name(name));
         }
         let _guard = container.lock()?;
+        self.reread(container)?;
         self.claim(name, &container.record.id).map_err(|error| match error.errno() {
             Some(libc::EEXIST) => self.name_taken(name),
             _ => error,
@@ -410,6 +411,16 @@ impl<'a> Containers<'a> {
         let old = std::mem::replace(&mut container.record.name, name.to_owned());
         self.rewrite(container)?;
         self.unclaim(&old, &container.record.id)
+    }
+
+    /// Reads a record again, which others may have changed. The caller holds the container's lock.
+    ///
+    /// # Errors
+    /// Fails if it is gone or cannot be read.
+    pub fn reread(&self, container: &mut Container) -> Result<()> {
+        container.record =
+            self.by_id(&container.record.id)?.ok_or_else(|| no_such(&container.record.name))?.record;
+        Ok(())
     }
 
     /// Writes a changed record. The caller holds the container's lock.
@@ -480,11 +491,35 @@ impl<'a> Containers<'a> {
         self.aside_of_nobody()
     }
 
+    /// Directories without a record: of containers that a power failure came over.
+    ///
+    /// # Errors
+    /// Fails if they cannot be listed.
+    pub fn without_record(&self) -> Result<Vec<String>> {
+        let mut ids = self.ids()?;
+        ids.retain(|id| {
+            let directory = self.folder().join(id);
+            matches!(read_record(&directory), Ok(None))
+                && !matches!(lock::is_held(&directory.join("monitor")), Ok(true))
+                && std::fs::symlink_metadata(directory).is_ok()
+        });
+        Ok(ids)
+    }
+
+    /// Puts one of [`Containers::without_record`] aside, from where [`Containers::sweep`] takes it away.
+    ///
+    /// # Errors
+    /// Fails if it cannot be moved.
+    pub fn put_aside(&self, id: &str) -> Result<()> {
+        std::fs::rename(self.folder().join(id), self.aside_folder().join(id))
+            .context(|| format!("container {id}"))
+    }
+
     fn aside_of_nobody(&self) -> Result<Vec<String>> {
         let mut ids = disk::names(&self.aside_folder())?;
         ids.retain(|id| {
             let lock = self.aside_folder().join(id).join("lock");
-            std::fs::symlink_metadata(&lock).is_err() || !matches!(Lock::attempt(&lock), Ok(None))
+            std::fs::symlink_metadata(&lock).is_err() || !matches!(lock::is_held(&lock), Ok(true))
         });
         Ok(ids)
     }

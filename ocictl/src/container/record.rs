@@ -7,7 +7,7 @@ pub use super::options::ImageUse;
 use super::options::Options;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
-use crate::store::lock::Lock;
+use crate::store::lock::{self, Lock};
 pub use crate::sys::process::start_time;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -195,7 +195,7 @@ impl Container {
 
     /// Whether a monitor looks after it.
     pub fn is_monitored(&self) -> bool {
-        matches!(Lock::attempt(&self.directory.join("monitor")), Ok(None))
+        matches!(lock::is_held(&self.directory.join("monitor")), Ok(true))
     }
 
     /// The lock that whoever starts, removes or changes it holds.
@@ -240,15 +240,15 @@ pub fn write_loose(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
         .context(|| format!("write {}", directory.join(name).display()))
 }
 
-/// Reads a container's record; nothing if there is none.
+/// Reads a container's record; nothing if there is none, or a power failure has emptied that of one which was to go with its end.
 ///
 /// # Errors
 /// Names the file.
 pub fn read_record(directory: &Path) -> Result<Option<Record>> {
     let path = directory.join("container.json");
     let bytes = match disk::read_small(&path, MAX_RECORD) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Ok(None),
+        Ok(Some(bytes)) if !bytes.is_empty() => bytes,
+        Ok(_) => return Ok(None),
         Err(error) if error.errno() == Some(libc::ENOTDIR) => return Ok(None),
         Err(error) => return Err(error),
     };

@@ -13,6 +13,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+/// How often a path is looked up whose parts are being renamed.
+const MOST_LOOKS: usize = 256;
+
 /// Does something in the mount namespace of a process, and comes back.
 ///
 /// # Errors
@@ -70,14 +73,13 @@ impl Root {
         let bytes = path.as_ref().as_bytes();
         let relative = &bytes[bytes.iter().take_while(|byte| **byte == b'/').count()..];
         let relative = if relative.is_empty() { OsStr::new(".") } else { OsStr::from_bytes(relative) };
-        loop {
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            match rustix::fs::openat2(&self.directory, relative, flags | OFlags::CLOEXEC, mode, resolve) {
-                // Something was renamed while the kernel looked.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                result => return result,
-            }
-        }
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let open = || rustix::fs::openat2(&self.directory, relative, flags | OFlags::CLOEXEC, mode, resolve);
+        // The kernel gives up where something was renamed while it looked; a program in the container may rename without end.
+        std::iter::repeat_with(open)
+            .take(MOST_LOOKS)
+            .find(|result| !matches!(result, Err(Errno::AGAIN | Errno::INTR)))
+            .unwrap_or(Err(Errno::AGAIN))
     }
 
     /// The text of a small file; empty if there is none.

@@ -115,7 +115,11 @@ fn place_of_changes(layer: &Path, lower: &[PathBuf], run: &Path) -> Result<PathB
     Ok(layer)
 }
 
-fn writable_at(layer: &Path, lower: &[PathBuf]) -> Result<Writable> {
+/// The directories of changes in `layer`; new ones show what the topmost of `lower` does.
+///
+/// # Errors
+/// Names the directory that cannot be made.
+pub fn writable_at(layer: &Path, lower: &[PathBuf]) -> Result<Writable> {
     let writable = Writable { upper: layer.join("upper"), work: layer.join("work") };
     if std::fs::symlink_metadata(&writable.upper).is_err() {
         disk::make_directory(&writable.upper)?;

@@ -20,6 +20,7 @@ use crate::sys;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::cmp::Ordering;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -133,17 +134,58 @@ pub fn with_root<T>(
     container: &Container,
     act: impl FnOnce(&Root) -> Result<T>,
 ) -> Result<T> {
-    let (state, status) = container.now()?;
-    if status.lives() {
-        return act(&Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid)))?);
+    if let Some(root) = living_root(container)? {
+        return act(&root);
     }
-    let _guard = container.lock()?;
+    let guard = container.lock()?;
+    calling::outlast(container, true)?;
+    // Somebody may have started it before the lock was ours.
+    if let Some(root) = living_root(container)? {
+        drop(guard);
+        return act(&root);
+    }
     let lower = lower(containers, container)?;
     let namespace = PrivateMounts::enter()?;
     let done = mount_root(container, &lower).and_then(|path| act(&Root::open(&path)?));
     bundle::clear(&container.run)?;
     namespace.leave()?;
     done
+}
+
+/// As [`with_root`] for the roots of two containers, which may be the same one.
+///
+/// # Errors
+/// As [`with_root`].
+pub fn with_roots<T>(
+    containers: &Containers<'_>,
+    (one, other): (&Container, &Container),
+    act: impl FnOnce(&Root, &Root) -> Result<T>,
+) -> Result<T> {
+    match one.record.id.cmp(&other.record.id) {
+        Ordering::Equal => with_root(containers, one, |root| act(root, root)),
+        // Always in the same order, so that two copies in opposite directions do not wait for each other.
+        Ordering::Less => {
+            with_root(containers, one, |first| with_root(containers, other, |second| act(first, second)))
+        }
+        Ordering::Greater => {
+            with_root(containers, other, |second| with_root(containers, one, |first| act(first, second)))
+        }
+    }
+}
+
+/// The root of a container that runs.
+fn living_root(container: &Container) -> Result<Option<Root>> {
+    match container.now()? {
+        (state, status) if status.lives() => {
+            Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid))).map(Some)
+        }
+        (_, Status::Restarting) => {
+            Err(Error::new("it is about to be started again, and its root in its monitor's hands")
+                .context(container.place())
+                .hint("stop it, or try again when it runs"))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// What is below the layer that a container writes to, the bottom first; mounted on the host.

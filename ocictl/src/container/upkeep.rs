@@ -2,8 +2,8 @@
 
 use super::options::Restart;
 use super::record::{Container, Phase, boot, write_state};
-use super::{Containers, status};
-use crate::error::{Context, Result};
+use super::{Containers, Readable, status};
+use crate::error::{Context, Error, Result};
 use crate::runtime::Runtime;
 use crate::store::disk;
 use crate::volume::Volumes;
@@ -21,11 +21,12 @@ fn is_left_over(container: &Container) -> Result<bool> {
 /// What is wrong: how many containers were looked at, and a sentence for each fault.
 ///
 /// # Errors
-/// Fails if a record cannot be read.
+/// Fails if what there is cannot be listed.
 pub fn check(containers: &Containers<'_>) -> Result<(usize, Vec<String>)> {
-    let list = containers.list()?;
-    let mut faults = Vec::new();
-    for container in &list {
+    let Readable { list, faults: unreadable } = containers.readable(true)?;
+    let checked = list.len() + unreadable.len();
+    let mut faults: Vec<String> = unreadable.iter().map(ToString::to_string).collect();
+    for (container, ..) in &list {
         if is_left_over(container)? {
             faults.push(format!("{}: its monitor has died and left something behind", container.place()));
         }
@@ -34,13 +35,13 @@ pub fn check(containers: &Containers<'_>) -> Result<(usize, Vec<String>)> {
             faults.push(format!("{}: its name does not lead to it", container.place()));
         }
     }
-    for id in containers.left_aside()? {
+    for id in containers.left_aside()?.into_iter().chain(containers.without_record()?) {
         faults.push(format!("container {}: it is half made or half removed", &id[..id.len().min(12)]));
     }
     for id in strays(containers)?.iter().chain(runtime_strays(containers)?.iter().map(|(_, id)| id)) {
         faults.push(format!("bundle {}: its container is gone", &id[..id.len().min(12)]));
     }
-    Ok((list.len(), faults))
+    Ok((checked, faults))
 }
 
 /// The bundles of containers that are not there.
@@ -61,48 +62,74 @@ fn runtime_strays(containers: &Containers<'_>) -> Result<Vec<(Runtime, String)>>
     Ok(strays)
 }
 
-/// Takes away what is left over; of how many containers.
+/// What came of a repair.
+#[derive(Debug, Default)]
+pub struct Repaired {
+    /// Of how many containers something was taken away.
+    pub cleared: usize,
+    /// What could not be.
+    pub failures: Vec<Error>,
+}
+
+/// Takes away what is left over. What cannot go does not keep the rest from going.
 ///
 /// # Errors
-/// Fails if something cannot be removed.
-pub fn repair(containers: &Containers<'_>) -> Result<usize> {
-    let mut cleared = containers.sweep()?;
-    for container in containers.list()? {
-        let _guard = container.lock()?;
-        if is_left_over(&container)? {
-            status::forget(containers, &container, false).context(|| container.place())?;
-            cleared += 1;
-            if container.record.options.remove {
-                super::remove::erase(containers, &container, true)?;
-            }
-        }
-        if containers.look_up(&container.record.name)?.is_none() {
-            containers.reclaim(&container)?;
-        }
+/// Fails if what there is cannot be listed.
+pub fn repair(containers: &Containers<'_>) -> Result<Repaired> {
+    let mut repaired = Repaired::default();
+    let mut count = |result: Result<usize>| match result {
+        Ok(cleared) => repaired.cleared += cleared,
+        Err(error) => repaired.failures.push(error),
+    };
+    for id in containers.without_record()? {
+        count(containers.put_aside(&id).map(|()| 0));
     }
+    count(containers.sweep());
+    let Readable { list, faults } = containers.readable(true)?;
+    for (container, ..) in list {
+        count(repair_one(containers, &container));
+    }
+    faults.into_iter().for_each(|fault| count(Err(fault)));
     for (runtime, id) in runtime_strays(containers)? {
-        runtime.delete(&id)?;
-        cleared += 1;
+        count(runtime.delete(&id).map(|()| 1).context(|| format!("container {id}")));
     }
     for id in strays(containers)? {
-        super::bundle::clear(&containers.runroot().join("containers").join(id))?;
-        cleared += 1;
+        count(super::bundle::clear(&containers.runroot().join("containers").join(id)).map(|()| 1));
     }
-    Volumes::open(containers.store)?.sweep()?;
-    Ok(cleared)
+    count(Volumes::open(containers.store).and_then(|volumes| volumes.sweep()).map(|_| 0));
+    Ok(repaired)
+}
+
+fn repair_one(containers: &Containers<'_>, container: &Container) -> Result<usize> {
+    let _guard = match container.lock() {
+        // It was removed since the listing.
+        Err(_) if containers.by_id(&container.record.id)?.is_none() => return Ok(0),
+        guard => guard?,
+    };
+    let is_left_over = is_left_over(container)?;
+    if is_left_over {
+        status::forget(containers, container, false).context(|| container.place())?;
+        if container.record.options.remove {
+            super::remove::erase(containers, container, true)?;
+            return Ok(1);
+        }
+    }
+    if containers.look_up(&container.record.name)?.is_none() {
+        containers.reclaim(container)?;
+    }
+    Ok(usize::from(is_left_over))
 }
 
 /// What should run and does not: `always` in any case, `unless-stopped` and `on-failure` where nobody stopped it and it ran when the
-/// machine went down.
+/// machine went down. Those that cannot be read are left out: [`repair`] tells of them.
 ///
 /// # Errors
-/// Fails if a record cannot be read.
+/// Fails if they cannot be listed.
 pub fn to_start(containers: &Containers<'_>) -> Result<Vec<Container>> {
-    let mut list = containers.list()?;
-    list.sort_by_key(|container| container.record.created);
+    let mut list = containers.readable(true)?.list;
+    list.sort_by_key(|(container, ..)| container.record.created);
     let mut chosen = Vec::new();
-    for container in list {
-        let (state, now) = container.now()?;
+    for (container, state, now) in list {
         let ran_before =
             !state.boot.is_empty() && state.boot != boot() && !state.stopped && state.phase != Phase::Created;
         let wanted = match container.record.options.restart {

@@ -43,6 +43,18 @@ impl Lock {
     }
 }
 
+/// Whether somebody holds a lock. Those who ask do not stand in each other's way.
+///
+/// # Errors
+/// Names the file.
+pub fn is_held(path: &Path) -> Result<bool> {
+    match rustix::fs::flock(open(path)?, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(false),
+        Err(Errno::WOULDBLOCK) => Ok(true),
+        Err(errno) => Err(Error::from(errno).context(format!("lock {}", path.display()))),
+    }
+}
+
 fn open(path: &Path) -> Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).context(|| format!("lock {}", path.display()))

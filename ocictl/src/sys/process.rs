@@ -148,6 +148,11 @@ pub fn letter(pid: i32) -> Option<char> {
     stat(pid)?.chars().next()
 }
 
+/// The parent of a process (proc_pid_stat(5), field 4).
+pub fn parent(pid: i32) -> Option<i32> {
+    stat(pid)?.split(' ').nth(1)?.parse().ok()
+}
+
 /// The fields of a process's `stat` behind its name.
 fn stat(pid: i32) -> Option<String> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;

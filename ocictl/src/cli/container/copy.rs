@@ -67,12 +67,12 @@ pub fn copy(invocation: &Invocation, arguments: Copy) -> Result<u8> {
                 transfer(&Side::Host(from), &Side::Root(root, to), owner(0, 0), arguments.follow_link)
             })?
         }
-        (Place::Inside(one, from), Place::Inside(other, to)) => start::with_root(&containers, one, |root| {
-            let first = Side::Root(root, from);
-            start::with_root(&containers, other, |root| {
-                transfer(&first, &Side::Root(root, to), owner(0, 0), arguments.follow_link)
-            })
-        })?,
+        (Place::Inside(one, from), Place::Inside(other, to)) => {
+            start::with_roots(&containers, (one, other), |first, second| {
+                let (source, target) = (Side::Root(first, from), Side::Root(second, to));
+                transfer(&source, &target, owner(0, 0), arguments.follow_link)
+            })?
+        }
         (Place::Host(_), Place::Host(_)) => {
             return Err(Error::new("neither the source nor the target is CONTAINER:PATH").exit_code(125));
         }

@@ -3,12 +3,12 @@
 
 use super::super::{Invocation, SUCCESS};
 use super::exit_code;
-use super::program::Program;
+use super::program::{Program, words_of};
 use crate::container::attach::{self, Attachment, Outcome};
 use crate::container::monitor::session;
 use crate::container::record::{Container, Status};
 use crate::container::root::Root;
-use crate::container::spec::{capabilities, users};
+use crate::container::spec::{self, capabilities, users};
 use crate::container::{Containers, facts, options, start, status, wire};
 use crate::error::{Context, Error, Result};
 use crate::rootless;
@@ -56,12 +56,7 @@ pub fn exec(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
             .hint("`ocictl exec --help` shows how")
             .exit_code(125));
     };
-    let words: Vec<String> = rest
-        .get_many::<OsString>("")
-        .into_iter()
-        .flatten()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words = words_of(rest)?;
     if words.is_empty() {
         return Err(Error::new("a command is needed").hint("`ocictl exec --help` shows how").exit_code(125));
     }
@@ -181,14 +176,11 @@ fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> 
         let (state, _) = container.now()?;
         let root = Root::open(&PathBuf::from(format!("/proc/{}/root", state.pid)))?;
         let text = |path: &str| root.text(path, 4 << 20);
-        let identity = users::identify(user, &[], &text("/etc/passwd")?, &text("/etc/group")?)
-            .and_then(|identity| facts::attainable(identity, &container.record.options))
+        let options = &container.record.options;
+        let identity = users::identify(user, &options.groups, &text("/etc/passwd")?, &text("/etc/group")?)
+            .and_then(|identity| facts::attainable(identity, options))
             .map_err(|error| error.exit_code(126))?;
-        process["user"] =
-            json!({ "uid": identity.uid, "gid": identity.gid, "additionalGids": identity.groups });
-        let bounding = capabilities::bounding(&container.record.options.security);
-        let held: Vec<&String> = if identity.uid == 0 { bounding.iter().collect() } else { Vec::new() };
-        process["capabilities"] = json!({ "bounding": bounding, "effective": held, "permitted": held, "inheritable": [], "ambient": [] });
+        (process["user"], process["capabilities"]) = spec::rights(options, &identity);
         set_variable(&mut process, &[format!("HOME={}", identity.home)]);
     }
     if arguments.privileged {
@@ -233,7 +225,8 @@ fn run(
         command.stdin(Stdio::null());
     }
     if arguments.detach {
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        // Whoever reads ours would wait for a program that he has let go of.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     }
     let status = command
         .status()
@@ -241,8 +234,13 @@ fn run(
         .map_err(|error| error.exit_code(125))?;
     match (status.success(), runtime::last_error(&session.log)) {
         (true, _) => Ok(SUCCESS),
-        // It has said so on stderr, too.
-        (false, Some(message)) => Ok(runtime::exit_code(&message)),
+        (false, Some(message)) => match arguments.detach {
+            true => {
+                Err(Error::new(&message).exit_code(runtime::exit_code(&message)).context(container.place()))
+            }
+            // It has said so on stderr, too.
+            false => Ok(runtime::exit_code(&message)),
+        },
         (false, None) => {
             use std::os::unix::process::ExitStatusExt;
             Ok(exit_code(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(255)))

@@ -109,7 +109,7 @@ pub fn object(invocation: &Invocation, name: &str, size: bool) -> Result<Value> 
         "LogPath": log::path(&options.log, &container.directory),
         "StaticDir": container.directory,
         "OCIConfigPath": container.run.join("config.json"),
-        "OCIRuntime": if options.runtime.is_empty() { "corten" } else { &options.runtime },
+        "OCIRuntime": options.runtime,
         "Name": record.name,
         "RestartCount": container.state()?.restarts,
         "Driver": "overlay",
@@ -242,7 +242,7 @@ fn host_config(options: &Options) -> Value {
         "Tmpfs": tmpfs,
         "ShmSize": if options.shm_bytes == 0 { 64 << 20 } else { options.shm_bytes },
         "Sysctls": options.sysctls,
-        "Runtime": if options.runtime.is_empty() { "corten" } else { &options.runtime },
+        "Runtime": options.runtime,
     });
     let limits = json!({
         "Memory": resources.memory.unwrap_or(0),

@@ -9,6 +9,7 @@ use crate::container::options::LogDriver;
 use crate::container::record::{Container, is_stopped};
 use crate::error::{Context, Error, Result};
 use crate::time;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
@@ -98,7 +99,7 @@ fn open(path: &std::path::Path) -> std::io::Result<File> {
 struct Entry<'a> {
     stamp: &'a str,
     is_stderr: bool,
-    text: std::borrow::Cow<'a, str>,
+    text: Cow<'a, [u8]>,
 }
 
 impl Printer {
@@ -111,7 +112,7 @@ impl Printer {
         for file in older.chain([path.clone()]) {
             let file = match open(&file) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                file => file.context(|| format!("log {}", file_name(&path)))?,
+                file => file.context(|| format!("log {}", path.display()))?,
             };
             let mut reader = BufReader::new(file);
             let mut line = Vec::new();
@@ -148,6 +149,7 @@ impl Printer {
         let mut reader = last.map(BufReader::new);
         let mut line = Vec::new();
         let mut goes_on = Instant::now();
+        let mut was_left = false;
         loop {
             // Asked first, so that nothing is added after the last look.
             let (state, status) = container.now()?;
@@ -168,11 +170,16 @@ impl Printer {
             }
             if let Some(from) = &reader {
                 let current = std::fs::metadata(path).map(|metadata| metadata.ino()).ok();
-                if current.is_some()
-                    && current != from.get_ref().metadata().map(|metadata| metadata.ino()).ok()
-                {
-                    // The next file has begun.
+                let is_another = current.is_some()
+                    && current != from.get_ref().metadata().map(|metadata| metadata.ino()).ok();
+                if is_another && was_left {
                     reader = None;
+                    was_left = false;
+                    continue;
+                }
+                if is_another {
+                    // The next file has begun: what was added to this one meanwhile is read first.
+                    was_left = true;
                     continue;
                 }
             }
@@ -187,8 +194,7 @@ impl Printer {
     }
 
     fn print(&self, line: &[u8]) -> Result<()> {
-        let text = String::from_utf8_lossy(line);
-        let Some(entry) = parse(self.driver, text.trim_end_matches('\n')) else { return Ok(()) };
+        let Some(entry) = parse(self.driver, line.strip_suffix(b"\n").unwrap_or(line)) else { return Ok(()) };
         if self.since > 0 || self.until < u64::MAX {
             let moment = time::parse(entry.stamp).unwrap_or(0);
             if moment < self.since || moment > self.until {
@@ -196,39 +202,35 @@ impl Printer {
             }
         }
         let stamp = if self.timestamps { format!("{} ", entry.stamp) } else { String::new() };
-        let whole = format!("{}{stamp}{}", self.prefix, entry.text);
+        let whole = [self.prefix.as_bytes(), stamp.as_bytes(), &entry.text].concat();
         match entry.is_stderr {
-            true => std::io::stderr().write_all(whole.as_bytes())?,
-            false => {
-                std::io::stdout().write_all(whole.as_bytes()).and_then(|()| std::io::stdout().flush())?
-            }
+            true => std::io::stderr().write_all(&whole)?,
+            false => std::io::stdout().write_all(&whole).and_then(|()| std::io::stdout().flush())?,
         }
         Ok(())
     }
 }
 
-fn file_name(path: &std::path::Path) -> String {
-    path.display().to_string()
-}
-
 /// A line as it was printed; the end of a line that was not printed yet is left out.
-fn parse(driver: LogDriver, line: &str) -> Option<Entry<'_>> {
+fn parse(driver: LogDriver, line: &[u8]) -> Option<Entry<'_>> {
     match driver {
         LogDriver::K8sFile => {
-            let (stamp, rest) = line.split_once(' ')?;
-            let (stream, rest) = rest.split_once(' ')?;
-            let (flag, text) = rest.split_once(' ').unwrap_or((rest, ""));
-            let text = if flag == "P" { text.into() } else { format!("{text}\n").into() };
-            Some(Entry { stamp, is_stderr: stream == "stderr", text })
+            let mut fields = line.splitn(4, |byte| *byte == b' ');
+            let stamp = std::str::from_utf8(fields.next()?).ok()?;
+            let (stream, flag) = (fields.next()?, fields.next()?);
+            let text = fields.next().unwrap_or_default();
+            let text = if flag == b"P" { text.into() } else { [text, b"\n"].concat().into() };
+            Some(Entry { stamp, is_stderr: stream == b"stderr", text })
         }
         LogDriver::JsonFile => {
+            let line = std::str::from_utf8(line).ok()?;
             let value: serde_json::Value = serde_json::from_str(line).ok()?;
             // The stamp is borrowed from the line itself: it is the last string in it.
             let stamp = line.rsplit('"').nth(1)?;
             Some(Entry {
                 stamp,
                 is_stderr: value["stream"] == "stderr",
-                text: value["log"].as_str()?.to_owned().into(),
+                text: value["log"].as_str()?.as_bytes().to_vec().into(),
             })
         }
         LogDriver::None => None,
@@ -241,13 +243,20 @@ mod tests {
 
     #[test]
     fn both_formats_are_read() {
-        let entry = parse(LogDriver::K8sFile, "2026-01-01T00:00:00Z stderr F a b").expect("a line");
-        assert_eq!(entry, Entry { stamp: "2026-01-01T00:00:00Z", is_stderr: true, text: "a b\n".into() });
-        assert_eq!(parse(LogDriver::K8sFile, "T stdout P x").expect("a part").text, "x");
         let entry =
-            parse(LogDriver::JsonFile, r#"{"log":"a\"\n","stream":"stdout","time":"T"}"#).expect("a line");
-        assert_eq!(entry, Entry { stamp: "T", is_stderr: false, text: "a\"\n".into() });
-        assert_eq!(parse(LogDriver::K8sFile, "rubbish"), None);
-        assert_eq!(parse(LogDriver::JsonFile, "rubbish"), None);
+            |stamp, is_stderr, text: &'static [u8]| Some(Entry { stamp, is_stderr, text: text.into() });
+        for (line, expected) in [
+            (&b"2026-01-01T00:00:00Z stderr F a b"[..], entry("2026-01-01T00:00:00Z", true, b"a b\n")),
+            (b"T stdout P x", entry("T", false, b"x")),
+            (b"T stdout F", entry("T", false, b"\n")),
+            // Bytes are printed as they came.
+            (b"T stdout P \xff\xc3", entry("T", false, b"\xff\xc3")),
+            (b"rubbish", None),
+        ] {
+            assert_eq!(parse(LogDriver::K8sFile, line), expected);
+        }
+        let json = br#"{"log":"a\"\n","stream":"stdout","time":"T"}"#;
+        assert_eq!(parse(LogDriver::JsonFile, json), entry("T", false, b"a\"\n"));
+        assert_eq!(parse(LogDriver::JsonFile, b"rubbish"), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::given;
+use clap::ArgMatches;
+use std::ffi::OsString;
 
 /// The options.
 #[derive(Debug, clap::Args)]
@@ -26,6 +28,20 @@ pub struct Program {
     pub workdir: Option<String>,
 }
 
+/// The program and its arguments, behind the first word.
+///
+/// # Errors
+/// Names a word that is not UTF-8, which JSON has no place for.
+pub fn words_of(behind: &ArgMatches) -> Result<Vec<String>> {
+    let words = behind.get_many::<OsString>("").into_iter().flatten();
+    let text = |word: &OsString| {
+        word.to_str()
+            .map(String::from)
+            .ok_or_else(|| Error::new(format!("{word:?} is not UTF-8")).exit_code(125))
+    };
+    words.map(text).collect()
+}
+
 impl Program {
     /// Variables of files, then those that were typed; a bare name takes the caller's value, `PREFIX*` all that begin so.
     ///
@@ -41,7 +57,10 @@ impl Program {
                 (true, _) => return Err(Error::new(format!("--env: \"{word}\" has no name")).exit_code(125)),
                 (false, Some(prefix)) => {
                     list.extend(
-                        std::env::vars()
+                        std::env::vars_os()
+                            .filter_map(|(name, value)| {
+                                Some((name.into_string().ok()?, value.into_string().ok()?))
+                            })
                             .filter(|(name, _)| name.starts_with(prefix))
                             .map(|(name, value)| format!("{name}={value}")),
                     );

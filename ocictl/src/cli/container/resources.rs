@@ -270,6 +270,7 @@ pub fn update(invocation: &Invocation, arguments: Update) -> Result<u8> {
     for_each(invocation, &arguments.names, false, |containers, container| {
         let _guard = container.lock()?;
         let mut container = container.clone();
+        containers.reread(&mut container)?;
         let options = &mut container.record.options;
         if restart.is_some_and(|restart| restart != crate::container::options::Restart::No) && options.remove
         {
@@ -283,8 +284,8 @@ pub fn update(invocation: &Invocation, arguments: Update) -> Result<u8> {
             ))
             .context(container.place()));
         }
-        let changed = resources::changed(&limits, &facts);
         merge(&mut options.resources, &limits);
+        let changed = resources::changed(&limits, &options.resources, &facts);
         if matches!(container.now()?.1, Status::Running | Status::Paused)
             && changed.as_object().is_some_and(|fields| !fields.is_empty())
         {

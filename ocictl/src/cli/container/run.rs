@@ -3,6 +3,7 @@
 use super::super::output::progress::Shown;
 use super::super::{Invocation, SUCCESS, images, print_text, warn};
 use super::exit_code;
+use super::program::words_of;
 use super::shape::Shape;
 use crate::container::attach::{self, Attachment, Outcome};
 use crate::container::create::Request;
@@ -57,14 +58,10 @@ pub fn grammar(command: Command) -> Command {
 
 /// The words from the image on, which no option is looked for in.
 fn words(matches: &ArgMatches) -> Result<(String, Vec<String>)> {
-    let bad = |word: &OsString| Error::new(format!("{word:?} is not UTF-8")).exit_code(125);
     let Some((first, rest)) = matches.subcommand() else {
         return Err(Error::new("an image is needed").hint("`ocictl run --help` shows how").exit_code(125));
     };
-    let rest = rest.get_many::<OsString>("").into_iter().flatten();
-    let rest =
-        rest.map(|word| word.to_str().map(String::from).ok_or_else(|| bad(word))).collect::<Result<_>>()?;
-    Ok((first.to_owned(), rest))
+    Ok((first.to_owned(), words_of(rest)?))
 }
 
 fn read<T: FromArgMatches>(matches: &ArgMatches) -> Result<T> {

@@ -6,8 +6,10 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Who may be connected at a time.
+/// Who may be attached or wait at a time.
 const MOST: usize = 64;
+/// How many more may call at a time, so that a stop is always heard.
+const CALLERS: usize = 16;
 
 /// Where goes what clients type: the program's stdin, or nowhere between two runs.
 pub trait Input {
@@ -68,6 +70,11 @@ impl Clients {
         self.list.len()
     }
 
+    /// Whether nobody else is taken in for now.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= MOST + CALLERS
+    }
+
     /// Whether somebody has asked to stop the container.
     pub fn stop_is_wanted(&self) -> bool {
         self.wishes.stop
@@ -95,7 +102,7 @@ impl Clients {
 
     /// Takes new calls.
     pub fn accept(&mut self, listener: &OwnedFd) {
-        while self.list.len() < MOST
+        while !self.is_full()
             && let Ok(socket) = rustix::net::accept_with(listener, SocketFlags::CLOEXEC)
         {
             self.list.push(Client { socket, attached: false, waits: false, owed: None, gone: false });
@@ -141,6 +148,7 @@ impl Clients {
     /// Hears what clients say; what they type goes to `input`.
     pub fn serve(&mut self, input: &mut impl Input) {
         let mut buffer = [0; CHUNK + 1];
+        let mut room = MOST.saturating_sub(self.list.iter().filter(|client| client.waits).count());
         for client in &mut self.list {
             while !(client.attached && input.is_full()) {
                 match wire::receive(&client.socket, &mut buffer, false) {
@@ -148,7 +156,15 @@ impl Clients {
                     Ok(Some((kind::STDIN_END, _))) => input.end(),
                     Ok(Some((kind::SIZE, data))) => input.resize(data),
                     Ok(Some((kind::DETACH, _))) => self.detached = true,
-                    Ok(Some((request, _))) => client.hear(request, &mut self.wishes),
+                    Ok(Some((kind::ATTACH | kind::WAIT, _))) if !client.waits && room == 0 => {
+                        client.gone = true;
+                        break;
+                    }
+                    Ok(Some((request, _))) => {
+                        let waited = client.waits;
+                        client.hear(request, &mut self.wishes);
+                        room -= usize::from(client.waits && !waited);
+                    }
                     Err(Errno::AGAIN) => break,
                     Ok(None) | Err(_) => {
                         client.gone = true;

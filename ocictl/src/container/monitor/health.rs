@@ -6,13 +6,15 @@ use crate::container::record::{Container, write_loose};
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::store::disk;
+use crate::sys::process;
 use crate::time;
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -117,7 +119,7 @@ impl<'a> Health<'a> {
 
     /// The process of the check that runs, if one does.
     pub fn pid(&self) -> Option<Pid> {
-        self.running.as_ref().and_then(|running| Pid::from_raw(i32::try_from(running.child.id()).ok()?))
+        self.running.as_ref().and_then(|running| pid_of(&running.child).ok())
     }
 
     /// Hears how the process of the check has ended.
@@ -224,12 +226,12 @@ impl<'a> Health<'a> {
             ];
             let mut command = self.runtime.exec(&self.run.join("health-log.json"), &words);
             command.stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
-            let child = command.spawn()?;
-            let pid = i32::try_from(child.id())
-                .ok()
-                .and_then(Pid::from_raw)
-                .ok_or_else(|| crate::error::Error::new("no pid"))?;
-            let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+            let mut child = command.spawn()?;
+            let pidfd =
+                pid_of(&child).and_then(|pid| pidfd_open(pid, PidfdFlags::empty())).inspect_err(|_| {
+                    // Nobody would see its end, or its time being over.
+                    let (_ended, _reaped) = (child.kill(), child.wait());
+                })?;
             let deadline = Instant::now() + Duration::from_millis(check.timeout_ms);
             Ok(Running {
                 child,
@@ -265,14 +267,23 @@ impl<'a> Health<'a> {
     }
 }
 
+fn pid_of(child: &Child) -> rustix::io::Result<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)
+}
+
 /// Ends the check's own process, not only the runtime that waits for it.
 fn kill_inside(run: &Path, child: &mut Child) {
-    let text = disk::read_small(&PathBuf::from(run).join(PID), 64).ok().flatten().unwrap_or_default();
-    let pid =
-        std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw);
-    match pid {
-        Some(pid) => drop(kill_process(pid, Signal::KILL)),
-        None => drop(child.kill()),
+    let inside = || {
+        let text = disk::read_small(&run.join(PID), 64).ok()??;
+        let pid = std::str::from_utf8(&text).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
+        let held = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        // Its number may have become somebody else's before it was held.
+        let is_its_own =
+            process::parent(pid.as_raw_nonzero().get()) == Some(pid_of(child).ok()?.as_raw_nonzero().get());
+        is_its_own.then(|| pidfd_send_signal(&held, Signal::KILL).ok()).flatten()
+    };
+    if inside().is_none() {
+        let _has_ended = child.kill();
     }
 }
 

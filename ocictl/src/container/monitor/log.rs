@@ -20,6 +20,8 @@ pub struct Writer {
     max_bytes: u64,
     max_files: u32,
     written: u64,
+    /// The first bytes of a character whose others are still to come, of stdout and of stderr: JSON has whole characters alone.
+    held: [Vec<u8>; 2],
 }
 
 /// Where a container's log is.
@@ -44,6 +46,7 @@ impl Writer {
             max_bytes: log.max_bytes,
             max_files: log.max_files.max(1),
             written: 0,
+            held: Default::default(),
         };
         if log.driver != LogDriver::None {
             writer.begin()?;
@@ -66,6 +69,27 @@ impl Writer {
         if self.file.is_none() {
             return;
         }
+        let held = usize::from(stream == "stderr");
+        let mut whole = std::mem::take(&mut self.held[held]);
+        let data = if whole.is_empty() {
+            data
+        } else {
+            whole.extend_from_slice(data);
+            &whole
+        };
+        let incomplete = if self.driver == LogDriver::JsonFile { incomplete(data) } else { 0 };
+        let (data, rest) = data.split_at(data.len() - incomplete);
+        self.held[held] = rest.to_vec();
+        self.lines(stream, data);
+    }
+
+    /// No more comes from a stream.
+    pub fn end(&mut self, stream: &str) {
+        let rest = std::mem::take(&mut self.held[usize::from(stream == "stderr")]);
+        self.lines(stream, &rest);
+    }
+
+    fn lines(&mut self, stream: &str, data: &[u8]) {
         let stamp = time::rfc3339(time::now());
         for line in data.split_inclusive(|byte| *byte == b'\n') {
             let _lost = self.line(stream, &stamp, line);
@@ -108,16 +132,29 @@ impl Writer {
             0 => self.path.clone(),
             number => PathBuf::from(format!("{}.{number}", self.path.display())),
         };
+        // Somebody may have removed one.
+        let there = |result: std::io::Result<()>| match result {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
         if self.max_files == 1 {
-            std::fs::remove_file(numbered(0))?;
+            there(std::fs::remove_file(numbered(0)))?;
         }
         for number in (0..self.max_files.saturating_sub(1)).rev() {
-            match std::fs::rename(numbered(number), numbered(number + 1)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-                _ => {}
-            }
+            there(std::fs::rename(numbered(number), numbered(number + 1)))?;
         }
         self.begin()
+    }
+}
+
+/// How many bytes at the end are the front of a character.
+fn incomplete(data: &[u8]) -> usize {
+    let last = data.len().saturating_sub(3);
+    let Some(at) = data[last..].iter().rposition(|byte| byte & 0b1100_0000 != 0b1000_0000) else { return 0 };
+    let front = &data[last + at..];
+    match std::str::from_utf8(front) {
+        Err(error) if error.error_len().is_none() => front.len(),
+        _ => 0,
     }
 }
 
@@ -125,6 +162,48 @@ impl Writer {
 mod tests {
     use super::*;
     use crate::store::disk;
+
+    #[test]
+    fn a_character_in_two_pieces_is_whole_in_json() {
+        let text = "häß€😀";
+        for at in 0..=text.len() {
+            let directory = std::env::temp_dir().join(format!("ocictl-log-{}", disk::random()));
+            disk::make_directory(&directory).expect("a directory");
+            let mut writer = Writer::open(&Log { driver: LogDriver::JsonFile, ..Log::default() }, &directory)
+                .expect("a log");
+            writer.write("stdout", &text.as_bytes()[..at]);
+            writer.write("stdout", &text.as_bytes()[at..]);
+            // What never becomes a character is told of, too.
+            writer.write("stderr", b"\xf0\x9f");
+            writer.end("stderr");
+            let written = std::fs::read_to_string(directory.join("ctr.log")).expect("a log");
+            let of = |stream: &str| -> String {
+                let entries = written
+                    .lines()
+                    .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+                entries
+                    .filter(|entry| entry["stream"] == stream)
+                    .map(|entry| entry["log"].as_str().expect("text").to_owned())
+                    .collect()
+            };
+            assert_eq!((of("stdout").as_str(), of("stderr").as_str()), (text, "\u{fffd}"), "cut at {at}");
+            disk::remove_tree(&directory).expect("removed");
+        }
+    }
+
+    #[test]
+    fn a_log_that_somebody_removed_is_begun_anew() {
+        let directory = std::env::temp_dir().join(format!("ocictl-log-{}", disk::random()));
+        disk::make_directory(&directory).expect("a directory");
+        let mut writer =
+            Writer::open(&Log { max_bytes: 60, max_files: 1, ..Log::default() }, &directory).expect("a log");
+        writer.write("stdout", b"one\n");
+        std::fs::remove_file(directory.join("ctr.log")).expect("removed");
+        writer.write("stdout", b"two\n");
+        let written = std::fs::read_to_string(directory.join("ctr.log")).expect("a log");
+        assert!(written.ends_with(" stdout F two\n"), "{written}");
+        disk::remove_tree(&directory).expect("removed");
+    }
 
     fn written(log: &Log, pieces: &[&str]) -> (PathBuf, Vec<String>) {
         let directory = std::env::temp_dir().join(format!("ocictl-log-{}", disk::random()));

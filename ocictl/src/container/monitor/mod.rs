@@ -20,13 +20,14 @@ mod streams;
 
 use super::options::{OnUnhealthy, Restart};
 use super::record::{self, Container, Phase, State, write_state};
-use super::{Containers, bundle, wire};
+use super::{Containers, bundle, status, wire};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::rootless;
 use crate::runtime::{Launch, Runtime};
 use crate::store::lock::Lock;
 use crate::store::{Store, disk};
+use crate::sys;
 use crate::time;
 use clients::{Clients, Input, Nowhere};
 use health::Health;
@@ -37,7 +38,6 @@ use rustix::net::SocketType;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, pidfd_send_signal, wait,
 };
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -184,12 +184,11 @@ impl Monitor {
                 Err(error) if self.state.restarts == 0 && self.state.started == 0 => break Err(error),
                 Err(error) => {
                     self.state.error = error.to_string();
-                    End { code: i32::from(error.code()), oom_killed: false, start_anew: false }
+                    let end = End { code: i32::from(error.code()), oom_killed: false, start_anew: false };
+                    self.note(&end);
+                    end
                 }
             };
-            self.state.exit_code = end.code;
-            self.state.oom_killed = end.oom_killed;
-            self.state.finished = time::now();
             self.state.pid = 0;
             if begun.elapsed() >= GOOD_RUN {
                 pause = FIRST_PAUSE;
@@ -218,7 +217,12 @@ impl Monitor {
             self.state.exit_code = i32::from(error.code());
         }
         self.write_state();
-        let cleared = self.clear();
+        let cleared = bundle::clear(&self.container.run);
+        if let (Ok(()), Err(error)) = (&result, &cleared) {
+            self.state.error = error.to_string();
+            self.write_state();
+        }
+        let cleared = cleared.and(self.erase());
         if let (Err(error), Some(status)) = (&result, self.status.take()) {
             refuse(status, error);
         }
@@ -227,8 +231,8 @@ impl Monitor {
         result.and(cleared)
     }
 
-    fn clear(&self) -> Result<()> {
-        bundle::clear(&self.container.run)?;
+    /// With `--rm` a container goes with its end.
+    fn erase(&self) -> Result<()> {
         if self.container.record.options.remove {
             let store = Store::open(&self.containers_paths)?;
             super::remove::erase(&Containers::open(&store)?, &self.container, true)?;
@@ -239,6 +243,12 @@ impl Monitor {
     fn write_state(&self) {
         // A full disk must not stop a container; what is true is asked of the kernel.
         let _best_effort = write_state(&self.container.directory, &self.state);
+    }
+
+    fn note(&mut self, end: &End) {
+        self.state.exit_code = end.code;
+        self.state.oom_killed = end.oom_killed;
+        self.state.finished = time::now();
     }
 
     /// One run of the program, from start to end.
@@ -262,16 +272,22 @@ impl Monitor {
             }
         };
         // Without a cgroup of its own it is in one whose other processes are no concern of ours.
-        let has_cgroup = super::status::has_cgroup(&self.container).unwrap_or(false);
+        let has_cgroup = status::has_cgroup(&self.container).unwrap_or(false);
         let counter = if has_cgroup { oom_counter(pid) } else { None };
         let mut health =
             Health::begin(self.container.record.options.health.clone(), &run, &id, &self.runtime);
         let mut end = self.supervise(pid, &pidfd, &mut streams, &mut health);
         end.oom_killed = counter.is_some_and(|path| oom_kills(&path) > 0);
         rootless::forget(&self.containers_paths.runroot, pid);
-        let deleted = self.runtime.delete(&id);
+        // At once: that the program has ended is seen by everybody.
+        self.note(&end);
+        self.write_state();
+        if let Err(error) = self.runtime.delete(&id) {
+            // How the program ended is true all the same.
+            self.state.error = error.to_string();
+        }
         let _not_frozen_any_more = std::fs::remove_file(run.join("paused"));
-        deleted.map(|()| end)
+        Ok(end)
     }
 
     /// What is done between the start and the first wait: the pid is written down, and whoever asked is told.
@@ -301,19 +317,25 @@ impl Monitor {
     fn supervise(&mut self, pid: Pid, pidfd: &OwnedFd, streams: &mut Streams, health: &mut Health) -> End {
         let mut end = End { code: 255, oom_killed: false, start_anew: false };
         let mut ended: Option<Instant> = None;
+        let mut kill_at: Option<Instant> = None;
         loop {
             let mut sources = Vec::with_capacity(8 + self.clients.len());
             if ended.is_none() {
                 sources.push(PollFd::new(pidfd, PollFlags::IN));
             }
-            sources.push(PollFd::new(&self.listener, PollFlags::IN));
+            if !self.clients.is_full() {
+                sources.push(PollFd::new(&self.listener, PollFlags::IN));
+            }
             health.add_sources(&mut sources);
             streams.add_sources(&mut sources, self.clients.owe());
             self.clients.add_sources(&mut sources, streams.is_full());
             let timeout = match (ended, self.clients.owe()) {
                 (Some(_), true) => Some(Duration::from_millis(100)),
                 (Some(_), false) => Some(Duration::ZERO),
-                (None, _) => health.next().into_iter().chain(streams.next()).min(),
+                (None, _) => {
+                    let patience = kill_at.map(|moment| moment.saturating_duration_since(Instant::now()));
+                    health.next().into_iter().chain(streams.next()).chain(patience).min()
+                }
             };
             let ready = poll(&mut sources, timeout);
             drop(sources);
@@ -333,28 +355,38 @@ impl Monitor {
                 health.hurry();
             }
             if let Some(action) = health.look(&self.container) {
-                self.act(action, pidfd, &mut end);
+                kill_at = self.act(action, pidfd, &mut end);
             }
-            if let Some(since) = ended
-                && !moved
-                && (!self.clients.owe() || since.elapsed() > LINGER)
-                && (ready == 0 || streams.is_empty())
-            {
+            if kill_at.is_some_and(|moment| moment <= Instant::now()) {
+                let _has_ended_already = pidfd_send_signal(pidfd, Signal::KILL);
+                kill_at = None;
+            }
+            // What outlives the program, where it has no pid namespace of its own, may print without end.
+            let is_over = |since: Instant| {
+                since.elapsed() > LINGER
+                    || (!moved && !self.clients.owe() && (ready == 0 || streams.is_empty()))
+            };
+            if ended.is_some_and(is_over) {
                 health.abandon();
                 return end;
             }
         }
     }
 
-    /// What an unhealthy container's owner has asked for.
-    fn act(&mut self, action: OnUnhealthy, pidfd: &OwnedFd, end: &mut End) {
+    /// What an unhealthy container's owner has asked for; when its program is to be killed.
+    fn act(&mut self, action: OnUnhealthy, pidfd: &OwnedFd, end: &mut End) -> Option<Instant> {
         match action {
-            OnUnhealthy::None => return,
+            OnUnhealthy::None => return None,
             OnUnhealthy::Kill => {}
             OnUnhealthy::Restart => end.start_anew = true,
-            OnUnhealthy::Stop => self.clients.want_stop(),
+            OnUnhealthy::Stop => {
+                self.clients.want_stop();
+                let signal = status::stop_signal(&self.container).unwrap_or(libc::SIGTERM);
+                let _has_ended_already = sys::process::send_signal(pidfd, signal);
+                return Some(Instant::now() + status::patience(&self.container));
+            }
         }
-        let _has_ended_already = pidfd_send_signal(pidfd, Signal::KILL);
+        Some(Instant::now())
     }
 
     fn starts_again(&self, code: i32) -> bool {
@@ -377,7 +409,10 @@ impl Monitor {
             if left.is_zero() || self.clients.stop_is_wanted() {
                 return self.clients.stop_is_wanted();
             }
-            let mut sources = vec![PollFd::new(&self.listener, PollFlags::IN)];
+            let mut sources = Vec::with_capacity(1 + self.clients.len());
+            if !self.clients.is_full() {
+                sources.push(PollFd::new(&self.listener, PollFlags::IN));
+            }
             self.clients.add_sources(&mut sources, true);
             poll(&mut sources, Some(left));
             drop(sources);
@@ -389,7 +424,7 @@ impl Monitor {
 
 /// Waits for one of the sources; how many are ready.
 fn poll(sources: &mut [PollFd<'_>], timeout: Option<Duration>) -> usize {
-    match super::status::poll(sources, timeout) {
+    match status::poll(sources, timeout) {
         Ok(ready) => ready,
         Err(Errno::INTR) => 1,
         // Out of memory for a moment: not a reason to spin.
@@ -439,13 +474,4 @@ fn oom_counter(pid: Pid) -> Option<PathBuf> {
 fn oom_kills(path: &Path) -> u64 {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
-}
-
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        // What was not told is told by the end of the descriptor.
-        if let Some(status) = self.status.take() {
-            let _nobody_listens = std::fs::File::from(status).flush();
-        }
-    }
 }

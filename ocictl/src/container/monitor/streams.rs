@@ -164,7 +164,10 @@ impl Streams {
                 }
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // EIO: nobody holds the terminal any more.
-                Ok(0) | Err(_) => output.descriptor = None,
+                Ok(0) | Err(_) => {
+                    output.descriptor = None;
+                    log.end(output.name);
+                }
             }
         }
         moved

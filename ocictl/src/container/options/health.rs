@@ -87,7 +87,9 @@ pub(super) fn health(typed: &HealthTyped, image: Option<&Healthcheck>) -> Option
         return None;
     }
     let nanos = |typed: Option<u64>, image: Option<i64>, default: u64| {
+        // Zero stands for the default, as with docker.
         typed
+            .filter(|value| *value > 0)
             .or_else(|| image.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0))
             .unwrap_or(default)
     };
@@ -107,6 +109,7 @@ pub(super) fn health(typed: &HealthTyped, image: Option<&Healthcheck>) -> Option
         ) / MS,
         retries: typed
             .retries
+            .filter(|retries| *retries > 0)
             .or(u32::try_from(image.retries).ok().filter(|retries| *retries > 0))
             .unwrap_or(3),
         on_failure: typed.on_failure,

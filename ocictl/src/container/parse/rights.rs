@@ -54,7 +54,8 @@ pub fn security_option(text: &str, security: &mut Security, surroundings: &dyn S
     match (key, value) {
         ("no-new-privileges", "" | "true") => security.no_new_privileges = true,
         ("no-new-privileges", "false") => security.no_new_privileges = false,
-        ("seccomp", "unconfined") => security.seccomp_unconfined = true,
+        // The last word counts.
+        ("seccomp", "unconfined") => (security.seccomp, security.seccomp_unconfined) = (None, true),
         ("seccomp", "builtin" | "default") => (security.seccomp, security.seccomp_unconfined) = (None, false),
         ("seccomp", path) if !path.is_empty() => {
             let profile = surroundings.read(path)?;
@@ -63,7 +64,7 @@ pub fn security_option(text: &str, security: &mut Security, surroundings: &dyn S
             if value.get("defaultAction").is_none() {
                 return Err(Error::new(format!("seccomp profile {path}: it has no defaultAction")));
             }
-            security.seccomp = Some(profile);
+            (security.seccomp, security.seccomp_unconfined) = (Some(profile), false);
         }
         ("apparmor", profile) if !profile.is_empty() => security.apparmor = profile.into(),
         ("label", "disable") => security.selinux = String::new(),

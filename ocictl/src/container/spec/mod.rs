@@ -158,9 +158,8 @@ fn process(options: &Options, facts: &Facts) -> Value {
     process
 }
 
-/// The part of a process that is the same for the first one and for those that `exec` adds.
-pub fn process_of(options: &Options, facts: &Facts, arguments: &[String], tty: bool) -> Value {
-    let identity = &facts.identity;
+/// `process.user` and `process.capabilities` of whoever a program runs as.
+pub fn rights(options: &Options, identity: &Identity) -> (Value, Value) {
     let capabilities = capabilities::bounding(&options.security);
     let held: Vec<&String> = match identity.uid {
         0 => capabilities.iter().collect(),
@@ -175,24 +174,30 @@ pub fn process_of(options: &Options, facts: &Facts, arguments: &[String], tty: b
     if let Some(umask) = options.umask {
         user["umask"] = umask.into();
     }
+    let capabilities = json!({
+        "bounding": capabilities,
+        "effective": held,
+        "permitted": held,
+        "inheritable": ambient,
+        "ambient": ambient,
+    });
+    (user, capabilities)
+}
+
+/// The part of a process that is the same for the first one and for those that `exec` adds.
+pub fn process_of(options: &Options, facts: &Facts, arguments: &[String], tty: bool) -> Value {
+    let (user, capabilities) = rights(options, &facts.identity);
     let mut process = json!({
         "terminal": tty,
         "user": user,
         "args": arguments,
         "env": environment(options, facts, tty),
         "cwd": if options.workdir.is_empty() { "/" } else { &options.workdir },
-        "capabilities": {
-            "bounding": capabilities,
-            "effective": held,
-            "permitted": held,
-            "inheritable": ambient,
-            "ambient": ambient,
-        },
+        "capabilities": capabilities,
         "noNewPrivileges": options.security.no_new_privileges,
     });
     match options.security.apparmor.as_str() {
         "" | "unconfined" => {}
-        _ if options.security.privileged => {}
         profile => process["apparmorProfile"] = profile.into(),
     }
     if !options.security.selinux.is_empty() {
@@ -235,14 +240,15 @@ fn linux(options: &Options, facts: &Facts) -> Value {
         linux.insert("sysctl".into(), json!(sysctls));
     }
     let security = &options.security;
+    // What was asked for by name is in force beside `--privileged`, too.
+    if security.seccomp.is_some() || !(security.privileged || security.seccomp_unconfined) {
+        let profile = match security.seccomp.as_deref().map(serde_json::from_str) {
+            Some(Ok(profile)) => profile,
+            _ => seccomp::profile(&capabilities::bounding(security), &facts.architecture),
+        };
+        linux.insert("seccomp".into(), profile);
+    }
     if !security.privileged {
-        if !security.seccomp_unconfined {
-            let profile = match security.seccomp.as_deref().map(serde_json::from_str) {
-                Some(Ok(profile)) => profile,
-                _ => seccomp::profile(&capabilities::bounding(security), &facts.architecture),
-            };
-            linux.insert("seccomp".into(), profile);
-        }
         let mut masked = kept(&MASKED, &security.unmask);
         if !security.unmask.iter().any(|path| path == "ALL") {
             masked.extend(facts.throttles.iter().filter(|path| !security.unmask.contains(path)).cloned());

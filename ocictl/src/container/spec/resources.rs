@@ -86,13 +86,21 @@ pub fn ignored(typed: &Resources, facts: &Facts) -> Vec<&'static str> {
     lost.map(|(option, ..)| option).collect()
 }
 
-/// What `update` changes: as above, without what was not typed.
-pub fn changed(typed: &Resources, facts: &Facts) -> Value {
-    let options = Options { resources: typed.clone(), ..Options::default() };
+/// What `update` changes: as above, without what was not typed. What follows from several options follows from all that are in force.
+pub fn changed(typed: &Resources, all: &Resources, facts: &Facts) -> Value {
+    let mut typed = typed.clone();
+    if typed.memory.is_some() || typed.memory_swap.is_some() {
+        (typed.memory, typed.memory_swap) = (all.memory, all.memory_swap);
+    }
+    if typed.cpu_period.is_some() || typed.cpu_quota.is_some() {
+        (typed.cpu_period, typed.cpu_quota) = (all.cpu_period, all.cpu_quota);
+    }
+    let pids = typed.pids;
+    let options = Options { resources: typed, ..Options::default() };
     let mut value = resources(&options, facts);
     if let Some(fields) = value.as_object_mut() {
         fields.remove("devices");
-        if typed.pids.is_none() {
+        if pids.is_none() {
             fields.remove("pids");
         }
     }

@@ -2,7 +2,7 @@
 //! difference then.
 
 use super::*;
-use crate::container::options::{Device, Mount, MountKind, Security, Ulimit};
+use crate::container::options::{Device, Mount, MountKind, Resources, Security, Ulimit};
 
 fn facts() -> Facts {
     Facts {
@@ -134,4 +134,13 @@ fn everything_that_is_typed_is_there() {
         ..facts()
     };
     compare("everything", &options, &facts);
+}
+
+#[test]
+fn an_update_of_one_limit_keeps_what_belongs_to_it() {
+    let all = Resources { memory: Some(100 << 20), memory_swap: Some(300 << 20), ..Resources::default() };
+    let typed = Resources { memory: all.memory, ..Resources::default() };
+    let changed = resources::changed(&typed, &all, &facts());
+    assert_eq!(changed, json!({ "memory": { "limit": 100 << 20, "swap": 300 << 20 } }));
+    assert_eq!(resources::changed(&Resources::default(), &all, &facts()), json!({}));
 }
