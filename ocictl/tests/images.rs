@@ -271,3 +271,104 @@ fn a_large_layer_goes_at_once_and_keeps_nothing_busy() {
         run("umount", &[disk]);
     }
 }
+
+#[test]
+fn a_directory_of_somebody_else_is_no_store_and_loses_nothing() {
+    let scratch = Scratch::new("foreign");
+    let root = scratch.join("root");
+    fs::create_dir_all(&root).expect("a directory");
+    fs::write(root.join(".bashrc"), "mine").expect("written");
+    let said = scratch.fails(&["images"]);
+    assert!(said.contains(".bashrc is in it, and it is no store of ocictl"), "{said}");
+    assert_eq!(files(&root), [".bashrc"], "nothing is made");
+
+    // A store whose maker was killed is made to the end.
+    fs::remove_file(root.join(".bashrc")).expect("removed");
+    fs::create_dir_all(root.join("blobs/sha256")).expect("a directory");
+    fs::write(root.join("lock"), "").expect("written");
+    let half = ".version.0123456789abcdef";
+    fs::write(root.join(half), "").expect("written");
+    scratch.ok(&["images"]);
+
+    // A collection takes what was half written, and nothing else that begins with a dot.
+    let kept = [
+        ".bashrc",
+        ".config/file",
+        ".other.0123456789abcdef",
+        ".version.0123456789abcdeX",
+        "images/.DS_Store",
+    ];
+    for name in kept {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, "mine").expect("written");
+    }
+    fs::write(root.join("images/.x.json.0123456789abcdef"), "").expect("written");
+    scratch.ok(&["image", "prune", "-f"]);
+    for name in kept {
+        assert_eq!(fs::read_to_string(root.join(name)).expect(name), "mine");
+    }
+    assert!(!files(&root).contains(&half.to_owned()));
+    assert_eq!(files(&root.join("images")), [".DS_Store"]);
+}
+
+/// A layout directory as `docker save` would have left one, with `layer` in place of the path of its layer.
+fn layout(scratch: &Scratch, layer: &str) -> std::path::PathBuf {
+    let directory = scratch.join("layout");
+    fs::create_dir_all(&directory).expect("a directory");
+    let bytes = tar(&[("x", b"y")]);
+    fs::write(scratch.join("outside.tar"), &bytes).expect("written");
+    fs::write(directory.join("config.json"), support::config(&[bytes]).to_string()).expect("written");
+    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": ["x:1"], "Layers": [layer]}]);
+    fs::write(directory.join("manifest.json"), manifest.to_string()).expect("written");
+    directory
+}
+
+#[test]
+fn a_layout_is_read_below_its_directory_and_regular_files_only() {
+    let load = |layer: &str, prepare: &dyn Fn(&std::path::Path)| {
+        let scratch = Scratch::new("layout");
+        let directory = layout(&scratch, &layer.replace("ROOT", scratch.path.to_str().expect("text")));
+        prepare(&directory);
+        let mut command = std::process::Command::new("timeout");
+        let plain = scratch.command();
+        command
+            .arg("20")
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .args(["load", "-i"])
+            .arg(&directory);
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.output().expect("ocictl starts");
+        if !output.status.success() {
+            scratch.ok(&["system", "check", "--repair"]);
+            scratch.assert_empty();
+        }
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let link = |target: &'static str| {
+        move |directory: &std::path::Path| {
+            fs::copy(directory.join("../outside.tar"), directory.join("inside.tar")).expect("copied");
+            std::os::unix::fs::symlink(target, directory.join("layer.tar")).expect("a link");
+        }
+    };
+    let fifo = |name: &'static str| {
+        move |directory: &std::path::Path| {
+            let _none_there = fs::remove_file(directory.join(name));
+            run("mkfifo", &[directory.join(name).to_str().expect("text")]);
+        }
+    };
+    assert_eq!(load("layer.tar", &link("inside.tar")), (Some(0), String::new()), "a link that stays below");
+    let out = "layer.tar: it leads out of the directory";
+    for (layer, prepare, wanted) in [
+        ("layer.tar", &link("../outside.tar") as &dyn Fn(&std::path::Path), out),
+        ("../outside.tar", &|_: &std::path::Path| (), "../outside.tar: it leads out of the directory"),
+        ("ROOT/outside.tar", &|_: &std::path::Path| (), "/outside.tar: it leads out of the directory"),
+        ("layer.tar", &fifo("layer.tar"), "layer.tar: it is no regular file"),
+        ("layer.tar", &fifo("config.json"), "config.json: it is no regular file"),
+        ("layer.tar", &|_: &std::path::Path| (), "layer layer.tar is missing"),
+    ] {
+        let (code, said) = load(layer, prepare);
+        assert!(code == Some(1) && said.contains(wanted), "{layer}: {code:?}: {said}");
+    }
+}

@@ -11,13 +11,14 @@ use crate::digest::{Digest, Hashing};
 use crate::error::{Context, Error, Result};
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest, Platform, kind_of_layer, media};
 use crate::reference::Typed;
-use crate::store::Store;
 use crate::store::ingest::Ingest;
+use crate::store::{Store, disk};
+use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// What was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +50,7 @@ enum Parts {
         layers: BTreeMap<String, LayerFile>,
         links: BTreeMap<String, String>,
     },
-    Layout(PathBuf),
+    Layout(OwnedFd),
 }
 
 impl Images<'_> {
@@ -68,8 +69,11 @@ impl Images<'_> {
     /// # Errors
     /// Says what is wrong with it, or which names there are.
     pub fn load_layout(&self, directory: &Path, name: Option<&str>) -> Result<Vec<Loaded>> {
+        let opened =
+            rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let opened = opened.context(|| directory.display().to_string())?;
         let ingest = self.store.ingest()?;
-        self.assemble(&ingest, Parts::Layout(directory.to_owned()), name)
+        self.assemble(&ingest, Parts::Layout(opened), name)
     }
 
     fn assemble(&self, ingest: &Ingest, mut parts: Parts, name: Option<&str>) -> Result<Vec<Loaded>> {
@@ -269,15 +273,11 @@ impl Parts {
     fn small(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match self {
             Self::Archive { small, .. } => Ok(small.get(path).cloned()),
-            Self::Layout(directory) => crate::store::disk::read_small(&directory.join(path), MAX_SMALL),
+            Self::Layout(directory) => disk::read_small_below(directory, path, MAX_SMALL),
         }
     }
 
     fn required(&self, path: &str) -> Result<Vec<u8>> {
-        // A name of the archive becomes a path of the host only for a layout, and there it must stay below.
-        if path.split('/').any(|name| name == "..") || path.starts_with('/') {
-            return Err(Error::new(format!("\"{path}\" leaves the archive")));
-        }
         self.small(path)?.ok_or_else(|| Error::new(format!("{path} is missing")))
     }
 
@@ -326,7 +326,8 @@ impl Parts {
                 layers.get(target).cloned().ok_or_else(|| Error::new(format!("layer {path} is missing")))
             }
             Self::Layout(directory) => {
-                let file = File::open(directory.join(path)).context(|| path.to_owned())?;
+                let file = disk::open_below(directory, path)?;
+                let file = file.ok_or_else(|| Error::new(format!("layer {path} is missing")))?;
                 let size = file.metadata().context(|| path.to_owned())?.len();
                 if let Some(diff_id) = diff_id {
                     store.keep(ingest, std::slice::from_ref(diff_id))?;

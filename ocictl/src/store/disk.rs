@@ -1,7 +1,7 @@
 //! Writing aside and renaming, so that a file is there as a whole or not at all, also after the power failed.
 
 use crate::error::{Context, Error, Result};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
 use std::io::{Read, Write};
@@ -83,22 +83,60 @@ pub fn open_directory(path: &Path) -> Result<OwnedFd> {
     rustix::fs::open(path, flags, Mode::empty()).context(|| format!("open {}", path.display()))
 }
 
-/// Reads a file of at most `limit` bytes; nothing if there is none.
+/// Reads a regular file of at most `limit` bytes, which must not be a symlink; nothing if there is none.
 ///
 /// # Errors
 /// Names the file.
 pub fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
-    let file =
-        match rustix::fs::open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(Error::from(errno).context(format!("read {}", path.display()))),
-        };
-    let bytes = read_at_once(file, limit + 1).context(|| format!("read {}", path.display()))?;
-    if bytes.len() as u64 > limit {
-        return Err(Error::new(format!("read {}: it is larger than {limit} bytes", path.display())));
+    let place = || format!("read {}", path.display());
+    match rustix::fs::open(path, READING | OFlags::NOFOLLOW, Mode::empty()) {
+        Ok(file) => regular(file).and_then(|file| read_whole(file, limit)).map(Some).context(place),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(Error::from(errno).context(place())),
     }
-    Ok(Some(bytes))
+}
+
+/// Opens a regular file by a path below `directory`, which no `..`, no symlink and no leading `/` leads out of; nothing if there is
+/// none.
+///
+/// # Errors
+/// Names the path.
+pub fn open_below(directory: impl AsFd, path: &str) -> Result<Option<File>> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(directory, path, READING, Mode::empty(), resolve) {
+        Ok(file) => regular(file).map(Some),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::XDEV) => Err(Error::new("it leads out of the directory")),
+        Err(errno) => Err(errno.into()),
+    }
+    .context(|| path.to_owned())
+}
+
+/// As [`read_small`], for a path as [`open_below`] takes one.
+///
+/// # Errors
+/// Names the path.
+pub fn read_small_below(directory: impl AsFd, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_below(directory, path)? else { return Ok(None) };
+    read_whole(file, limit).map(Some).context(|| path.to_owned())
+}
+
+/// How files are opened that somebody else may have laid down: a FIFO is not waited at.
+const READING: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+fn regular(file: OwnedFd) -> Result<File> {
+    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+        FileType::RegularFile => Ok(File::from(file)),
+        _ => Err(Error::new("it is no regular file")),
+    }
+}
+
+fn read_whole(file: File, limit: u64) -> Result<Vec<u8>> {
+    let bytes = read_at_once(file, limit + 1)?;
+    match bytes.len() as u64 > limit {
+        true => Err(Error::new(format!("it is larger than {limit} bytes"))),
+        false => Ok(bytes),
+    }
 }
 
 /// What most of our files take is read by one call: listing many containers is reading many small files.
@@ -130,15 +168,25 @@ pub fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes what [`write_whole`] was killed at; nobody may be writing there. How many files that were.
+/// The name that [`write_whole`] would have given a file in the end: `NAME` of `.NAME.` and sixteen hex digits.
+pub fn half_written(name: &str) -> Option<&str> {
+    let (name, random) = name.strip_prefix('.')?.rsplit_once('.')?;
+    let is_random =
+        random.len() == 16 && random.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (is_random && !name.is_empty()).then_some(name)
+}
+
+/// Removes what [`write_whole`] was killed at, of the files that `is_ours` says are written there; nobody may be writing. How
+/// many that were. Whatever else begins with a dot is somebody else's.
 ///
 /// # Errors
 /// Names what could not be removed.
-pub fn remove_half_written(directory: &Path) -> Result<usize> {
+pub fn remove_half_written(directory: &Path, is_ours: impl Fn(&str) -> bool) -> Result<usize> {
     let mut removed = 0;
     for entry in std::fs::read_dir(directory).context(|| format!("list {}", directory.display()))? {
         let entry = entry.context(|| format!("list {}", directory.display()))?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        let name = entry.file_name();
+        if name.to_str().and_then(half_written).is_some_and(&is_ours) {
             std::fs::remove_file(entry.path()).context(|| format!("remove {}", entry.path().display()))?;
             removed += 1;
         }
@@ -231,7 +279,6 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 }
 
 fn open_inner(here: &OwnedFd, name: &std::ffi::CStr) -> Result<OwnedFd> {
-    use rustix::fs::ResolveFlags;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat2(here, name, flags, Mode::empty(), resolve) {

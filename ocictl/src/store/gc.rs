@@ -5,9 +5,9 @@ use super::ingest::{ALIVE, KEPT};
 use super::layer::TAR;
 use super::lock::Lock;
 use super::packed::DATA;
-use super::{Store, disk, parallel};
+use super::{Store, VERSION, disk, parallel};
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::sys::process;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
@@ -43,8 +43,9 @@ impl Store {
         {
             let _guard = self.lock()?;
             let needed = self.needed(&mut collected)?;
-            for folder in ["", "blobs/sha256", "blobs/sha512", "images", "names", "pins"] {
-                collected.leftovers += disk::remove_half_written(&self.folder(folder))?;
+            collected.leftovers += disk::remove_half_written(self.root(), |name| name == VERSION)?;
+            for folder in ["blobs/sha256", "blobs/sha512", "images", "names", "pins"] {
+                collected.leftovers += disk::remove_half_written(&self.folder(folder), |_| true)?;
             }
             for hex in disk::names(&self.folder("layers"))? {
                 let digest = Digest::parse(&format!("sha256:{hex}"))?;
@@ -67,7 +68,7 @@ impl Store {
                     {
                         let path = folder.join(&hex);
                         collected.bytes += std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
-                        std::fs::remove_file(&path)?;
+                        std::fs::remove_file(&path).context(|| format!("remove {}", path.display()))?;
                         collected.blobs += 1;
                     }
                 }
@@ -120,7 +121,9 @@ impl Store {
     /// Renames something into the trash.
     pub(super) fn discard(&self, path: &std::path::Path) -> Result<()> {
         match std::fs::rename(path, self.folder("trash").join(disk::random())) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).context(|| format!("remove {}", path.display()))
+            }
             _ => Ok(()),
         }
     }

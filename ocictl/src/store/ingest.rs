@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// Fails if the lock's file cannot be opened.
     pub fn lock(&self) -> Result<Lock> {
-        Lock::wait(&self.root.join("lock"), false)
+        Lock::wait(&self.root.join(super::LOCK), false)
     }
 
     /// Keeps blobs and layers from being collected as long as `ingest` lives; call it before asking whether they are there.
@@ -51,9 +51,10 @@ impl Store {
     pub fn keep(&self, ingest: &Ingest, digests: &[Digest]) -> Result<()> {
         let _guard = self.lock()?;
         let lines: String = digests.iter().map(|digest| format!("{digest}\n")).collect();
-        let mut file =
-            OpenOptions::new().append(true).create(true).mode(0o600).open(ingest.directory.join(KEPT))?;
-        file.write_all(lines.as_bytes()).context(|| "note what is needed")
+        let path = ingest.directory.join(KEPT);
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(lines.as_bytes()))
+            .context(|| format!("note what is needed in {}", path.display()))
     }
 }
 

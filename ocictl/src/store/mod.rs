@@ -34,11 +34,16 @@ use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use std::path::{Path, PathBuf};
 
-/// The version of the layout above.
+/// The version of the layout above, and the file in ROOT that says it.
 const LAYOUT: &str = "2\n";
+const VERSION: &str = "version";
 /// The version before: some of its layers have the form [`layer::Form::Tar`]. Such a store is read as it is, and is one of today's from
 /// the first new layer on, so that a program that does not know that form says so.
 const FORMER: &str = "1\n";
+/// What is made first, each in the one before if it lies in it.
+const FOLDERS: [&str; 9] =
+    ["blobs", "blobs/sha256", "blobs/sha512", "layers", "images", "names", "pins", "ingest", "trash"];
+const LOCK: &str = "lock";
 
 /// An opened store.
 #[derive(Debug, Clone)]
@@ -54,10 +59,11 @@ impl Store {
     /// programs.
     ///
     /// # Errors
-    /// Fails if a directory cannot be made, or if the store has another layout than this program knows.
+    /// Fails if a directory cannot be made, if the store has another layout than this program knows, and if the directory is
+    /// somebody else's: it holds something, and is no store.
     pub fn open(paths: &Paths) -> Result<Self> {
         let mut store = Self { root: paths.root.clone(), runroot: paths.runroot.clone(), is_former: false };
-        let version = store.root.join("version");
+        let version = store.root.join(VERSION);
         match std::fs::read_to_string(&version) {
             Ok(layout) if layout == LAYOUT || layout == FORMER => {
                 store.is_former = layout == FORMER;
@@ -73,18 +79,9 @@ impl Store {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(Error::from(error).context(format!("store {}", version.display()))),
         }
-        for name in [
-            "",
-            "blobs",
-            "blobs/sha256",
-            "blobs/sha512",
-            "layers",
-            "images",
-            "names",
-            "pins",
-            "ingest",
-            "trash",
-        ] {
+        store.check_free()?;
+        disk::make_directory(&store.root)?;
+        for name in FOLDERS {
             disk::make_directory(&store.root.join(name))?;
         }
         store.write_layout()?;
@@ -93,7 +90,34 @@ impl Store {
 
     fn write_layout(&self) -> Result<()> {
         let _guard = self.lock()?;
-        disk::write_whole(&self.root, "version", LAYOUT.as_bytes())
+        disk::write_whole(&self.root, VERSION, LAYOUT.as_bytes())
+    }
+
+    /// Refuses a directory in which there is anything but a store that is being made, or whose maker was killed.
+    fn check_free(&self) -> Result<()> {
+        let place = || format!("store {}", self.root.display());
+        let entries = match std::fs::read_dir(&self.root) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.context(place)?,
+        };
+        for entry in entries {
+            let name = entry.context(place)?.file_name();
+            let text = name.to_str().unwrap_or_default();
+            let is_ours = FOLDERS.contains(&text)
+                || [LOCK, VERSION].contains(&text)
+                || disk::half_written(text) == Some(VERSION)
+                || text == "lost+found" // The root is a file system of its own.
+                || self.runroot.starts_with(self.root.join(&name));
+            if !is_ours {
+                return Err(Error::new(format!(
+                    "{} is in it, and it is no store of ocictl",
+                    Path::new(&name).display()
+                ))
+                .context(place())
+                .hint("say --root DIR, with a directory that is empty or not there"));
+            }
+        }
+        Ok(())
     }
 
     /// Where everything is.
