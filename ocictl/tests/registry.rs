@@ -7,6 +7,7 @@ mod support;
 
 use ocictl::digest::Digest;
 use registry::{Answer, Registry, Server, hostile, is_layer};
+use serde_json::json;
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -220,6 +221,110 @@ fn a_mirror_is_asked_first_and_the_image_keeps_its_name() {
         said.contains("mirrored/other:1: the registry answered 404") && said.contains("no such host"),
         "{said}"
     );
+}
+
+/// A registry with images of two platforms below `x:1`: this machine's and another.
+fn two_platforms() -> (Server, [String; 2]) {
+    let other = if support::goarch() == "arm64" { "amd64" } else { "arm64" };
+    let layer = tar(&[("file", b"content")]);
+    let mut blobs = vec![layer.clone()];
+    let mut manifests = Vec::new();
+    let ids = [support::goarch(), other].map(|architecture| {
+        let mut config = support::config(std::slice::from_ref(&layer));
+        config["architecture"] = json!(architecture);
+        let config = config.to_string().into_bytes();
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(&config), "size": config.len()},
+            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of(&layer), "size": layer.len()}],
+        })
+        .to_string()
+        .into_bytes();
+        manifests.push(json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": Digest::of(&manifest), "size": manifest.len(),
+            "platform": {"os": "linux", "architecture": architecture},
+        }));
+        let id = Digest::of(&config).hex().to_owned();
+        blobs.extend([config, manifest]);
+        id
+    });
+    let index = json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests,
+    })
+    .to_string()
+    .into_bytes();
+    let server = Server::start(move |asked, _| {
+        let wanted = asked.path.rsplit('/').next().unwrap_or_default();
+        if wanted == "1" || wanted == Digest::of(&index).as_str() {
+            return Answer::new(200, index.clone())
+                .header("content-type", "application/vnd.oci.image.index.v1+json")
+                .header("docker-content-digest", Digest::of(&index).to_string());
+        }
+        match blobs.iter().find(|blob| Digest::of(blob).as_str() == wanted) {
+            Some(blob) if asked.path.contains("/manifests/") => Answer::new(200, blob.clone())
+                .header("content-type", "application/vnd.oci.image.manifest.v1+json"),
+            Some(blob) => Answer::new(200, blob.clone()),
+            None => Answer::new(404, ""),
+        }
+    });
+    (server, ids)
+}
+
+#[test]
+fn an_image_for_another_platform_is_not_taken_for_ours() {
+    let scratch = Scratch::new("platforms");
+    let (server, [ours, theirs]) = two_platforms();
+    let other = if support::goarch() == "arm64" { "linux/amd64" } else { "linux/arm64" };
+    let name = format!("{}/x:1", server.host);
+    let pull = |options: &[&str], name: &str| {
+        scratch.ok(&[&["pull", "--tls-verify=false", "-q"], options, &[name]].concat()).trim().to_owned()
+    };
+    assert_eq!(pull(&["--platform", other], &name), theirs);
+    assert_eq!(pull(&[], &name), ours);
+    assert_eq!(pull(&["--platform", other], &name), theirs);
+    // By the digest of the index, too.
+    let digests = scratch.ok(&["image", "inspect", &theirs, "--format", "{{json .RepoDigests}}"]);
+    let digests: Vec<String> = serde_json::from_str(&digests).expect("a list");
+    scratch.ok(&["rmi", "-f", &ours]);
+    assert!(digests.iter().any(|digest| pull(&[], digest) == ours), "{digests:?}");
+    scratch.ok(&["rmi", "-f", &ours]);
+
+    // What is here is for another machine: `missing` fetches, `never` says so, `newer` has nothing to fall back to.
+    assert_eq!(pull(&["--policy=missing"], &name), theirs, "nobody asked for a platform");
+    let said = scratch.fails(&["pull", "--policy=never", "--platform", "linux/arm/v7", &name]);
+    assert!(said.contains(&format!("it is for {other}")), "{said}");
+    assert_eq!(
+        pull(&["--policy=missing", "--platform", &format!("linux/{}", support::goarch())], &name),
+        ours
+    );
+
+    // `newer` makes do with what is here, and says why, quiet or not.
+    drop(server);
+    let output = scratch.output(&["pull", "--tls-verify=false", "-q", "--policy=newer", &name]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), ours, "{said}");
+    assert!(said.contains("Warning: pull: ") && said.contains("; the image that is here is used"), "{said}");
+    let said = scratch.fails(&["pull", "--tls-verify=false", "--policy=newer", "--platform", other, &name]);
+    assert!(said.contains("connection refused"), "{said}");
+    let said = scratch.fails(&["create", "--pull=never", "--platform", other, &name, "true"]);
+    assert!(said.contains("it is for linux/"), "{said}");
+}
+
+#[test]
+fn a_blocked_registry_does_not_end_the_search_of_others() {
+    let scratch = loaded("blocked");
+    let Some(registry) = Registry::plain(&scratch.path) else { return };
+    let wanted = id(&scratch, "busybox:test");
+    scratch.ok(&["push", "--tls-verify=false", "-q", "busybox:test", &format!("{}/app:1", registry.host)]);
+    scratch.ok(&["rmi", "-a"]);
+    let text = format!(
+        "unqualified-search-registries = [\"blocked.invalid\", \"{0}\"]\n[[registry]]\nprefix = \"blocked.invalid\"\nblocked = true\n",
+        registry.host
+    );
+    fs::write(scratch.join("registries.conf"), text).expect("written");
+    assert_eq!(scratch.ok(&["pull", "--tls-verify=false", "-q", "app:1"]).trim(), wanted);
+    let said = scratch.fails(&["pull", "--tls-verify=false", "-q", "other:1"]);
+    assert!(said.contains("\"blocked.invalid\" is blocked") && said.contains("404"), "{said}");
 }
 
 // ---- registries that are not what they should be ---------------------------------------------------------------------

@@ -15,6 +15,7 @@
 pub mod add;
 pub mod import;
 pub mod load;
+pub mod obtain;
 pub mod progress;
 pub mod pull;
 pub mod push;

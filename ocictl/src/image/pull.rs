@@ -47,7 +47,11 @@ impl Images<'_> {
         let mut failures = Vec::new();
         for candidate in &candidates {
             progress.say(&format!("Trying to pull {candidate}..."));
-            for endpoint in self.registries.endpoints(candidate)? {
+            let endpoints = self.registries.endpoints(candidate).unwrap_or_else(|error| {
+                failures.push(error);
+                Vec::new()
+            });
+            for endpoint in endpoints {
                 match self.pull_from(candidate, &endpoint, pull, progress) {
                     Ok(id) => return Ok(id),
                     Err(error) => failures.push(error.context(endpoint.reference.to_string())),
@@ -125,9 +129,9 @@ impl Images<'_> {
 
     /// The image, if the registry says that its tag stands for the manifest that we know it by: one request.
     fn unchanged(&self, wanted: &Reference, client: &Client, pull: &Pull) -> Result<Option<Digest>> {
-        if let Some(platform) = &pull.platform
-            && *platform != Platform::host()
-        {
+        let host = Platform::host();
+        // Another may be there that fits better.
+        if pull.platform.as_ref().is_some_and(|platform| *platform != host) {
             return Ok(None);
         }
         let image = match (&wanted.digest, wanted.tagged()) {
@@ -143,14 +147,15 @@ impl Images<'_> {
         if !whole {
             return Ok(None);
         }
-        if wanted.digest.is_some() {
-            return Ok(Some(image.id));
-        }
-        let Some(digest) = client.manifest_digest(wanted.version())? else { return Ok(None) };
-        let known = image
-            .manifests
-            .iter()
-            .any(|known| known.digest == digest || known.index.as_ref() == Some(&digest));
+        let digest = match &wanted.digest {
+            Some(digest) => Some(digest.clone()),
+            None => client.manifest_digest(wanted.version())?,
+        };
+        // Out of an index another may have been chosen, for another machine; what is no index leaves no choice.
+        let fits = image.fits(&host);
+        let known = image.manifests.iter().any(|known| {
+            Some(&known.digest) == digest.as_ref() || (fits && known.index.is_some() && known.index == digest)
+        });
         Ok(known.then_some(image.id))
     }
 

@@ -4,6 +4,7 @@
 use super::{Store, disk};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
+use crate::oci::Platform;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -24,6 +25,13 @@ pub struct ImageRecord {
     pub size: u64,
     /// When it came into the store, in seconds since 1970.
     pub added: u64,
+}
+
+impl ImageRecord {
+    /// Whether it runs where `wanted` is wanted.
+    pub fn fits(&self, wanted: &Platform) -> bool {
+        Platform::parse(&self.platform).is_ok_and(|offered| wanted.rank(&offered) > 0)
+    }
 }
 
 /// A manifest of an image.

@@ -12,6 +12,7 @@ use crate::container::spec::resources;
 use crate::container::{Containers, create as creation, facts, remove, start as starting, wire};
 use crate::error::{Context, Error, Result};
 use crate::image::Image;
+use crate::image::obtain::Policy;
 use crate::image::pull::Pull;
 use crate::oci::Platform;
 use crate::rootless;
@@ -111,39 +112,10 @@ fn warn_of_ignored(container: &Container) -> Result<()> {
 /// The image that was named, fetched as `--pull` says.
 fn find_image(store: &Store, name: &str, pull: &str, platform: Option<&str>) -> Result<Image> {
     let images = images(store)?;
+    let policy = Policy::parse(pull).context(|| "--pull")?;
     let platform = platform.map(Platform::parse).transpose().context(|| "--platform")?;
-    let fits = |image: &Image| {
-        let wanted = |platform: &Platform| {
-            let variant = platform.variant.as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();
-            image.record.platform.starts_with(&format!("{}/{}{variant}", platform.os, platform.architecture))
-        };
-        platform.as_ref().is_none_or(wanted)
-    };
-    let here = match pull {
-        "always" | "newer" => None,
-        "missing" | "never" => images.find(name)?.map(|record| images.load(record)).transpose()?,
-        _ => return Err(Error::new(format!("--pull: \"{pull}\" is none of always, missing, newer, never"))),
-    };
-    match here {
-        Some(image) if fits(&image) => return Ok(image),
-        Some(image) if pull == "never" => {
-            return Err(
-                Error::new(format!("it is for {}", image.record.platform)).context(format!("image {name}"))
-            );
-        }
-        None if pull == "never" => return Err(crate::image::not_found(name)),
-        _ => {}
-    }
-    let request = Pull { platform, ..Pull::default() };
-    match images.pull(name, &request, &Shown::new(false)) {
-        Ok(id) => images.resolve(id.as_str()),
-        // An image that is here is as new as it gets.
-        Err(error) if pull == "newer" => match images.find(name)? {
-            Some(record) => images.load(record),
-            None => Err(error),
-        },
-        Err(error) => Err(error),
-    }
+    let id = images.obtain(name, policy, &Pull { platform, ..Pull::default() }, &Shown::new(false))?;
+    images.resolve(id.as_str())
 }
 
 /// A file for the ID, made before the container so that two do not write it.

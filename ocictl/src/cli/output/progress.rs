@@ -57,9 +57,12 @@ impl Shown {
     }
 
     fn print(&self, text: &str) {
-        if self.quiet {
-            return;
+        if !self.quiet {
+            self.print_always(text);
         }
+    }
+
+    fn print_always(&self, text: &str) {
         if let Ok(mut lines) = self.lines.lock() {
             lines.clear();
             let _nobody_may_look = writeln!(std::io::stderr(), "{}", harmless(text));
@@ -73,6 +76,10 @@ impl Shown {
 impl Progress for Shown {
     fn say(&self, line: &str) {
         self.print(line);
+    }
+
+    fn warn(&self, line: &str) {
+        self.print_always(&format!("Warning: {line}"));
     }
 
     fn begin(&self, name: &str, total: u64, transfer: &Arc<Transfer>) {

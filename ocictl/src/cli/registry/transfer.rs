@@ -4,6 +4,7 @@ use super::super::output::progress::Shown;
 use super::super::{Invocation, SUCCESS, for_each, images, print_text};
 use super::Access;
 use crate::error::{Context, Result};
+use crate::image::obtain::{POLICIES, Policy};
 use crate::image::pull;
 use crate::image::push::{self, PushCompression};
 use crate::oci::Platform;
@@ -34,7 +35,7 @@ pub struct Pull {
     #[arg(long, value_name = "VARIANT")]
     variant: Option<String>,
     /// always (the default), missing, never or newer
-    #[arg(long, value_name = "WHEN", default_value = "always", value_parser = ["always", "missing", "never", "newer"])]
+    #[arg(long, value_name = "WHEN", default_value = "always", value_parser = POLICIES)]
     policy: String,
     /// NAME:PASSWORD
     #[arg(long, value_name = "CREDENTIALS")]
@@ -51,16 +52,12 @@ pub fn pull(invocation: &Invocation, arguments: Pull) -> Result<u8> {
         options: arguments.access.options(arguments.creds.as_deref())?,
         platform: platform(&arguments)?,
     };
+    let policy = Policy::parse(&arguments.policy)?;
     for_each(&arguments.images, |name| {
         let progress = Shown::new(arguments.quiet);
-        let ids = match (arguments.all_tags, arguments.policy.as_str()) {
-            (true, _) => images.pull_all_tags(name, &what, &progress)?,
-            (false, "never") => vec![images.resolve(name)?.record.id],
-            (false, "missing") => match images.find(name)? {
-                Some(image) => vec![image.id],
-                None => vec![images.pull(name, &what, &progress)?],
-            },
-            (false, _) => vec![images.pull(name, &what, &progress)?],
+        let ids = match arguments.all_tags {
+            true => images.pull_all_tags(name, &what, &progress)?,
+            false => vec![images.obtain(name, policy, &what, &progress)?],
         };
         drop(progress);
         print_text(&ids.iter().map(|id| format!("{}\n", id.hex())).collect::<String>())
