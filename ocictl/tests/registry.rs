@@ -9,7 +9,8 @@ use ocictl::digest::Digest;
 use registry::{Answer, Registry, Server, hostile, is_layer};
 use serde_json::json;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use support::{Scratch, docker_archive, tar};
@@ -327,6 +328,98 @@ fn a_blocked_registry_does_not_end_the_search_of_others() {
     assert!(said.contains("\"blocked.invalid\" is blocked") && said.contains("404"), "{said}");
 }
 
+/// A credential helper, `docker-credential-test`, that keeps what it is given in files; the directory of these.
+fn helper(scratch: &Scratch) -> std::path::PathBuf {
+    let script = r#"#!/bin/sh
+        cd "${0%/*}/kept"; input=$(cat); file=$(printf %s "$input" | tr / _)
+        case $1 in
+        store) server=$(printf %s "$input" | sed 's/.*"ServerURL":"\([^"]*\)".*/\1/')
+            printf %s "$input" > "$(printf %s "$server" | tr / _)";;
+        get) cat "$file" 2> /dev/null || { echo "credentials not found in native keychain"; exit 1; };;
+        erase) rm -f "$file";;
+        list) echo '{'; first=; for file in *; do printf '%s"%s":"user"' "$first" "$(printf %s "$file" | tr _ /)"; first=,; done; echo '}';;
+        esac
+    "#;
+    let kept = scratch.join("bin/kept");
+    fs::create_dir_all(&kept).expect("a directory");
+    let program = scratch.join("bin/docker-credential-test");
+    fs::write(&program, script).expect("written");
+    support::run("chmod", &["755", program.to_str().expect("text")]);
+    kept
+}
+
+#[test]
+fn a_credential_helper_is_told_and_asked_and_forgets() {
+    let scratch = Scratch::new("helper");
+    let kept = helper(&scratch);
+    let server = Server::start(|_, _| Answer::new(200, "{}"));
+    let run = |words: &[&str]| {
+        let path = format!("{}:{}", scratch.join("bin").display(), std::env::var("PATH").expect("a path"));
+        let output = scratch.command().env("PATH", path).args(words).output().expect("ocictl starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned(), said)
+    };
+    let auth = scratch.join("auth.json");
+    // An entry of the file would count more than what the helper gets.
+    let old = json!({"credsStore": "test", "auths": {&server.host: {"auth": "b2xkOm9sZA=="}}});
+    fs::write(&auth, old.to_string()).expect("written");
+    let (worked, _, said) = run(&["login", "--tls-verify=false", "-u", "user", "-p", "secret", &server.host]);
+    assert!(worked, "{said}");
+    assert_eq!(support::files(&kept), std::slice::from_ref(&server.host));
+    assert_eq!(run(&["login", "--get-login", &server.host]).1, "user\n");
+
+    // What docker has left there for its own registry is found and forgotten.
+    let credentials =
+        |server: &str| json!({"ServerURL": server, "Username": "hub", "Secret": "x"}).to_string();
+    let hub = "https://index.docker.io/v1/";
+    fs::write(kept.join(hub.replace('/', "_")), credentials(hub)).expect("written");
+    assert_eq!(run(&["login", "--get-login", "docker.io"]).1, "hub\n");
+    let (worked, _, said) = run(&["logout", "docker.io"]);
+    assert!(worked, "{said}");
+    assert_eq!(support::files(&kept), std::slice::from_ref(&server.host));
+    let (worked, _, said) = run(&["logout", "docker.io"]);
+    assert!(!worked && said.contains("not logged in to docker.io"), "{said}");
+
+    // All registries are all: of the helper for all, of one for a single registry, and of the file.
+    let all = json!({"credsStore": "test", "credHelpers": {"r.io": "test", "s.io": "gone"}, "auths": {"t.io": {"auth": "dDp0"}}});
+    fs::write(&auth, all.to_string()).expect("written");
+    fs::write(kept.join("r.io"), credentials("r.io")).expect("written");
+    let (worked, printed, said) = run(&["logout", "--all"]);
+    assert!(!worked && printed.is_empty() && said.contains("docker-credential-gone: "), "{printed}{said}");
+    assert_eq!(support::files(&kept), Vec::<String>::new());
+    let left: serde_json::Value = serde_json::from_slice(&fs::read(&auth).expect("there")).expect("JSON");
+    assert_eq!(left["auths"], json!({}));
+    fs::write(&auth, "{}").expect("written");
+    assert_eq!(run(&["logout", "--all"]).1, "Removed login credentials for all registries\n");
+}
+
+#[test]
+fn a_list_of_repositories_is_read_to_its_end() {
+    let scratch = Scratch::new("catalog");
+    let server = Server::start(|asked, _| match asked.path.as_str() {
+        path if path.starts_with("/v2/_catalog?n=1000") => {
+            Answer::new(200, r#"{"repositories":["a/first","b"]}"#)
+                .header("link", "</v2/_catalog?last=b>; rel=\"next\"")
+        }
+        "/v2/_catalog?last=b" => Answer::new(200, r#"{"repositories":["c/second"]}"#),
+        _ => Answer::new(404, ""),
+    });
+    let search = |term: &str| {
+        let words = ["search", "--tls-verify=false", "--format", "{{.Name}}", term];
+        let output = scratch.output(&words);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let term = format!("{}/sec", server.host);
+    assert_eq!(search(&term).1, format!("{}/c/second\n", server.host));
+    // One that does not answer does not hide what others have.
+    let text = format!("unqualified-search-registries = [\"127.0.0.1:1\", \"{}\"]\n", server.host);
+    fs::write(scratch.join("registries.conf"), text).expect("written");
+    let (worked, printed, said) = search("sec");
+    assert!(!worked && printed == format!("{}/c/second\n", server.host), "{printed}");
+    assert!(said.contains("127.0.0.1:1: connection refused"), "{said}");
+}
+
 // ---- registries that are not what they should be ---------------------------------------------------------------------
 
 #[test]
@@ -484,4 +577,79 @@ fn i1_i2_credentials_go_to_the_registry_and_nowhere_else() {
         assert!(!asked.headers.contains_key("authorization"), "{asked:?}");
         assert!(!asked.path.contains("user"), "{asked:?}");
     }
+}
+
+#[test]
+fn i2_a_registry_gets_no_token_for_more_than_was_asked_of_it() {
+    let scratch = Scratch::new("scopes");
+    for said in ["repository:other:pull,push", "repository:x:pull repository:y:pull", "repository:x:pull", ""]
+    {
+        let server = hostile(move |asked, host, answer| {
+            if asked.path.starts_with("/token") {
+                return Answer::new(200, r#"{"token":"t"}"#);
+            }
+            match asked.headers.get("authorization") {
+                Some(_) => answer,
+                None => Answer::new(401, "").header(
+                    "www-authenticate",
+                    format!("Bearer realm=\"http://{host}/token\",service=\"s\",scope=\"{said}\""),
+                ),
+            }
+        });
+        let name = format!("{}/x:1", server.host);
+        scratch.ok(&["pull", "--tls-verify=false", "-q", "--creds=user:secret", &name]);
+        let asked = server.asked();
+        let tokens: Vec<&str> =
+            asked.iter().map(|asked| asked.path.as_str()).filter(|path| path.starts_with("/token")).collect();
+        assert!(!tokens.is_empty(), "{asked:?}");
+        for token in tokens {
+            assert_eq!(token, "/token?service=s&scope=repository%3Ax%3Apull&account=user", "{said}");
+        }
+        scratch.ok(&["rmi", "-a"]);
+    }
+}
+
+/// Stands before a registry that speaks TLS: the first connection reaches it, later ones break. What is asked without TLS is noted.
+fn breaking(registry: &str) -> (String, std::sync::Arc<std::sync::Mutex<Vec<String>>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = listener.local_addr().expect("an address").to_string();
+    let (registry, plain) = (registry.to_owned(), std::sync::Arc::<std::sync::Mutex<Vec<String>>>::default());
+    let noted = std::sync::Arc::clone(&plain);
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+            let (registry, noted) = (registry.clone(), std::sync::Arc::clone(&noted));
+            std::thread::spawn(move || {
+                let mut stream = stream;
+                let mut first = [0; 1024];
+                let length = stream.read(&mut first).unwrap_or(0);
+                if first[0] != 0x16 {
+                    noted.lock().expect("notes").push(String::from_utf8_lossy(&first[..length]).into_owned());
+                    return;
+                }
+                if number > 0 {
+                    return;
+                }
+                let mut out = TcpStream::connect(registry).expect("the registry");
+                out.write_all(&first[..length]).expect("written");
+                let (mut from, mut to) =
+                    (out.try_clone().expect("a copy"), stream.try_clone().expect("a copy"));
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+                let _client_may_go = std::io::copy(&mut stream, &mut out);
+            });
+        }
+    });
+    (host, plain)
+}
+
+#[test]
+fn i8_a_broken_connection_does_not_lead_out_of_tls() {
+    let scratch = loaded("out-of-tls");
+    let Some(registry) = Registry::private(&scratch.path) else { return };
+    let options = ["--tls-verify=false", "-q", "--creds=user:secret"];
+    scratch.ok(&[&["push"], &options[..], &["busybox:test", &format!("{}/x:1", registry.host)]].concat());
+    scratch.ok(&["rmi", "-a"]);
+    let (host, plain) = breaking(&registry.host);
+    let said = scratch.fails(&[&["pull"], &options[..], &[&format!("{host}/x:1")]].concat());
+    assert_eq!(*plain.lock().expect("notes"), Vec::<String>::new(), "nothing is said in plain");
+    assert!(said.contains(&format!("{host}: ")) && !said.contains("401"), "{said}");
 }

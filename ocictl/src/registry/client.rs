@@ -11,6 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::reference::Reference;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use ureq::Agent;
 
 /// What the command line says about reaching registries.
@@ -48,6 +49,8 @@ pub struct Client {
     pub reference: Reference,
     pub(super) access: Access,
     may_be_plain: bool,
+    /// Whether an answer has come over TLS: from then on it is insisted on.
+    speaks_tls: AtomicBool,
     pub(super) credentials: Option<Credentials>,
     authorization: Mutex<Option<String>>,
 }
@@ -87,6 +90,7 @@ impl Client {
             reference,
             access,
             may_be_plain: insecure,
+            speaks_tls: AtomicBool::new(false),
             credentials,
             authorization: Mutex::new(None),
         })
@@ -175,14 +179,21 @@ impl Client {
             })
         };
         match send() {
-            // Plain HTTP is tried where it is allowed, and only where TLS got no answer.
+            // Plain HTTP is tried where it is allowed, and only where TLS never got an answer: a connection that is broken later
+            // must not lead out of it, and what was shown over TLS is not shown again.
             Err(error)
-                if self.may_be_plain && self.origin().scheme == "https" && !location.starts_with("http") =>
+                if self.may_be_plain
+                    && !self.speaks_tls.load(Ordering::Relaxed)
+                    && self.origin().scheme == "https"
+                    && !location.starts_with("http") =>
             {
                 let plain = Origin { scheme: "http".into(), ..self.origin() };
                 let port = if plain.port == 443 { 80 } else { plain.port };
-                if let Ok(mut origin) = self.origin.lock() {
+                if let (Ok(mut origin), Ok(mut authorization)) =
+                    (self.origin.lock(), self.authorization.lock())
+                {
                     *origin = Origin { port, ..plain };
+                    *authorization = None;
                 }
                 send().map_err(|plain| plain.hint(format!("over TLS: {error}")))
             }
@@ -198,7 +209,7 @@ impl Client {
         if let Some(authorization) = &authorization {
             headers.push(("authorization", authorization));
         }
-        ask(
+        let answer = ask(
             &self.agent,
             Ask {
                 method: request.method,
@@ -207,7 +218,11 @@ impl Client {
                 body: request.body,
                 small: request.small,
             },
-        )
+        );
+        if same && answer.is_ok() && request.url.starts_with("https:") {
+            self.speaks_tls.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     /// Gets something, wherever the registry says that it is. Credentials stay with the registry.

@@ -89,24 +89,36 @@ impl Client {
     /// Says what the registry answered, or that the list has no end.
     pub fn tags(&self) -> Result<Vec<String>> {
         let mut tags = Vec::new();
-        let mut path = self.path("tags/list");
+        self.pages(&self.path("tags/list"), "list of tags", |page| {
+            tags.extend(words(page, "tags").map(str::to_owned));
+            true
+        })?;
+        Ok(tags)
+    }
+
+    /// Hands the pages of a list to `take`, until there are no more or it says that it has enough.
+    pub(super) fn pages(
+        &self,
+        path: &str,
+        what: &str,
+        mut take: impl FnMut(&serde_json::Value) -> bool,
+    ) -> Result<()> {
+        let mut path = path.to_owned();
         for _ in 0..MAX_PAGES {
             let answer = self.request("GET", &path, &[("accept", "application/json")], None)?;
             if answer.status != 200 {
                 return Err(self.refused(answer));
             }
             let next = answer.header("link").and_then(next_page);
-            let page = page(answer, "list of tags")?;
-            let names = page["tags"].as_array().into_iter().flatten().filter_map(|tag| tag.as_str());
-            tags.extend(names.map(str::to_owned));
-            let Some(next) = next else { return Ok(tags) };
+            let wants_more = take(&page(answer, what)?);
+            let Some(next) = next.filter(|_| wants_more) else { return Ok(()) };
             let url = self.origin().join(&next);
             if Origin::of(&url)? != self.origin() {
-                return Err(Error::new("the list of tags goes on at another host"));
+                return Err(Error::new(format!("the {what} goes on at another host")));
             }
             path = url;
         }
-        Err(Error::new(format!("the list of tags has more than {MAX_PAGES} pages")))
+        Err(Error::new(format!("the {what} has more than {MAX_PAGES} pages")))
     }
 
     /// Whether a blob is there, and how large it is.
@@ -131,6 +143,11 @@ impl Client {
 pub(super) fn page(answer: Answer, what: &str) -> Result<serde_json::Value> {
     let bytes = answer.bytes(MAX_PAGE_BYTES).context(|| what.to_owned())?;
     serde_json::from_slice(&bytes).map_err(|error| Error::new(error.to_string()).context(what))
+}
+
+/// The words of a list in such a document.
+pub(super) fn words<'a>(page: &'a serde_json::Value, list: &str) -> impl Iterator<Item = &'a str> {
+    page[list].as_array().into_iter().flatten().filter_map(|word| word.as_str())
 }
 
 fn accepted() -> String {

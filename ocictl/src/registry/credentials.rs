@@ -38,7 +38,8 @@ impl std::fmt::Debug for Credentials {
 }
 
 const MAX_BYTES: u64 = 1 << 20;
-/// How docker's files name its own registry.
+/// Docker's own registry, and how docker's files name it.
+const DOCKER_HUB: &str = "docker.io";
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// The credentials for `registry` and `repository`; none if no file knows any.
@@ -103,13 +104,10 @@ fn read(path: &Path) -> Result<Option<Map<String, Value>>> {
 }
 
 fn in_file(file: &Map<String, Value>, registry: &str, repository: &str) -> Result<Option<Credentials>> {
-    let helper = |name: &str| file.get(name).and_then(Value::as_object);
-    if let Some(name) =
-        helper("credHelpers").and_then(|helpers| helpers.get(registry)).and_then(Value::as_str)
-    {
-        return from_helper(name, registry);
+    if let Some(helper) = own_helper(file, registry) {
+        return from_helper(&helper);
     }
-    if let Some(auths) = helper("auths") {
+    if let Some(auths) = file.get("auths").and_then(Value::as_object) {
         for key in keys(registry, repository) {
             let entry = auths.iter().find(|(known, _)| **known == key || normalized(known) == key);
             if let Some((_, entry)) = entry
@@ -119,12 +117,35 @@ fn in_file(file: &Map<String, Value>, registry: &str, repository: &str) -> Resul
             }
         }
     }
-    match file.get("credsStore").and_then(Value::as_str) {
-        Some(name) if !name.is_empty() => {
-            from_helper(name, if registry == "docker.io" { DOCKER_HUB_KEY } else { registry })
-        }
-        _ => Ok(None),
-    }
+    common_helper(file, registry).map_or(Ok(None), |helper| from_helper(&helper))
+}
+
+/// A credential helper, and the name by which it knows a registry.
+#[derive(Debug, PartialEq, Eq)]
+struct Helper<'a> {
+    name: &'a str,
+    server: &'a str,
+}
+
+/// The helper that is for this registry alone. It knows it by the name that the file has for it: docker's URL for Docker's own
+/// registry, where docker wrote the file, or its host.
+fn own_helper<'a>(file: &'a Map<String, Value>, registry: &str) -> Option<Helper<'a>> {
+    let helpers = file.get("credHelpers")?.as_object()?;
+    let (server, name) = helpers
+        .get_key_value(registry)
+        .or_else(|| helpers.get_key_value(DOCKER_HUB_KEY).filter(|_| registry == DOCKER_HUB))?;
+    Some(Helper { name: name.as_str().filter(|name| !name.is_empty())?, server })
+}
+
+/// The helper for all registries, which docker shares with us.
+fn common_helper<'a>(file: &'a Map<String, Value>, registry: &'a str) -> Option<Helper<'a>> {
+    let name = file.get("credsStore")?.as_str().filter(|name| !name.is_empty())?;
+    Some(Helper { name, server: if registry == DOCKER_HUB { DOCKER_HUB_KEY } else { registry } })
+}
+
+/// The helper that keeps what is new for a registry.
+fn helper<'a>(file: &'a Map<String, Value>, registry: &'a str) -> Option<Helper<'a>> {
+    own_helper(file, registry).or_else(|| common_helper(file, registry))
 }
 
 /// What may stand for a repository, the closest first: `host/a/b`, `host/a`, `host`.
@@ -135,7 +156,7 @@ fn keys(registry: &str, repository: &str) -> Vec<String> {
         path = front.to_owned();
         keys.push(path.clone());
     }
-    if registry == "docker.io" {
+    if registry == DOCKER_HUB {
         keys.push(DOCKER_HUB_KEY.into());
     }
     keys
@@ -170,21 +191,10 @@ fn from_entry(entry: &Value) -> Result<Option<Credentials>> {
     }
 }
 
-/// Asks `docker-credential-NAME get`.
-fn from_helper(name: &str, server: &str) -> Result<Option<Credentials>> {
-    let place = || format!("docker-credential-{name}");
-    let output = run_helper(name, "get", server.as_bytes())?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        if said.contains("credentials not found") {
-            return Ok(None);
-        }
-        let said =
-            if said.is_empty() { String::from_utf8_lossy(&output.stderr).trim().to_owned() } else { said };
-        return Err(Error::new(said).context(place()));
-    }
-    let value: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|error| Error::new(error.to_string()).context(place()))?;
+/// Asks a helper for what it keeps.
+fn from_helper(helper: &Helper<'_>) -> Result<Option<Credentials>> {
+    let Some(said) = helper.run("get", helper.server)? else { return Ok(None) };
+    let value: Value = helper.json(&said)?;
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     Ok(Some(match text("Username").as_str() {
         "<token>" => Credentials::Identity { token: text("Secret") },
@@ -192,22 +202,51 @@ fn from_helper(name: &str, server: &str) -> Result<Option<Credentials>> {
     }))
 }
 
-fn run_helper(name: &str, verb: &str, input: &[u8]) -> Result<std::process::Output> {
-    let place = || format!("docker-credential-{name}");
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-        return Err(Error::new(format!("\"{name}\" is no name of a credential helper")));
+impl Helper<'_> {
+    /// Runs `docker-credential-NAME VERB`; what it printed, or nothing if it keeps nothing of the kind.
+    fn run(&self, verb: &str, input: &str) -> Result<Option<Vec<u8>>> {
+        if !self.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+            return Err(Error::new(format!("\"{}\" is no name of a credential helper", self.name)));
+        }
+        let place = || self.place();
+        let mut child = Command::new(place())
+            .arg(verb)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context(place)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            match stdin.write_all(input.as_bytes()) {
+                // One that lists reads nothing.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    return Err(error).context(place);
+                }
+                _ => {}
+            }
+        }
+        let output = child.wait_with_output().context(place)?;
+        if output.status.success() {
+            return Ok(Some(output.stdout));
+        }
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if said.contains("credentials not found") {
+            return Ok(None);
+        }
+        let said = match said.is_empty() {
+            true => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            false => said,
+        };
+        Err(Error::new(format!("{verb}: {said}")).context(place()))
     }
-    let mut child = Command::new(place())
-        .arg(verb)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context(place)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input).context(place)?;
+
+    fn json<T: for<'de> serde::Deserialize<'de>>(&self, said: &[u8]) -> Result<T> {
+        serde_json::from_slice(said).map_err(|error| Error::new(error.to_string()).context(self.place()))
     }
-    child.wait_with_output().context(place)
+
+    fn place(&self) -> String {
+        format!("docker-credential-{}", self.name)
+    }
 }
 
 /// Keeps credentials: with the helper that the file names for the registry, else in the file.
@@ -216,14 +255,11 @@ fn run_helper(name: &str, verb: &str, input: &[u8]) -> Result<std::process::Outp
 /// Fails if the file cannot be read or written, or the helper fails.
 pub fn store(path: &Path, registry: &str, user: &str, password: &str) -> Result<()> {
     let mut file = read(path)?.unwrap_or_default();
-    if let Some(helper) = helper_for(&file, registry) {
-        let input = json!({"ServerURL": registry, "Username": user, "Secret": password}).to_string();
-        let output = run_helper(&helper, "store", input.as_bytes())?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            return Err(Error::new(said).context(format!("docker-credential-{helper}")));
-        }
-        return Ok(());
+    if let Some(helper) = helper(&file, registry) {
+        let input = json!({"ServerURL": helper.server, "Username": user, "Secret": password}).to_string();
+        helper.run("store", &input)?;
+        // What the file holds of it would count more.
+        return if forget(&mut file, registry) { write(path, &file) } else { Ok(()) };
     }
     let auths = file.entry("auths").or_insert_with(|| json!({}));
     let auths = auths
@@ -234,41 +270,67 @@ pub fn store(path: &Path, registry: &str, user: &str, password: &str) -> Result<
     write(path, &file)
 }
 
-/// Forgets the credentials for a registry; `false` if there were none.
+/// Forgets the credentials for a registry, those of helpers and those of the file; `false` if there were none.
 ///
 /// # Errors
-/// Fails if the file cannot be read or written, or the helper fails.
+/// Fails if the file cannot be read or written, or a helper fails.
 pub fn erase(path: &Path, registry: &str) -> Result<bool> {
     let Some(mut file) = read(path)? else { return Ok(false) };
-    if let Some(helper) = helper_for(&file, registry) {
-        return Ok(run_helper(&helper, "erase", registry.as_bytes())?.status.success());
+    let mut erased = false;
+    for helper in [own_helper(&file, registry), common_helper(&file, registry)].into_iter().flatten() {
+        // Some are content to erase what they have not.
+        let known = helper.run("get", helper.server)?.is_some();
+        erased |= known && helper.run("erase", helper.server)?.is_some();
     }
-    let Some(auths) = file.get_mut("auths").and_then(Value::as_object_mut) else { return Ok(false) };
-    let before = auths.len();
-    auths.retain(|key, _| *key != registry && normalized(key) != registry);
-    let erased = auths.len() < before;
-    if erased {
+    if forget(&mut file, registry) {
         write(path, &file)?;
+        erased = true;
     }
     Ok(erased)
 }
 
-/// Forgets everything in a file.
-///
-/// # Errors
-/// Fails if the file cannot be read or written.
-pub fn erase_all(path: &Path) -> Result<()> {
-    let Some(mut file) = read(path)? else { return Ok(()) };
-    file.insert("auths".into(), json!({}));
-    write(path, &file)
+/// Takes what the file itself holds for a registry out of it; `false` if that is nothing.
+fn forget(file: &mut Map<String, Value>, registry: &str) -> bool {
+    let Some(auths) = file.get_mut("auths").and_then(Value::as_object_mut) else { return false };
+    let before = auths.len();
+    let is_hub = |key: &str| registry == DOCKER_HUB && key == DOCKER_HUB_KEY;
+    auths.retain(|key, _| *key != registry && normalized(key) != registry && !is_hub(key));
+    auths.len() < before
 }
 
-fn helper_for(file: &Map<String, Value>, registry: &str) -> Option<String> {
-    let own = file.get("credHelpers").and_then(|helpers| helpers.get(registry));
-    own.or_else(|| file.get("credsStore"))
-        .and_then(Value::as_str)
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
+/// Forgets everything that a file holds, and that the helpers keep which it names.
+///
+/// # Errors
+/// Fails if the file cannot be read or written, or a helper fails; the others have forgotten theirs then.
+pub fn erase_all(path: &Path) -> Result<()> {
+    let Some(mut file) = read(path)? else { return Ok(()) };
+    let mut failures = Vec::new();
+    for (server, name) in file.get("credHelpers").and_then(Value::as_object).into_iter().flatten() {
+        let Some(name) = name.as_str().filter(|name| !name.is_empty()) else { continue };
+        failures.extend(Helper { name, server }.run("erase", server).err());
+    }
+    if let Some(helper) = common_helper(&file, "") {
+        failures.extend(erase_what_it_lists(&helper).err());
+    }
+    file.insert("auths".into(), json!({}));
+    write(path, &file)?;
+    match failures.len() {
+        0 => Ok(()),
+        1 => Err(failures.remove(0)),
+        _ => {
+            let said: Vec<String> = failures.iter().map(ToString::to_string).collect();
+            Err(Error::new(said.join("; ")))
+        }
+    }
+}
+
+fn erase_what_it_lists(helper: &Helper<'_>) -> Result<()> {
+    let Some(said) = helper.run("list", "")? else { return Ok(()) };
+    let known: Map<String, Value> = helper.json(&said)?;
+    for server in known.keys() {
+        helper.run("erase", server)?;
+    }
+    Ok(())
 }
 
 fn write(path: &Path, file: &Map<String, Value>) -> Result<()> {
@@ -347,6 +409,29 @@ mod tests {
                 "{registry}/{repository}"
             );
         }
+    }
+
+    #[test]
+    fn a_helper_is_asked_by_the_name_that_it_was_told() {
+        let files = [
+            json!({"credsStore": "all"}),
+            json!({"credHelpers": {"r.io": "own"}, "credsStore": "all"}),
+            json!({"credHelpers": {"docker.io": "own"}}),
+            json!({"credHelpers": {(DOCKER_HUB_KEY): "own"}, "credsStore": "all"}),
+            json!({"credHelpers": {"docker.io": ""}, "credsStore": ""}),
+            json!({}),
+        ];
+        let found = |registry: &str| {
+            files.each_ref().map(|file| {
+                let file = file.as_object().expect("an object");
+                helper(file, registry).map(|helper| format!("{} {}", helper.name, helper.server))
+            })
+        };
+        let hub = format!("all {DOCKER_HUB_KEY}");
+        let own = format!("own {DOCKER_HUB_KEY}");
+        let wanted = |words: [&str; 6]| words.map(|word| (!word.is_empty()).then(|| word.to_owned()));
+        assert_eq!(found("docker.io"), wanted([&hub, &hub, "own docker.io", &own, "", ""]));
+        assert_eq!(found("r.io"), wanted(["all r.io", "own r.io", "", "all r.io", "", ""]));
     }
 
     #[test]

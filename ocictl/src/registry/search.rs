@@ -1,7 +1,7 @@
 //! Finding repositories by a word.
 
 use super::client::{Client, DOCKER_HUB, DOCKER_SEARCH};
-use super::content::page;
+use super::content::{page, words};
 use super::token::encode;
 use crate::error::Result;
 
@@ -22,16 +22,14 @@ impl Client {
             let results = page["results"].as_array().into_iter().flatten();
             return Ok(results.filter_map(Found::of).take(limit).collect());
         }
-        let answer = self.request("GET", "/v2/_catalog?n=1000", &[("accept", "application/json")], None)?;
-        if answer.status != 200 {
-            return Err(self.refused(answer));
-        }
-        let page = page(answer, "catalog")?;
-        let names = page["repositories"].as_array().into_iter().flatten().filter_map(|name| name.as_str());
-        let found = names
-            .filter(|name| name.contains(term))
-            .map(|name| Found { name: name.into(), ..Found::default() });
-        Ok(found.take(limit).collect())
+        let mut found = Vec::new();
+        self.pages("/v2/_catalog?n=1000", "catalog", |page| {
+            let names = words(page, "repositories").filter(|name| name.contains(term));
+            found.extend(names.map(|name| Found { name: name.into(), ..Found::default() }));
+            found.len() < limit
+        })?;
+        found.truncate(limit);
+        Ok(found)
     }
 }
 

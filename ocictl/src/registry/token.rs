@@ -9,6 +9,8 @@ use crate::error::{Context, Error, Result};
 use std::net::IpAddr;
 
 const MAX_TOKEN_BYTES: u64 = 1 << 20;
+/// What reading the list of all repositories is called.
+const CATALOG: &str = "registry:catalog:*";
 
 impl Client {
     /// The header field that answers a challenge; nothing if we have nothing to show.
@@ -55,13 +57,14 @@ impl Client {
         token.filter(is_word).map(str::to_owned).ok_or_else(|| Error::new("the answer holds no token"))
     }
 
-    /// What the token is to be for: what the registry says, as long as it is no more than we want to do.
+    /// What the token is to be for: what we want to do with this repository, whatever the registry says. Without a repository, the list
+    /// of all may be asked for.
     fn scope(&self, said: Option<&str>) -> Option<String> {
-        match (said, self.access) {
-            (Some(scope), Access::Pull) => Some(scope.to_owned()).filter(|scope| !scope.is_empty()),
-            _ if self.reference.repository.is_empty() => None,
-            (_, Access::Pull) => Some(format!("repository:{}:pull", self.reference.repository)),
-            (_, Access::Push) => Some(format!("repository:{}:pull,push", self.reference.repository)),
+        let repository = &self.reference.repository;
+        match self.access {
+            _ if repository.is_empty() => said.filter(|scope| *scope == CATALOG).map(str::to_owned),
+            Access::Pull => Some(format!("repository:{repository}:pull")),
+            Access::Push => Some(format!("repository:{repository}:pull,push")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `search`: Docker's registry has a search of its own; others list their repositories.
 
 use super::super::output::{self, Filters, Kind, Style};
-use super::super::{Invocation, SUCCESS, images};
+use super::super::{Invocation, SUCCESS, for_each, images};
 use super::Access;
 use crate::error::{Context, Error, Result};
 use crate::reference::{Reference, Typed};
@@ -67,26 +67,30 @@ pub fn search(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
         _ => (registries.search.clone(), arguments.term.clone()),
     };
     let mut rows = Vec::new();
-    for host in hosts {
+    let all = for_each(&hosts, |host| {
         let reference =
-            Reference { registry: host.clone(), repository: String::new(), tag: None, digest: None };
+            Reference { registry: host.to_owned(), repository: String::new(), tag: None, digest: None };
         let insecure = registries.endpoints(&reference)?.pop().is_some_and(|endpoint| endpoint.insecure);
         let client = Client::new(&Endpoint { reference, insecure }, Wanted::Pull, &options)?;
         let found =
-            client.search(&term, arguments.limit).map_err(|error| super::at("search", &host, error))?;
+            client.search(&term, arguments.limit).map_err(|error| super::at("search", host, error))?;
         let wanted = found.iter().filter(|found| {
             filters
                 .allow_number("stars", |least| i64::try_from(found.stars).is_ok_and(|stars| stars >= least))
                 && filters.allow_flag("is-official", found.official)
         });
-        rows.extend(wanted.map(|found| row(&host, found, arguments.no_trunc)));
+        rows.extend(wanted.map(|found| row(host, found, arguments.no_trunc)));
+        Ok(())
+    });
+    // Where nobody has answered there is nothing to show.
+    if all.is_ok() || !rows.is_empty() {
+        output::print(
+            &rows,
+            &[("NAME", "Name"), ("DESCRIPTION", "Description"), ("STARS", "Stars"), ("OFFICIAL", "Official")],
+            &style,
+        )?;
     }
-    output::print(
-        &rows,
-        &[("NAME", "Name"), ("DESCRIPTION", "Description"), ("STARS", "Stars"), ("OFFICIAL", "Official")],
-        &style,
-    )?;
-    Ok(SUCCESS)
+    all.map(|()| SUCCESS)
 }
 
 fn row(host: &str, found: &Found, whole: bool) -> Value {
