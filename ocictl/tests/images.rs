@@ -372,3 +372,61 @@ fn a_layout_is_read_below_its_directory_and_regular_files_only() {
         assert!(code == Some(1) && said.contains(wanted), "{layer}: {code:?}: {said}");
     }
 }
+
+#[test]
+fn an_image_is_mounted_once_where_the_run_directory_has_a_blank() {
+    let scratch = loaded("with a blank");
+    let mount = || scratch.ok(&["image", "mount", "busybox:test"]);
+    assert_eq!(mount(), mount());
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let views = mounts
+        .lines()
+        .filter(|line| line.contains("ocictl-with\\040a\\040blank") && line.contains("/views/"));
+    assert_eq!(views.count(), 1, "{mounts}");
+    assert_eq!(scratch.ok(&["image", "mount"]).lines().count(), 1);
+    assert_eq!(scratch.ok(&["image", "unmount", "--all"]).lines().count(), 1);
+    scratch.ok(&["rmi", "busybox:test"]);
+}
+
+/// What strace says of these calls of a command, while it fails some of them.
+fn traced(scratch: &Scratch, options: &[&str], words: &[&str]) -> String {
+    let log = scratch.join("trace");
+    let options = [&["-f", "-o", log.to_str().expect("text")], options].concat();
+    support::strace(&scratch.command(), &["60"], &options, words);
+    fs::read_to_string(&log).expect("a trace")
+}
+
+#[test]
+fn an_overlay_keeps_whole_files_whatever_the_kernels_defaults() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = loaded("whole-files");
+    let trace = traced(&scratch, &["-e", "trace=fsconfig"], &["image", "mount", "busybox:test"]);
+    for option in ["\"redirect_dir\", \"off\"", "\"metacopy\", \"off\""] {
+        assert!(
+            trace.lines().any(|line| line.contains(option) && line.ends_with("= 0")),
+            "{option}: {trace}"
+        );
+    }
+    scratch.ok(&["image", "unmount", "--all"]);
+    scratch.ok(&["rmi", "busybox:test"]);
+}
+
+#[test]
+fn a_kernel_that_had_no_memory_once_is_asked_again() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = Scratch::new("no-memory");
+    let said = || fs::read_to_string(scratch.join("run/index-support")).ok();
+    let inject = |errno: &str| {
+        let options = format!("inject=fsopen:error={errno}");
+        let trace = traced(&scratch, &["-e", &options], &["info"]);
+        assert!(trace.contains("(INJECTED)"), "{trace}");
+        said()
+    };
+    assert_eq!(inject("ENOMEM"), None, "no answer is kept");
+    let kept = inject("ENODEV").expect("an answer is kept");
+    assert!(kept.ends_with(" false\n"), "{kept}");
+}

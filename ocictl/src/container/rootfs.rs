@@ -10,7 +10,7 @@ use super::record::Container;
 use crate::error::{Context, Error, Result};
 use crate::rootless::in_user_namespace;
 use crate::store::disk;
-use crate::store::mount::{Writable, overlay};
+use crate::store::mount::{Writable, mount_points, overlay};
 use rustix::fs::{Access, StatVfsMountFlags};
 use rustix::mount::{MountFlags, mount_bind, mount_remount};
 use std::collections::BTreeSet;
@@ -156,15 +156,8 @@ fn same_file_system(one: &Path, other: &Path) -> bool {
 /// The places below a directory on which something is mounted (proc_pid_mountinfo(5)).
 fn mounted_below(directory: &Path) -> Result<BTreeSet<PathBuf>> {
     let directory = std::fs::canonicalize(directory).context(|| format!("rootfs {}", directory.display()))?;
-    let table = std::fs::read_to_string("/proc/self/mountinfo").context(|| "read /proc/self/mountinfo")?;
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4)).map(unescaped);
+    let points = mount_points()?.into_iter();
     Ok(points.filter(|point| point.starts_with(&directory) && *point != directory).collect())
-}
-
-/// The kernel writes blanks and backslashes in octal.
-fn unescaped(text: &str) -> PathBuf {
-    let pairs = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    PathBuf::from(pairs.iter().fold(text.to_owned(), |text, (code, letter)| text.replace(code, letter)))
 }
 
 struct Patchwork {

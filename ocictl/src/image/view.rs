@@ -4,7 +4,7 @@ use super::{Image, Images};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
-use crate::store::mount::overlay;
+use crate::store::mount::{mount_points, overlay};
 use rustix::io::Errno;
 use rustix::mount::{UnmountFlags, unmount};
 use std::path::PathBuf;
@@ -51,11 +51,9 @@ impl Images<'_> {
     /// Fails if the table of mounts cannot be read.
     pub fn mounted(&self) -> Result<Vec<Digest>> {
         let folder = self.store.runroot()?.join("views");
-        let table =
-            std::fs::read_to_string("/proc/self/mountinfo").context(|| "read /proc/self/mountinfo")?;
-        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-        let hexes =
-            points.filter_map(|point| std::path::Path::new(point).strip_prefix(&folder).ok()?.to_str());
+        let hexes = mount_points()?.into_iter().filter_map(|point| {
+            point.strip_prefix(&folder).ok().and_then(|hex| hex.to_str()).map(str::to_owned)
+        });
         Ok(hexes.filter_map(|hex| Digest::parse(&format!("sha256:{hex}")).ok()).collect())
     }
 

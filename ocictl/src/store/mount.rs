@@ -24,7 +24,9 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
+use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// statfs(2) says this of EROFS.
@@ -128,17 +130,32 @@ impl Store {
             }
         }
         let ingest = self.ingest()?;
-        let answer = probe_index(ingest.directory())?;
+        let answer = match probe_index(ingest.directory())? {
+            None => true,
+            Some(errno) if says_never(errno) => false,
+            Some(_) => return Ok(false),
+        };
         disk::write_whole(runroot, "index-support", words(answer).as_bytes())?;
         Ok(answer)
     }
 }
 
-fn probe_index(directory: &Path) -> Result<bool> {
+/// What the kernel says to an empty index; nothing if it mounts it.
+fn probe_index(directory: &Path) -> Result<Option<i32>> {
     let (index, data) = (directory.join(INDEX), directory.join(DATA));
     erofs::write(&Tree::default(), 1024, disk::create(&index)?)?;
-    std::fs::write(&data, [0; 1024])?;
-    Ok(index_mount(&index, &data).is_ok())
+    std::fs::write(&data, [0; 1024]).context(|| format!("write {}", data.display()))?;
+    match index_mount(&index, &data) {
+        Ok(_) => Ok(None),
+        Err(error) => error.errno().map_or_else(|| Err(error), |errno| Ok(Some(errno))),
+    }
+}
+
+/// Whether a kernel that answers so will do so until the machine goes down: no EROFS, none over files, none over files of this
+/// file system, none for us. Else it could not tell: there was no memory, no descriptor.
+fn says_never(errno: i32) -> bool {
+    use libc::{EACCES, EINVAL, ENODEV, ENOENT, ENOSYS, ENOTBLK, ENXIO, EOPNOTSUPP, EPERM};
+    [EACCES, EINVAL, ENODEV, ENOENT, ENOSYS, ENOTBLK, ENXIO, EOPNOTSUPP, EPERM].contains(&errno)
 }
 
 /// A detached mount of an index over its data. mount(8) would take a loop device, which fails with blocks of 512 bytes; the kernel
@@ -226,12 +243,42 @@ pub fn overlay_mount(lower: &[PathBuf], writable: Option<&Writable>) -> Result<O
             None => fsconfig_set_flag(context.as_fd(), "ro")?,
         }
         if !rustix::process::geteuid().is_root() || in_user_namespace() {
+            // Which leaves no room for what is switched off below.
             fsconfig_set_flag(context.as_fd(), "userxattr")?;
+        } else {
+            // Where the kernel's or the module's defaults have them on, a renamed directory or a file of another mode would be but a
+            // mark in the upper directory, and `diff`, `commit` and `export` would lose what is in it.
+            fsconfig_set_string(context.as_fd(), "redirect_dir", "off")?;
+            fsconfig_set_string(context.as_fd(), "metacopy", "off")?;
         }
         fsconfig_create(context.as_fd())
     };
     set().map_err(|errno| kernel_words(&context, errno))?;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)
+}
+
+/// Where something is mounted in this mount namespace (proc_pid_mountinfo(5)).
+///
+/// # Errors
+/// Fails if the table cannot be read.
+pub fn mount_points() -> Result<Vec<PathBuf>> {
+    let table = std::fs::read("/proc/self/mountinfo").context(|| "read /proc/self/mountinfo")?;
+    let points =
+        table.split(|byte| *byte == b'\n').filter_map(|line| line.split(|byte| *byte == b' ').nth(4));
+    Ok(points.map(unescaped).collect())
+}
+
+/// The kernel writes blanks, tabs, newlines and backslashes as a backslash with three octal digits.
+fn unescaped(text: &[u8]) -> PathBuf {
+    let octal = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok();
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut left = text;
+    while let [first, rest @ ..] = left {
+        let escaped = rest.get(..3).filter(|_| *first == b'\\').and_then(octal);
+        bytes.push(escaped.unwrap_or(*first));
+        left = if escaped.is_some() { &rest[3..] } else { rest };
+    }
+    OsString::from_vec(bytes).into()
 }
 
 /// The errno with what the kernel has left in the mount's context (`e overlay: …`).
@@ -245,5 +292,22 @@ fn kernel_words(context: &OwnedFd, errno: Errno) -> Error {
     match words.is_empty() {
         true => errno.into(),
         false => Error::from(errno).context(words.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_points_are_read_as_the_kernel_writes_them() {
+        for (text, wanted) in [
+            ("/run/a", "/run/a"),
+            ("/a\\040b\\011c\\012d\\134e", "/a b\tc\nd\\e"),
+            ("/a\\134040", "/a\\040"),
+            ("/ends\\04", "/ends\\04"),
+        ] {
+            assert_eq!(unescaped(text.as_bytes()), Path::new(wanted), "{text}");
+        }
     }
 }

@@ -111,10 +111,11 @@ impl Drop for Scratch {
 
 fn remove(path: &Path) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mut points: Vec<&str> = mounts.lines().filter_map(|line| line.split(' ').nth(4)).collect();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    let mut points: Vec<String> = points.map(|point| point.replace("\\040", " ")).collect();
     points.reverse();
     for point in points.into_iter().filter(|point| Path::new(point).starts_with(path)) {
-        let _gone = Command::new("umount").arg("-l").arg(point).status();
+        let _gone = Command::new("umount").arg("-l").arg(&point).status();
     }
     let _nothing_there = fs::remove_dir_all(path);
 }
