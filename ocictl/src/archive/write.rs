@@ -111,7 +111,7 @@ struct Header<'a> {
     uid: u32,
     gid: u32,
     size: u64,
-    mtime: u64,
+    mtime: i64,
     device: Option<(u32, u32)>,
     attributes: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -246,6 +246,9 @@ impl<W: Write> Writer<'_, W> {
                 record(&mut records, key, value.to_string().as_bytes());
             }
         }
+        if !(0..=0o77_777_777_777).contains(&header.mtime) {
+            record(&mut records, b"mtime", header.mtime.to_string().as_bytes());
+        }
         for (name, value) in &header.attributes {
             record(&mut records, &[&b"SCHILY.xattr."[..], name].concat(), value);
         }
@@ -256,6 +259,7 @@ impl<W: Write> Writer<'_, W> {
                 link: b"",
                 size: records.len() as u64,
                 mode: 0o644,
+                mtime: 0,
                 device: None,
                 attributes: Vec::new(),
                 ..*header
@@ -277,7 +281,7 @@ fn header<'a>(name: &'a [u8], kind: u8, stat: &Stat) -> Header<'a> {
         uid: stat.st_uid,
         gid: stat.st_gid,
         size: 0,
-        mtime: u64::try_from(stat.st_mtime).unwrap_or(0),
+        mtime: stat.st_mtime,
         device: None,
         attributes: Vec::new(),
     }
@@ -310,7 +314,7 @@ fn block(header: &Header<'_>) -> [u8; BLOCK] {
     put(108, &octal(u64::from(header.uid), 7));
     put(116, &octal(u64::from(header.gid), 7));
     put(124, &octal(header.size, 11));
-    put(136, &octal(header.mtime, 11));
+    put(136, &octal(u64::try_from(header.mtime).unwrap_or(0), 11));
     put(148, b"        ");
     put(156, &[header.kind]);
     put(157, &header.link[..header.link.len().min(100)]);
@@ -383,6 +387,28 @@ mod tests {
         let inner = format!("d/{long}");
         assert_eq!(names, ["d", &inner, &format!("{inner}/file"), "link", "same"]);
         assert_eq!(found[2].2, 7);
+    }
+
+    #[test]
+    fn times_of_any_century_are_read_again() {
+        use std::time::{Duration, UNIX_EPOCH};
+        let folder = std::env::temp_dir().join(format!("ocictl-times-{}", disk::random()));
+        disk::make_directory(&folder).expect("a directory");
+        let (before, after) = (Duration::from_secs(5), Duration::from_secs((1 << 33) + 7));
+        for (name, time) in [("a", UNIX_EPOCH - before), ("b", UNIX_EPOCH), ("c", UNIX_EPOCH + after)] {
+            let file = File::create(folder.join(name)).expect("a file");
+            file.set_modified(time).expect("a file system that knows such times");
+        }
+        let mut bytes = Vec::new();
+        directory(&disk::open_directory(&folder).expect("open"), Form::Root, AS_THEY_ARE, &mut bytes)
+            .expect("written");
+        disk::remove_tree(&folder).expect("removed");
+        let mut reader = Reader::new(bytes.as_slice());
+        let mut found = Vec::new();
+        while let Some(entry) = reader.next_entry().expect("well-formed") {
+            found.push(entry.mtime);
+        }
+        assert_eq!(found, [-5, 0, (1 << 33) + 7]);
     }
 
     #[test]
