@@ -35,7 +35,7 @@ fn an_image_is_found_by_name_id_and_digest() {
     assert_eq!(scratch.ok(&["images", "--filter", "label=purpose=other", "-q"]), "");
     assert!(scratch.ok(&["history", "busybox:test"]).contains("by hand"));
     let said = scratch.fails(&["image", "inspect", "nothere"]);
-    assert!(said.starts_with("Error: nothere: no such image\n  hint: "), "{said}");
+    assert!(said.starts_with("Error: image nothere: no such image\n  hint: "), "{said}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ const CASES: &[(&[&str], i32, &str)] = &[
     (&["kill", "-s", "X", "up"], 125, "--signal: \"X\" is no signal"),
     (&["rm", "up"], 1, "container up: it is running"),
     (&["rename", "c", "b/c"], 125, "\"b/c\" is no name: such are letters, digits, and _.- after the first"),
-    (&["rmi", "nothere"], 1, "nothere: no such image"),
+    (&["rmi", "nothere"], 1, "image nothere: no such image"),
     (
         &["tag", "busybox", "Bad"],
         1,

@@ -9,7 +9,7 @@ pub(super) use list::is_meant;
 pub use remove::{tell as tell_removed, unneeded};
 
 use super::output;
-use super::registry::IMAGE_VERBS;
+use super::registry::{PULL, PUSH, SEARCH};
 use super::{Family, Invocation, SUCCESS, for_each, images, verb};
 use crate::error::Result;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ pub const FAMILY: Family = Family {
     aliases: &[],
     about: "Bring, list, inspect and remove images",
     verbs: &[
-        IMAGE_VERBS[0],
-        IMAGE_VERBS[1],
+        PULL,
+        PUSH,
         verb!("ls", ["list"], short["images"], "List images", list::Arguments, list::list),
         verb!("inspect", [], short [], "Show everything about images", Inspect, inspect),
         verb!(
@@ -63,7 +63,7 @@ pub const FAMILY: Family = Family {
             archive::Save,
             archive::save
         ),
-        IMAGE_VERBS[2],
+        SEARCH,
     ],
 };
 

@@ -11,12 +11,15 @@ use crate::registry::Options;
 use crate::registry::credentials::Credentials;
 use std::path::PathBuf;
 
-/// Verbs that belong to `image` as well.
-pub const IMAGE_VERBS: [Verb; 3] = [
-    verb!("pull", [], short["pull"], "Bring images from a registry", transfer::Pull, transfer::pull),
-    verb!("push", [], short["push"], "Bring an image to a registry", transfer::Push, transfer::push),
-    verb!("search", [], short["search"], "Look for images in registries", search::Arguments, search::search),
-];
+/// Belongs to `image` as well, as the next two do.
+pub const PULL: Verb =
+    verb!("pull", [], short["pull"], "Bring images from a registry", transfer::Pull, transfer::pull);
+/// Its way back.
+pub const PUSH: Verb =
+    verb!("push", [], short["push"], "Bring an image to a registry", transfer::Push, transfer::push);
+/// What there is to bring.
+pub const SEARCH: Verb =
+    verb!("search", [], short["search"], "Look for images in registries", search::Arguments, search::search);
 
 /// The family.
 pub const FAMILY: Family = Family {

@@ -104,9 +104,9 @@ pub fn commit(
     let mut descriptors = Vec::new();
     for layer in base_layers {
         let size = store.layer(&layer)?.map_or(0, |record| record.size);
-        descriptors.push(descriptor(layer, size));
+        descriptors.push(Descriptor::new(media::LAYER, layer, size));
     }
-    descriptors.push(descriptor(diff_id, size));
+    descriptors.push(Descriptor::new(media::LAYER, diff_id, size));
     let platform = Platform::host();
     if config.os.is_empty() {
         (config.os, config.architecture, config.variant) =
@@ -147,10 +147,6 @@ fn one_each(history: &mut Vec<History>, layers: usize) {
     for entry in history.iter_mut().filter(|entry| !entry.empty_layer).skip(layers) {
         entry.empty_layer = true;
     }
-}
-
-fn descriptor(digest: Digest, size: u64) -> Descriptor {
-    Descriptor { media_type: media::LAYER.into(), digest, size, platform: None, annotations: None }
 }
 
 /// The image's configuration with what the container was run with.

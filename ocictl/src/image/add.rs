@@ -2,7 +2,7 @@
 
 use super::Images;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::oci::ImageConfig;
 use crate::store::images::{ImageRecord, KnownManifest, NameRecord};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -31,10 +31,7 @@ impl Images<'_> {
         let config = ImageConfig::parse(new.config)?;
         let mut size = 0;
         for diff_id in &config.rootfs.diff_ids {
-            let layer = self.store.layer(diff_id)?;
-            size += layer
-                .ok_or_else(|| Error::new(format!("layer {} is not in the store", diff_id.short())))?
-                .size;
+            size += self.layer(diff_id)?.size;
         }
         let id = self.store.put_blob(new.config)?;
         let _guard = self.store.lock()?;

@@ -55,13 +55,7 @@ impl Images<'_> {
             ..ImageConfig::default()
         };
         let config = serde_json::to_vec(&config).map_err(|error| Error::new(error.to_string()))?;
-        let layer = Descriptor {
-            media_type: media::LAYER.into(),
-            digest: diff_id,
-            size,
-            platform: None,
-            annotations: None,
-        };
+        let layer = Descriptor::new(media::LAYER, diff_id, size);
         let manifest = manifest_of(&config, vec![layer])?;
         let digest = Digest::of(&manifest);
         self.store.keep(&ingest, &[digest.clone(), Digest::of(&config)])?;

@@ -9,7 +9,7 @@ use crate::archive::compression::Decoder;
 use crate::archive::tar::{Kind, Reader};
 use crate::digest::{Digest, Hashing};
 use crate::error::{Context, Error, Result};
-use crate::oci::{Descriptor, Document, ImageConfig, Manifest, Platform, kind_of_layer, media};
+use crate::oci::{Descriptor, Document, ImageConfig, Manifest, Platform, blob_path, kind_of_layer, media};
 use crate::reference::Typed;
 use crate::store::ingest::Ingest;
 use crate::store::{Store, disk};
@@ -114,13 +114,7 @@ impl Images<'_> {
         for (path, diff_id) in manifest.layers.iter().zip(diff_ids) {
             let layer = parts.layer(self.store, ingest, path, None)?;
             diff_id.expect(&layer.diff_id).context(|| format!("layer {path}"))?;
-            layers.push(Descriptor {
-                media_type: media::LAYER.into(),
-                digest: diff_id.clone(),
-                size: self.store.layer(diff_id)?.map_or(0, |record| record.size),
-                platform: None,
-                annotations: None,
-            });
+            layers.push(Descriptor::new(media::LAYER, diff_id.clone(), self.layer(diff_id)?.size));
         }
         let bytes = manifest_of(&config, layers)?;
         self.keep_and_add(ingest, &config, &bytes, manifest.repo_tags.as_deref().unwrap_or_default())
@@ -235,13 +229,7 @@ impl Images<'_> {
 /// # Errors
 /// Never for what comes from us.
 pub fn manifest_of(config: &[u8], layers: Vec<Descriptor>) -> Result<Vec<u8>> {
-    let config = Descriptor {
-        media_type: media::CONFIG.into(),
-        digest: Digest::of(config),
-        size: config.len() as u64,
-        platform: None,
-        annotations: None,
-    };
+    let config = Descriptor::new(media::CONFIG, Digest::of(config), config.len() as u64);
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(media::MANIFEST.into()),
@@ -262,10 +250,6 @@ struct DockerManifest {
 
 fn docker_manifests(bytes: &[u8]) -> Result<Vec<DockerManifest>> {
     serde_json::from_slice(bytes).map_err(|error| Error::new(error.to_string()).context("manifest.json"))
-}
-
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
 impl Parts {

@@ -30,6 +30,7 @@ use crate::reference::{Reference, Typed};
 use crate::registry::config::Registries;
 use crate::store::Store;
 use crate::store::images::{ImageRecord, NameRecord};
+use crate::store::layer::LayerRecord;
 
 /// The images of a store.
 #[derive(Debug)]
@@ -242,11 +243,22 @@ impl<'a> Images<'a> {
     pub fn load(&self, record: ImageRecord) -> Result<Image> {
         let raw_config = self.store.blob(&record.id).context(|| format!("image {}", record.id.short()))?;
         let config = ImageConfig::parse(&raw_config).context(|| format!("image {}", record.id.short()))?;
-        let names =
-            self.store.names()?.into_iter().filter(|name| name.image == record.id).map(|name| name.name);
+        let names = self.names_of(&record.id)?;
+        Ok(Image { record, names, config, raw_config })
+    }
+
+    /// The names of an image, sorted.
+    fn names_of(&self, id: &Digest) -> Result<Vec<String>> {
+        let names = self.store.names()?.into_iter().filter(|name| name.image == *id).map(|name| name.name);
         let mut names: Vec<String> = names.collect();
         names.sort();
-        Ok(Image { record, names, config, raw_config })
+        Ok(names)
+    }
+
+    /// The record of a layer that must be here.
+    fn layer(&self, diff_id: &Digest) -> Result<LayerRecord> {
+        let record = self.store.layer(diff_id)?;
+        record.ok_or_else(|| Error::new(format!("layer {} is not in the store", diff_id.short())))
     }
 }
 
@@ -263,6 +275,7 @@ pub fn local_name(text: &str) -> Result<Reference> {
 
 /// What is said of an image that is not in the store.
 pub fn not_found(text: &str) -> Error {
-    Error::new(format!("{text}: no such image"))
+    Error::new("no such image")
+        .context(format!("image {text}"))
         .hint("`ocictl images` lists those that are here, `ocictl pull` brings others")
 }

@@ -41,6 +41,15 @@ pub struct Push {
     pub docker: bool,
 }
 
+/// What goes where, and how.
+struct Way<'a> {
+    image: &'a Image,
+    target: &'a Reference,
+    client: &'a Client,
+    push: &'a Push,
+    progress: &'a dyn Progress,
+}
+
 impl Images<'_> {
     /// Pushes an image under a name; the digest of the manifest that the registry has now.
     ///
@@ -58,8 +67,8 @@ impl Images<'_> {
         let endpoint =
             self.registries.endpoints(&reference)?.pop().ok_or_else(|| Error::new("nowhere to push to"))?;
         let client = Client::new(&endpoint, Access::Push, &push.options)?;
-        let pushed = self.push_to(&image, &reference, &client, push, progress);
-        pushed.context(|| format!("push {reference}"))
+        let way = Way { image: &image, target: &reference, client: &client, push, progress };
+        self.push_to(&way).context(|| format!("push {reference}"))
     }
 
     fn target(&self, source: &str, target: Option<&str>, image: &Image) -> Result<Reference> {
@@ -83,14 +92,8 @@ impl Images<'_> {
         Ok(reference)
     }
 
-    fn push_to(
-        &self,
-        image: &Image,
-        reference: &Reference,
-        client: &Client,
-        push: &Push,
-        progress: &dyn Progress,
-    ) -> Result<Digest> {
+    fn push_to(&self, way: &Way<'_>) -> Result<Digest> {
+        let Way { image, target, client, push, progress } = way;
         let known = self.known_manifest(image)?;
         let diff_ids = &image.config.rootfs.diff_ids;
         let sent: Mutex<Vec<Option<Descriptor>>> = Mutex::new(vec![None; diff_ids.len()]);
@@ -101,8 +104,7 @@ impl Images<'_> {
                 true => Vec::new(),
                 false => known.iter().filter_map(|(manifest, _)| manifest.layers.get(index)).collect(),
             };
-            let descriptor =
-                self.push_layer(client, reference, &diff_ids[index], &candidates, image, push, progress)?;
+            let descriptor = self.push_layer(way, &diff_ids[index], &candidates)?;
             if let Ok(mut sent) = sent.lock() {
                 sent[index] = Some(descriptor);
             }
@@ -123,9 +125,9 @@ impl Images<'_> {
             }
             None => new_manifest(image, layers, push.docker)?,
         };
-        let version = reference.tag.as_deref().unwrap_or(reference.version());
+        let version = target.tag.as_deref().unwrap_or(target.version());
         client.put_manifest(version, &media_type, &bytes)?;
-        self.remember(image, reference, &bytes)?;
+        self.remember(image, target, &bytes)?;
         Ok(Digest::of(&bytes))
     }
 
@@ -141,20 +143,8 @@ impl Images<'_> {
         Ok(known)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call; a struct of them would be made once and taken apart at once"
-    )]
-    fn push_layer(
-        &self,
-        client: &Client,
-        target: &Reference,
-        diff_id: &Digest,
-        candidates: &[&Descriptor],
-        image: &Image,
-        push: &Push,
-        progress: &dyn Progress,
-    ) -> Result<Descriptor> {
+    fn push_layer(&self, way: &Way<'_>, diff_id: &Digest, candidates: &[&Descriptor]) -> Result<Descriptor> {
+        let Way { image, target, client, push, progress } = way;
         for candidate in candidates {
             if client.has_blob(&candidate.digest)?.is_some() {
                 progress.end(candidate.digest.short(), "already there");
@@ -169,12 +159,8 @@ impl Images<'_> {
                 }
             }
         }
-        let record = self
-            .store
-            .layer(diff_id)?
-            .ok_or_else(|| Error::new(format!("layer {} is not in the store", diff_id.short())))?;
         let transfer: Arc<Transfer> = Arc::default();
-        progress.begin(diff_id.short(), record.size, &transfer);
+        progress.begin(diff_id.short(), self.layer(diff_id)?.size, &transfer);
         let source = Counted { source: self.store.open_layer(diff_id)?, transfer: Arc::clone(&transfer) };
         let size = AtomicU64::new(0);
         let compressed = Compressed::new(source, push.compression)?;
@@ -190,13 +176,7 @@ impl Images<'_> {
             (PushCompression::Uncompressed, false) => media::LAYER,
             (PushCompression::Uncompressed, true) => media::DOCKER_LAYER,
         };
-        Ok(Descriptor {
-            media_type: media_type.into(),
-            digest,
-            size: size.into_inner(),
-            platform: None,
-            annotations: None,
-        })
+        Ok(Descriptor::new(media_type, digest, size.into_inner()))
     }
 
     /// Keeps in mind that the registry has the image, and in which form, so that the next push need not send it.
@@ -233,13 +213,7 @@ fn new_manifest(image: &Image, layers: Vec<Descriptor>, docker: bool) -> Result<
         true => (media::DOCKER_MANIFEST, media::DOCKER_CONFIG),
         false => (media::MANIFEST, media::CONFIG),
     };
-    let config = Descriptor {
-        media_type: config_type.into(),
-        digest: image.id().clone(),
-        size: image.raw_config.len() as u64,
-        platform: None,
-        annotations: None,
-    };
+    let config = Descriptor::new(config_type, image.id().clone(), image.raw_config.len() as u64);
     let manifest = Manifest {
         schema_version: 2,
         media_type: Some(manifest_type.into()),

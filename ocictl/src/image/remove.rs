@@ -101,13 +101,6 @@ impl Images<'_> {
         Ok(removed)
     }
 
-    fn names_of(&self, id: &Digest) -> Result<Vec<String>> {
-        let names = self.store.names()?.into_iter().filter(|name| name.image == *id).map(|name| name.name);
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        Ok(names)
-    }
-
     fn check_unused(&self, image: &ImageRecord) -> Result<()> {
         let users: Vec<String> =
             self.store.pins()?.into_iter().filter(|pin| pin.image == image.id).map(|pin| pin.owner).collect();

@@ -5,7 +5,7 @@ use super::push::{Compressed, PushCompression};
 use super::{Image, Images};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
-use crate::oci::{Descriptor, Document, Manifest, Platform, media};
+use crate::oci::{Descriptor, Document, Manifest, Platform, blob_path, media};
 use crate::store::disk;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -80,7 +80,7 @@ impl Images<'_> {
             for diff_id in &saved.image.config.rootfs.diff_ids {
                 let path = format!("{}.tar", diff_id.hex());
                 if written.insert(diff_id.clone()) {
-                    sink.stream(&path, self.layer_size(diff_id)?, &mut self.store.open_layer(diff_id)?)?;
+                    sink.stream(&path, self.layer(diff_id)?.size, &mut self.store.open_layer(diff_id)?)?;
                 }
                 layers.push(path);
             }
@@ -101,20 +101,20 @@ impl Images<'_> {
                 let (digest, size, media_type) = match compress {
                     true => self.compressed_layer(diff_id, sink, &mut written)?,
                     false => {
-                        let size = self.layer_size(diff_id)?;
+                        let size = self.layer(diff_id)?.size;
                         if written.insert(diff_id.clone()) {
                             sink.stream(&blob_path(diff_id), size, &mut self.store.open_layer(diff_id)?)?;
                         }
                         (diff_id.clone(), size, media::LAYER)
                     }
                 };
-                layers.push(descriptor(media_type, digest, size));
+                layers.push(Descriptor::new(media_type, digest, size));
             }
             let config = saved.image.raw_config.as_slice();
             let manifest = Manifest {
                 schema_version: 2,
                 media_type: Some(media::MANIFEST.into()),
-                config: descriptor(media::CONFIG, saved.image.id().clone(), config.len() as u64),
+                config: Descriptor::new(media::CONFIG, saved.image.id().clone(), config.len() as u64),
                 layers,
                 annotations: None,
             };
@@ -125,7 +125,7 @@ impl Images<'_> {
                     sink.bytes(&blob_path(digest), bytes)?;
                 }
             }
-            let mut entry = descriptor(media::MANIFEST, digest, manifest.len() as u64);
+            let mut entry = Descriptor::new(media::MANIFEST, digest, manifest.len() as u64);
             entry.platform = Platform::parse(&saved.image.record.platform).ok();
             if saved.names.is_empty() {
                 manifests.push(entry.clone());
@@ -159,19 +159,6 @@ impl Images<'_> {
         }
         Ok((digest, size, media::LAYER_GZIP))
     }
-
-    fn layer_size(&self, diff_id: &Digest) -> Result<u64> {
-        let record = self.store.layer(diff_id)?;
-        Ok(record.ok_or_else(|| Error::new(format!("layer {} is not in the store", diff_id.short())))?.size)
-    }
-}
-
-fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
-    Descriptor { media_type: media_type.into(), digest, size, platform: None, annotations: None }
-}
-
-fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
 /// Where files go.

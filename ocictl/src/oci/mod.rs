@@ -5,7 +5,7 @@ mod config;
 mod manifest;
 
 pub use config::{Config, Healthcheck, History, ImageConfig, Rootfs};
-pub use manifest::{Descriptor, Document, Index, Manifest, Platform, kind_of_layer, media};
+pub use manifest::{Descriptor, Document, Index, Manifest, Platform, blob_path, kind_of_layer, media};
 
 /// The largest manifest or index that is read: what registries themselves accept.
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;

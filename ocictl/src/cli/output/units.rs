@@ -1,6 +1,6 @@
 //! Sizes as people read them.
 
-/// `1.23MB`: powers of 1000, three digits, as docker and podman print sizes.
+/// `1.23 MB`: powers of 1000, three digits, as podman prints sizes.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
     let mut value = bytes as f64;
