@@ -247,3 +247,69 @@ fn a_detached_exec_lets_go_of_its_callers_streams_and_tells_why_it_failed() {
     engine.ok(&["rm", "-f", "c"]);
     engine.assert_clean();
 }
+
+#[test]
+fn statistics_are_read_whatever_the_runtime_is_and_also_of_what_does_not_run() {
+    let engine = Engine::new("statistics");
+    engine.ok(&["create", "--name", "idle", IMAGE]);
+    let busy = ["run", "-d", "--memory", "64m", "--name", "busy", IMAGE, "sh", "-c", "while :; do :; done"];
+    engine.ok(&busy);
+    // A runtime that knows no events, as crun.
+    let shy = engine.scratch.join("shy");
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *' events '*) exit 1;; esac\nexec {} \"$@\"\n",
+        runtime().display()
+    );
+    fs::write(&shy, script).expect("written");
+    fs::set_permissions(&shy, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    let shy = shy.to_str().expect("text");
+    engine.ok(&["run", "-d", "--runtime", shy, "--name", "other", IMAGE, "sleep", "1000"]);
+    let stats = |words: &[&str]| {
+        engine.ok(&[
+            &["stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}"],
+            words,
+        ]
+        .concat())
+    };
+    let line = stats(&["busy"]);
+    let fields: Vec<&str> = line.split(' ').collect();
+    let share: f64 = fields[1].trim_end_matches('%').parse().expect("a share");
+    assert!(share > 5.0 && share < 150.0, "{line}");
+    assert!(line.ends_with(" 1") && line.contains("/ 67.1 MB"), "{line}");
+    assert!(stats(&["other"]).ends_with(" 1"));
+    let names = |text: String| {
+        text.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let sorted = |mut list: Vec<String>| {
+        list.sort();
+        list
+    };
+    assert_eq!(sorted(names(stats(&[]))), ["busy", "other"]);
+    assert_eq!(sorted(names(stats(&["--all"]))), ["busy", "idle", "other"]);
+    assert_ne!(engine.run(&["stats", "--no-stream", "idle"]).0, 0);
+    engine.ok(&["rm", "-f", "busy", "other", "idle"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn options_that_were_accepted_do_what_they_say() {
+    let engine = Engine::new("accepted");
+    let script = ["sh", "-c", "echo out; echo err >&2"];
+    let run = |words: &[&str]| engine.run(&[&["run", "--rm"], words, &[IMAGE], &script].concat());
+    assert_eq!(run(&["-a", "stdout"]), (0, "out".into(), String::new()));
+    assert_eq!(run(&["-a", "STDERR"]), (0, String::new(), "err".into()));
+    assert_eq!(run(&["-a", "stdout", "-d"]).0, 125);
+    assert_eq!(run(&["--expose", "none"]).0, 125);
+    engine.ok(&["create", "--name", "c", "--expose", "80", "--expose", "53/udp", IMAGE]);
+    assert_eq!(engine.ask("c", "{{json .Config.ExposedPorts}}"), r#"{"53/udp":{},"80/tcp":{}}"#);
+    let listed =
+        |mount: &[&str]| engine.ok(&[&["run", "--rm"], mount, &[IMAGE, "sh", "-c", "ls /data"]].concat());
+    assert_eq!(listed(&["--tmpfs", "/data"]), "");
+    assert_eq!(listed(&["--tmpfs", "/data:tmpcopyup"]), "inner");
+    assert_eq!(listed(&["--mount", "type=tmpfs,target=/data,tmpcopyup"]), "inner");
+    let (code, _, said) =
+        engine.run(&["run", "--mount", "type=volume,target=/data,tmpcopyup", IMAGE, "true"]);
+    assert!(code == 125 && said.contains("tmpcopyup"), "{said}");
+    engine.ok(&["rm", "c"]);
+    engine.assert_clean();
+}

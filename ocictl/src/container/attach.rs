@@ -27,6 +27,8 @@ pub struct Attachment<'a> {
     pub tty: bool,
     /// Whether what the caller types is for the program.
     pub stdin: bool,
+    /// Whether what the program prints to stdout and to stderr is for the caller.
+    pub outputs: [bool; 2],
     /// Whether the end of the caller's stdin, where that is no terminal, is one for the program's terminal, too. Others may sit there.
     pub ends_terminal: bool,
     /// The bytes that detach.
@@ -137,8 +139,12 @@ impl Client<'_> {
             let packet = wire::receive(self.socket, &mut buffer, false);
             vigil.look(self.socket, matches!(packet, Ok(Some(_))))?;
             match packet {
-                Ok(Some((kind::STDOUT, data))) => write(rustix::stdio::stdout(), data)?,
-                Ok(Some((kind::STDERR, data))) => write(rustix::stdio::stderr(), data)?,
+                Ok(Some((kind::STDOUT, data))) if attachment.outputs[0] => {
+                    write(rustix::stdio::stdout(), data)?
+                }
+                Ok(Some((kind::STDERR, data))) if attachment.outputs[1] => {
+                    write(rustix::stdio::stderr(), data)?
+                }
                 Ok(Some((kind::EXIT, data))) => {
                     return Ok(Outcome::Exit(
                         data.try_into().map_or(status::UNKNOWN_CODE, i32::from_le_bytes),

@@ -79,7 +79,10 @@ fn volume(target: &str) -> Result<()> {
 }
 
 /// `8080`, `53/udp`, `8000-8010/tcp`.
-fn port(text: &str) -> Result<()> {
+///
+/// # Errors
+/// Names what is no port.
+pub fn port(text: &str) -> Result<()> {
     let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let number = |text: &str| match text.bytes().all(|digit| digit.is_ascii_digit()) {

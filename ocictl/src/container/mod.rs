@@ -17,6 +17,7 @@
 pub mod attach;
 pub mod bundle;
 pub mod calling;
+pub mod cgroup;
 pub mod changes;
 pub mod claims;
 pub mod commit;

@@ -375,7 +375,9 @@ impl Options {
             self.labels.entry(name.clone()).or_insert_with(|| value.clone());
         }
         self.image_volumes = image.volumes.keys().cloned().collect();
-        self.exposed = image.exposed_ports.keys().cloned().collect();
+        self.exposed.extend(image.exposed_ports.keys().cloned());
+        self.exposed.sort();
+        self.exposed.dedup();
         self.health = health::health(&typed.health, image.healthcheck.as_ref());
     }
 }

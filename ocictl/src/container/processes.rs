@@ -10,6 +10,8 @@ pub struct Usage {
     pub cpu_ns: u64,
     /// Bytes of memory; what several share is counted once.
     pub memory_bytes: u64,
+    /// The most of it, where there is a limit.
+    pub memory_limit: Option<u64>,
     /// Threads.
     pub tasks: u64,
     /// Bytes read from disks.

@@ -129,6 +129,7 @@ fn at_terminal(
         container,
         tty: true,
         stdin: arguments.program.interactive,
+        outputs: [true, true],
         ends_terminal: true,
         detach_keys: keys,
         pass_signals: false,

@@ -4,6 +4,8 @@ use super::super::output::{self, Style, table::Table, units};
 use super::super::{Invocation, SUCCESS, print_text};
 use super::for_each;
 use super::limits::Limits;
+use crate::container::cgroup::Cgroup;
+use crate::container::processes::Usage;
 use crate::container::record::{Container, Status};
 use crate::container::spec::resources;
 use crate::container::{Containers, facts, parse, processes, status};
@@ -128,7 +130,7 @@ pub struct Stats {
     /// Containers; all that run if none is named
     #[arg(value_name = "CONTAINER")]
     names: Vec<String>,
-    /// Accepted for docker and podman
+    /// Also those that do not run
     #[arg(long, short)]
     all: bool,
     /// Print once and end
@@ -153,29 +155,27 @@ pub fn stats(invocation: &Invocation, arguments: Stats) -> Result<u8> {
     loop {
         let chosen: Vec<Container> = match arguments.names.is_empty() {
             true => containers
-                .readable(false)?
+                .readable(arguments.all)?
                 .list
                 .into_iter()
-                .filter(|(.., now)| now.lives())
+                .filter(|(.., now)| arguments.all || now.lives())
                 .map(|(container, ..)| container)
                 .collect(),
             false => arguments.names.iter().map(|name| containers.find(name)).collect::<Result<_>>()?,
         };
-        let first: Vec<(Instant, u64)> = chosen
-            .iter()
-            .map(|container| Ok((Instant::now(), sample(&containers, container)?.0)))
-            .collect::<Result<_>>()?;
+        let mut first = Vec::new();
+        for container in chosen {
+            if let Some(usage) = sample(&container, &arguments)? {
+                first.push((container, Instant::now(), usage.cpu_ns));
+            }
+        }
         std::thread::sleep(SAMPLE);
         let mut rows = Vec::new();
-        for (container, (since, before)) in chosen.iter().zip(first) {
-            let (cpu, data) = sample(&containers, container)?;
+        for (container, since, before) in first {
+            let Some(usage) = sample(&container, &arguments)? else { continue };
             let elapsed = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX).max(1);
-            rows.push(stats_row(
-                container,
-                &data,
-                cpu.saturating_sub(before) * 10_000 / elapsed,
-                arguments.no_trunc,
-            ));
+            let share = usage.cpu_ns.saturating_sub(before) * 10_000 / elapsed;
+            rows.push(stats_row(&container, &usage, share, arguments.no_trunc));
         }
         if terminal && !arguments.no_stream {
             print_text("\x1b[H\x1b[2J")?;
@@ -201,52 +201,40 @@ pub fn stats(invocation: &Invocation, arguments: Stats) -> Result<u8> {
     }
 }
 
-/// CPU time in nanoseconds, and all that the runtime says, or in its place the processes.
-fn sample(containers: &Containers<'_>, container: &Container) -> Result<(u64, Value)> {
-    running(container)?;
-    if !status::has_cgroup(container)? {
-        let used = processes::usage(&processes::of(container.state()?.pid));
-        let block = |operation: &str, bytes: u64| json!({ "op": operation, "value": bytes });
-        let data = json!({
-            "memory": { "usage": { "usage": used.memory_bytes } },
-            "pids": { "current": used.tasks },
-            "blkio": { "ioServiceBytesRecursive": [block("read", used.read_bytes), block("write", used.written_bytes)] },
-        });
-        return Ok((used.cpu_ns, data));
+/// What a container uses. Nothing for one that was not named and has ended meanwhile.
+fn sample(container: &Container, arguments: &Stats) -> Result<Option<Usage>> {
+    let (state, now) = container.now()?;
+    if !now.lives() {
+        return match (arguments.all, arguments.names.is_empty()) {
+            (true, _) => Ok(Some(Usage::default())),
+            (false, true) => Ok(None),
+            (false, false) => running(container).map(|()| None),
+        };
     }
-    let text = status::runtime(containers, container)?
-        .call(&["events", "--stats", &container.record.id], None)
-        .context(|| container.place())?;
-    let event: Value = serde_json::from_slice(&text)
-        .map_err(|error| Error::new(error.to_string()).context("events of the runtime"))?;
-    Ok((event["data"]["cpu"]["usage"]["total"].as_u64().unwrap_or(0), event["data"].clone()))
+    if !status::has_cgroup(container)? {
+        return Ok(Some(processes::usage(&processes::of(state.pid))));
+    }
+    let cgroup = Cgroup::of(state.pid, &container.record.id);
+    Ok(Some(cgroup.map(|cgroup| cgroup.usage()).unwrap_or_default()))
 }
 
-fn stats_row(container: &Container, data: &Value, cpu: u64, whole: bool) -> Value {
-    let memory = data["memory"]["usage"]["usage"].as_u64().unwrap_or(0);
-    let limit = data["memory"]["usage"]["limit"].as_u64().unwrap_or(0);
+fn stats_row(container: &Container, usage: &Usage, cpu: u64, whole: bool) -> Value {
     let total = rustix::system::sysinfo().totalram;
     #[allow(clippy::unnecessary_cast)]
     let total = total as u64;
-    let limit = if limit == 0 || limit > total { total } else { limit };
+    let limit = usage.memory_limit.unwrap_or(total).min(total);
     let percent = |hundredths: u64| format!("{}.{:02}%", hundredths / 100, hundredths % 100);
-    let bytes_of = |operation: &str| -> u64 {
-        let list = data["blkio"]["ioServiceBytesRecursive"].as_array().into_iter().flatten();
-        list.filter(|entry| entry["op"].as_str().is_some_and(|op| op.eq_ignore_ascii_case(operation)))
-            .filter_map(|entry| entry["value"].as_u64())
-            .sum()
-    };
     let record = &container.record;
     json!({
         "ID": if whole { &record.id } else { &record.id[..12] },
         "Container": record.id,
         "Name": record.name,
         "CPUPerc": percent(cpu),
-        "MemUsage": format!("{} / {}", units::size(memory), units::size(limit)),
-        "MemPerc": percent(memory.saturating_mul(10_000) / limit.max(1)),
+        "MemUsage": format!("{} / {}", units::size(usage.memory_bytes), units::size(limit)),
+        "MemPerc": percent(usage.memory_bytes.saturating_mul(10_000) / limit.max(1)),
         "NetIO": "-- / --",
-        "BlockIO": format!("{} / {}", units::size(bytes_of("read")), units::size(bytes_of("write"))),
-        "PIDs": data["pids"]["current"].as_u64().unwrap_or(0),
+        "BlockIO": format!("{} / {}", units::size(usage.read_bytes), units::size(usage.written_bytes)),
+        "PIDs": usage.tasks,
     })
 }
 

@@ -34,7 +34,7 @@ struct Foreground {
     /// Pass signals on to it
     #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     sig_proxy: bool,
-    /// stdin, stdout or stderr; accepted for docker
+    /// Only this stream: stdin, stdout or stderr
     #[arg(long, short, value_name = "STREAM")]
     attach: Vec<String>,
 }
@@ -93,8 +93,17 @@ fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Res
     }
 }
 
-/// Without root there may be nobody who could limit anything.
+/// Without root there may be nobody who could limit anything; with SELinux, labels of what is mounted stay.
 fn warn_of_ignored(container: &Container) -> Result<()> {
+    let is_relabelled = |word: &String| matches!(word.as_str(), "z" | "Z");
+    let mut mounts = container.record.options.mounts.iter();
+    if mounts.any(|mount| mount.options.iter().any(is_relabelled))
+        && std::fs::symlink_metadata("/sys/fs/selinux/enforce").is_ok()
+    {
+        warn(
+            "z and Z of --volume, and relabel of --mount: ignored, the labels of what is mounted stay as they are",
+        );
+    }
     if !rootless::in_user_namespace() {
         return Ok(());
     }
@@ -182,13 +191,18 @@ pub fn run(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
 
 fn run_to_its_end(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
     let foreground: Foreground = read(matches)?;
-    for stream in &foreground.attach {
-        if !matches!(stream.to_ascii_lowercase().as_str(), "stdin" | "stdout" | "stderr") {
-            return Err(
-                Error::new(format!("--attach: \"{stream}\" is none of stdin, stdout, stderr")).exit_code(125)
-            );
-        }
+    let chosen: Vec<String> = foreground.attach.iter().map(|stream| stream.to_ascii_lowercase()).collect();
+    if let Some(stream) =
+        chosen.iter().find(|stream| !matches!(stream.as_str(), "stdin" | "stdout" | "stderr"))
+    {
+        return Err(
+            Error::new(format!("--attach: \"{stream}\" is none of stdin, stdout, stderr")).exit_code(125)
+        );
     }
+    if foreground.detach && !chosen.is_empty() {
+        return Err(Error::new("--attach and --detach exclude each other").exit_code(125));
+    }
+    let is_attached = |stream: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == stream);
     let keys = attach::keys(foreground.detach_keys.as_deref()).map_err(|error| error.exit_code(125))?;
     let store = invocation.store()?;
     let containers = Containers::open(&store)?;
@@ -201,7 +215,8 @@ fn run_to_its_end(invocation: &Invocation, matches: &ArgMatches) -> Result<u8> {
     let attachment = Attachment {
         container: &container,
         tty: container.record.options.tty,
-        stdin: container.record.options.interactive,
+        stdin: container.record.options.interactive && is_attached("stdin"),
+        outputs: [is_attached("stdout"), is_attached("stderr")],
         ends_terminal: true,
         detach_keys: keys,
         pass_signals: foreground.sig_proxy && !container.record.options.tty,
@@ -263,6 +278,7 @@ pub fn start(invocation: &Invocation, arguments: Start) -> Result<u8> {
         container: &container,
         tty: container.record.options.tty,
         stdin: arguments.interactive && container.record.options.interactive,
+        outputs: [true, true],
         ends_terminal: true,
         detach_keys: attach::keys(arguments.detach_keys.as_deref())?,
         pass_signals: !container.record.options.tty,
@@ -303,6 +319,7 @@ fn attach_to(container: &Container, stdin: bool, keys: Option<&str>, pass_signal
         container,
         tty: container.record.options.tty,
         stdin: stdin && container.record.options.interactive,
+        outputs: [true, true],
         ends_terminal: false,
         detach_keys: attach::keys(keys)?,
         pass_signals: pass_signals && !container.record.options.tty,

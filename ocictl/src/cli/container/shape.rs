@@ -6,7 +6,7 @@ use super::limits::Limits;
 use super::program::{Program, from_files};
 use crate::container::create::Request;
 use crate::container::options::{Dns, Namespace, Namespaces, Options, Resources, Security, Typed};
-use crate::container::{parse, userns};
+use crate::container::{claims, parse, userns};
 use crate::error::{Context, Error, Result};
 use std::collections::BTreeMap;
 
@@ -164,7 +164,7 @@ struct NamespacesTyped {
     /// As --publish
     #[arg(long, short = 'P')]
     publish_all: bool,
-    /// Accepted for docker
+    /// PORT[/tcp|udp|sctp]: what others may expect it to listen on
     #[arg(long, value_name = "PORT")]
     expose: Vec<String>,
 }
@@ -222,6 +222,13 @@ impl Shape {
             log: self.life.log()?,
             rootfs: rootfs.map(|text| parse::rootfs(text, &caller)),
             runtime: self.runtime.unwrap_or_default(),
+            exposed: self
+                .namespaces
+                .expose
+                .iter()
+                .map(|text| exposed(text))
+                .collect::<Result<_>>()
+                .context(|| "--expose")?,
             ..Options::default()
         };
         let entrypoint = self
@@ -341,4 +348,12 @@ impl NamespacesTyped {
             user: Namespace::Host,
         })
     }
+}
+
+/// As an image's configuration has it: `80/tcp`.
+fn exposed(text: &str) -> Result<String> {
+    claims::port(text).map_err(|_| {
+        Error::new(format!("\"{text}\" is no PORT[-PORT][/tcp|udp|sctp] from 1 to 65535")).exit_code(125)
+    })?;
+    Ok(if text.contains('/') { text.to_owned() } else { format!("{text}/tcp") })
 }

@@ -18,6 +18,7 @@ pub mod log;
 pub mod session;
 mod streams;
 
+use super::cgroup::Cgroup;
 use super::options::{OnUnhealthy, Restart};
 use super::record::{self, Container, Phase, State, write_state};
 use super::{Containers, bundle, status, wire};
@@ -39,7 +40,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, pidfd_open, pidfd_send_signal, wait,
 };
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use streams::Streams;
 
@@ -273,11 +274,11 @@ impl Monitor {
         };
         // Without a cgroup of its own it is in one whose other processes are no concern of ours.
         let has_cgroup = status::has_cgroup(&self.container).unwrap_or(false);
-        let counter = if has_cgroup { oom_counter(pid) } else { None };
+        let cgroup = has_cgroup.then(|| Cgroup::of(pid.as_raw_nonzero().get(), &id)).flatten();
         let mut health =
             Health::begin(self.container.record.options.health.clone(), &run, &id, &self.runtime);
         let mut end = self.supervise(pid, &pidfd, &mut streams, &mut health);
-        end.oom_killed = counter.is_some_and(|path| oom_kills(&path) > 0);
+        end.oom_killed = cgroup.is_some_and(|cgroup| cgroup.oom_kills() > 0);
         rootless::forget(&self.containers_paths.runroot, pid);
         // At once: that the program has ended is seen by everybody.
         self.note(&end);
@@ -449,29 +450,4 @@ fn with_too_little(error: Error, memory: Option<i64>) -> Error {
 fn code_of(status: WaitStatus) -> i32 {
     let signal = status.terminating_signal().map(|signal| 128 + signal);
     status.exit_status().or(signal).unwrap_or(255)
-}
-
-/// The file that counts what the kernel has killed in a process's cgroup for want of memory.
-fn oom_counter(pid: Pid) -> Option<PathBuf> {
-    let text = std::fs::read_to_string(format!("/proc/{}/cgroup", pid.as_raw_nonzero())).ok()?;
-    let path_of = |controller: &str| {
-        text.lines().find_map(|line| {
-            let mut fields = line.splitn(3, ':');
-            let controllers = fields.nth(1)?;
-            controllers.split(',').any(|name| name == controller).then(|| fields.next()).flatten()
-        })
-    };
-    match path_of("memory") {
-        Some(path) => Some(
-            Path::new("/sys/fs/cgroup/memory").join(path.trim_start_matches('/')).join("memory.oom_control"),
-        ),
-        None => {
-            Some(Path::new("/sys/fs/cgroup").join(path_of("")?.trim_start_matches('/')).join("memory.events"))
-        }
-    }
-}
-
-fn oom_kills(path: &Path) -> u64 {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
 }

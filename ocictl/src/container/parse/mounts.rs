@@ -81,7 +81,9 @@ pub fn mount(text: &str, surroundings: &dyn Surroundings) -> Result<Mount> {
             "U" | "chown" => options.extend(on()?.then(|| "U".to_owned())),
             "rw" | "readwrite" => options.push(if on()? { "rw" } else { "ro" }.to_owned()),
             "idmap" => options.extend(on()?.then(|| "idmap".to_owned())),
-            "consistency" | "tmpcopyup" | "notmpcopyup" | "no-dereference" => {}
+            "consistency" => {}
+            "tmpcopyup" => options.extend(on()?.then(|| "tmpcopyup".to_owned())),
+            "notmpcopyup" => {}
             "relabel" => options.push(match value {
                 "shared" => "z".into(),
                 "private" => "Z".into(),
@@ -110,6 +112,9 @@ pub fn mount(text: &str, surroundings: &dyn Surroundings) -> Result<Mount> {
         (kind, _) => return Err(bad(format!("type \"{kind}\" is none of bind, volume, tmpfs, image"))),
     };
     check_shared(&kind, &options).map_err(bad)?;
+    if kind != MountKind::Tmpfs && options.iter().any(|word| word == "tmpcopyup") {
+        return Err(bad("tmpcopyup is for type=tmpfs".into()));
+    }
     if !(subpath.is_empty() || matches!(kind, MountKind::Volume(_))) {
         return Err(bad("a part can only be mounted of a volume that has a name".into()));
     }
@@ -136,6 +141,8 @@ pub fn tmpfs(text: &str) -> Result<Mount> {
         match word.split_once('=') {
             Some(("size", size)) if !size.ends_with('%') => words.push(format!("size={}", bytes(size)?)),
             Some(("size" | "mode" | "uid" | "gid" | "nr_inodes" | "nr_blocks", _)) => words.push(word.into()),
+            None if word == "tmpcopyup" => words.push(word.into()),
+            None if word == "notmpcopyup" => {}
             None => words.push(mount_word(word).map_err(|why| Error::new(format!("\"{text}\": {why}")))?),
             Some(_) => return Err(Error::new(format!("\"{text}\": \"{word}\" is no option of memory"))),
         }
