@@ -184,3 +184,53 @@ fn a_container_whose_monitor_has_died_cannot_be_attached_to_and_says_why() {
     engine.ok(&["rm", "web1"]);
     engine.assert_clean();
 }
+
+#[test]
+fn a_client_that_takes_nothing_costs_no_exit_code() {
+    let engine = Engine::new("stuck-client");
+    let script = "trap 'exit 7' TERM; yes & wait";
+    // Nobody reads what this prints.
+    let mut stuck = engine.spawn(&["run", "--name", "web1", IMAGE, "sh", "-c", script]);
+    eventually("it runs", || engine.run(&["inspect", "-f", "{{.State.Status}}", "web1"]).1 == "running");
+    let log = engine.ask("web1", "{{.LogPath}}");
+    let length = || std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+    eventually("nothing moves any more", || {
+        let before = length();
+        std::thread::sleep(Duration::from_millis(200));
+        before > 0 && length() == before
+    });
+    engine.ok(&["stop", "-t", "30", "web1"]);
+    assert_eq!(engine.ask("web1", "{{.State.ExitCode}} {{.State.Error}}").trim_end(), "7");
+    stuck.kill().and_then(|()| stuck.wait()).expect("it ends");
+    engine.ok(&["rm", "web1"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn one_client_too_many_is_told_so_and_a_stop_is_heard_all_the_same() {
+    let engine = Engine::new("many-clients");
+    engine.ok(&["run", "-d", "--name", "web1", IMAGE, "sh", "-c", OBEDIENT]);
+    let mut waiting: Vec<Child> = (0..64).map(|_| engine.spawn(&["wait", "web1"])).collect();
+    eventually("there is no room", || {
+        let (code, _, said) = engine.run(&["logs", "web1"]);
+        assert_eq!(code, 0, "{said}");
+        let mut one_more = engine.spawn(&["attach", "web1"]);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let refused = one_more.try_wait().expect("a child").is_some_and(|status| status.code() == Some(125));
+        if !refused {
+            one_more.kill().and_then(|()| one_more.wait().map(drop)).expect("it ends");
+        }
+        refused
+    });
+    let (code, _, said) = engine.run(&["attach", "web1"]);
+    assert!(
+        code == 125 && said.contains("container web1: too many are attached to it or wait for it"),
+        "{code}: {said}"
+    );
+    engine.ok(&["stop", "web1"]);
+    for child in &mut waiting {
+        assert!(child.wait().expect("it ends").success());
+    }
+    engine.ok(&["rm", "web1"]);
+    engine.assert_clean();
+}

@@ -47,6 +47,11 @@ pub fn ask(container: &Container, request: u8) -> Result<Answer> {
     let mut buffer = [0; CHUNK + 1];
     Ok(match wire::receive(&socket, &mut buffer, true) {
         Ok(Some((kind::HEARD, _))) => Answer::Heard(socket),
+        Ok(Some((kind::FULL, _))) => {
+            return Err(Error::new("too many are attached to it or wait for it")
+                .context(container.place())
+                .exit_code(125));
+        }
         Err(Errno::AGAIN) => Answer::Silent(Some(socket)),
         _ => Answer::Nobody,
     })
@@ -54,12 +59,16 @@ pub fn ask(container: &Container, request: u8) -> Result<Answer> {
 
 /// That a monitor does not answer, and what helps.
 pub fn silent(container: &Container) -> Error {
-    let monitor = container.state().map_or(0, |state| state.monitor);
-    Error::new(format!("its monitor (process {monitor}) does not answer"))
+    let (who, way) = match container.state() {
+        Ok(State { monitor: monitor @ 1.., .. }) => (
+            format!(" (process {monitor})"),
+            format!("if it was stopped, `kill -CONT {monitor}` lets it go on; "),
+        ),
+        _ => (String::new(), String::new()),
+    };
+    Error::new(format!("its monitor{who} does not answer"))
         .context(container.place())
-        .hint(format!(
-            "if it was stopped, `kill -CONT {monitor}` lets it go on; `ocictl stop` and `ocictl rm -f` do without it"
-        ))
+        .hint(format!("{way}`ocictl stop` and `ocictl rm -f` do without it"))
         .exit_code(125)
 }
 
@@ -83,12 +92,13 @@ pub fn outlast(container: &Container, patient: bool) -> Result<()> {
         if patient && program::program(container)?.is_some() {
             return Ok(());
         }
-        let starts = patient && state.phase == Phase::Starting && !is_stopped(&state);
-        let over = begun.elapsed() > LAST_WORDS;
-        if over && starts {
+        let is_stopped = is_stopped(&state);
+        let starts = patient && matches!(state.phase, Phase::Starting | Phase::Restarting) && !is_stopped;
+        if starts && begun.elapsed() > LAST_WORDS {
             return Err(Error::new("it is being started").context(container.place()));
         }
-        if over || (begun.elapsed() > A_MOMENT && is_stopped(&state)) {
+        // One that is at work may be removing much, or be kept by a client that takes nothing.
+        if begun.elapsed() > if is_stopped { A_MOMENT } else { LONG_WORK } {
             return end(container, &state);
         }
         std::thread::sleep(pause);

@@ -44,6 +44,8 @@ pub mod kind {
     pub const STDERR: u8 = b'r';
     /// The request was heard.
     pub const HEARD: u8 = b'k';
+    /// There is no room for whoever wants that.
+    pub const FULL: u8 = b'f';
     /// The exit code, four bytes, little-endian.
     pub const EXIT: u8 = b'x';
 }

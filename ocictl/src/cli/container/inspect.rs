@@ -8,6 +8,7 @@ use crate::container::options::{MountKind, Namespace, Options, Restart};
 use crate::container::record::{Container, Status};
 use crate::container::{Containers, spec};
 use crate::error::{Error, Result};
+use crate::runtime;
 use crate::time;
 use crate::volume::Volumes;
 use serde_json::{Map, Value, json};
@@ -109,7 +110,7 @@ pub fn object(invocation: &Invocation, name: &str, size: bool) -> Result<Value> 
         "LogPath": log::path(&options.log, &container.directory),
         "StaticDir": container.directory,
         "OCIConfigPath": container.run.join("config.json"),
-        "OCIRuntime": options.runtime,
+        "OCIRuntime": runtime_of(options),
         "Name": record.name,
         "RestartCount": container.state()?.restarts,
         "Driver": "overlay",
@@ -168,6 +169,11 @@ fn namespace(namespace: &Namespace, private: &str) -> String {
 fn id_maps(options: &Options, kind: impl Fn(&Ids) -> &Vec<Range>) -> Vec<String> {
     let ranges = options.ids.as_ref().map(kind).into_iter().flatten();
     ranges.map(|range| format!("{}:{}:{}", range.inside, range.outside, range.count)).collect()
+}
+
+/// Those of older versions have none of their own.
+fn runtime_of(options: &Options) -> String {
+    if options.runtime.is_empty() { runtime::default() } else { options.runtime.clone() }
 }
 
 fn host_config(options: &Options) -> Value {
@@ -242,7 +248,7 @@ fn host_config(options: &Options) -> Value {
         "Tmpfs": tmpfs,
         "ShmSize": if options.shm_bytes == 0 { 64 << 20 } else { options.shm_bytes },
         "Sysctls": options.sysctls,
-        "Runtime": options.runtime,
+        "Runtime": runtime_of(options),
     });
     let limits = json!({
         "Memory": resources.memory.unwrap_or(0),

@@ -157,6 +157,7 @@ impl Clients {
                     Ok(Some((kind::SIZE, data))) => input.resize(data),
                     Ok(Some((kind::DETACH, _))) => self.detached = true,
                     Ok(Some((kind::ATTACH | kind::WAIT, _))) if !client.waits && room == 0 => {
+                        let _as_good = wire::send(&client.socket, kind::FULL, &[], false);
                         client.gone = true;
                         break;
                     }

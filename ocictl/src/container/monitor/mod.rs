@@ -51,6 +51,8 @@ const LAST_PAUSE: Duration = Duration::from_secs(60);
 const GOOD_RUN: Duration = Duration::from_secs(10);
 /// How long a client that takes nothing may keep a container that has ended.
 const LINGER: Duration = Duration::from_secs(10);
+/// The same for one that somebody has stopped, and waits for.
+const LINGER_STOPPED: Duration = Duration::from_secs(1);
 /// A container that was given less memory may not get as far as its program.
 const ROOM: i64 = 6 << 20;
 /// What the one who starts a monitor hears first when all went well; else it is a [`Refusal`] as JSON.
@@ -108,6 +110,26 @@ struct Monitor {
     state: State,
     log: log::Writer,
     _lock: Lock,
+}
+
+/// What there is to be done for a program that has ended.
+struct Rest {
+    /// Whether something it printed was carried.
+    moved: bool,
+    /// How many sources have something.
+    ready: usize,
+    /// Whether a client has not taken what it was sent.
+    owed: bool,
+    /// Whether somebody waits for the end.
+    wanted: bool,
+}
+
+impl Rest {
+    /// Whether nothing is. What outlives a program that has no pid namespace of its own may print without end.
+    fn is_over(&self, since: Instant, streams: &Streams) -> bool {
+        since.elapsed() > if self.wanted { LINGER_STOPPED } else { LINGER }
+            || (!self.moved && !self.owed && (self.ready == 0 || streams.is_empty()))
+    }
 }
 
 /// What made [`Monitor::supervise`] return.
@@ -362,12 +384,8 @@ impl Monitor {
                 let _has_ended_already = pidfd_send_signal(pidfd, Signal::KILL);
                 kill_at = None;
             }
-            // What outlives the program, where it has no pid namespace of its own, may print without end.
-            let is_over = |since: Instant| {
-                since.elapsed() > LINGER
-                    || (!moved && !self.clients.owe() && (ready == 0 || streams.is_empty()))
-            };
-            if ended.is_some_and(is_over) {
+            let rest = Rest { moved, ready, owed: self.clients.owe(), wanted: self.clients.stop_is_wanted() };
+            if ended.is_some_and(|since| rest.is_over(since, streams)) {
                 health.abandon();
                 return end;
             }

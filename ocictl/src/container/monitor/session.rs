@@ -4,7 +4,7 @@
 use super::clients::{Clients, Input};
 use super::log::Writer;
 use super::streams::{self, Streams};
-use super::{LINGER, STARTED, become_supervisor, code_of, is_socket, poll, refuse};
+use super::{Rest, STARTED, become_supervisor, code_of, is_socket, poll, refuse};
 use crate::container::options::{Log, LogDriver};
 use crate::container::{Containers, status};
 use crate::error::{Context, Error, Result};
@@ -127,8 +127,8 @@ impl Session {
             self.clients.serve(&mut *self.streams);
             match ended {
                 Some((since, code)) => {
-                    let told = !self.clients.owe() || since.elapsed() > LINGER;
-                    if !moved && told && (ready == 0 || self.streams.is_empty()) {
+                    let rest = Rest { moved, ready, owed: self.clients.owe(), wanted: false };
+                    if rest.is_over(since, &self.streams) {
                         self.clear();
                         return self.clients.tell_exit(code);
                     }
