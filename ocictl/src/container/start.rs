@@ -9,9 +9,9 @@ use super::monitor::{self, Refusal};
 use super::record::{Container, Status};
 use super::root::Root;
 use super::rootfs::mount_root;
-use super::sources::{Shared, shared, sources, text};
+use super::sources::{Shared, locks, shared, sources, text};
 use super::spec::{self, Facts, users};
-use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, remove, shifted, sources as volumes};
+use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, remove, shifted};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::store::disk;
@@ -81,7 +81,7 @@ fn begin(
     // While the mounts are the host's own.
     let shared = shared(container)?;
     let namespace = PrivateMounts::enter()?;
-    let locks = volumes::locks(containers, container);
+    let locks = locks(containers, container);
     let prepared = locks.and_then(|locks| prepare(containers, container, &lower, &shared).map(|()| locks));
     let started = prepared.and_then(|_locks| supervise("monitor", paths, container, &[], client));
     if started.is_err() {
@@ -161,6 +161,10 @@ pub fn with_roots<T>(
     (one, other): (&Container, &Container),
     act: impl FnOnce(&Root, &Root) -> Result<T>,
 ) -> Result<T> {
+    // On the host, where they stay; in the namespace of the first they would go with that.
+    for container in [one, other] {
+        lower(containers, container)?;
+    }
     match one.record.id.cmp(&other.record.id) {
         Ordering::Equal => with_root(containers, one, |root| act(root, root)),
         // Always in the same order, so that two copies in opposite directions do not wait for each other.

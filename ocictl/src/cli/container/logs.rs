@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long the monitor of a program that has ended may stand still.
@@ -89,7 +89,7 @@ struct Printer {
 }
 
 /// Opens a log; what a symlink in its place leads to is somebody else's.
-fn open(path: &std::path::Path) -> std::io::Result<File> {
+fn open(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     File::options().read(true).custom_flags(libc::O_NOFOLLOW).open(path)
 }
@@ -105,8 +105,8 @@ struct Entry<'a> {
 impl Printer {
     fn run(&self, container: &Container, tail: usize, follow: bool) -> Result<()> {
         let path = log::path(&container.record.options.log, &container.directory);
-        let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
-        let older = (1..container.record.options.log.max_files).rev().map(numbered);
+        let older =
+            (1..container.record.options.log.max_files).rev().map(|number| log::numbered(&path, number));
         let mut waiting = VecDeque::new();
         let mut last: Option<File> = None;
         for file in older.chain([path.clone()]) {
@@ -145,7 +145,7 @@ impl Printer {
     }
 
     /// Prints what is added until the container has ended for good.
-    fn follow(&self, container: &Container, path: &std::path::Path, last: Option<File>) -> Result<()> {
+    fn follow(&self, container: &Container, path: &Path, last: Option<File>) -> Result<()> {
         let mut reader = last.map(BufReader::new);
         let mut line = Vec::new();
         let mut goes_on = Instant::now();
@@ -173,7 +173,10 @@ impl Printer {
                 let is_another = current.is_some()
                     && current != from.get_ref().metadata().map(|metadata| metadata.ino()).ok();
                 if is_another && was_left {
-                    reader = None;
+                    let held = from.get_ref().metadata()?.ino();
+                    reader = open(&after(path, container.record.options.log.max_files, held))
+                        .ok()
+                        .map(BufReader::new);
                     was_left = false;
                     continue;
                 }
@@ -211,6 +214,20 @@ impl Printer {
     }
 }
 
+/// The file that was begun after the one with this inode, which may have been turned several times since.
+fn after(path: &Path, max_files: u32, inode: u64) -> PathBuf {
+    let is_it = |number: &u32| {
+        std::fs::metadata(log::numbered(path, *number)).is_ok_and(|metadata| metadata.ino() == inode)
+    };
+    let there = |number: &u32| std::fs::symlink_metadata(log::numbered(path, *number)).is_ok();
+    let next = match (1..max_files).find(is_it) {
+        Some(number) => number - 1,
+        // It has gone: with the oldest that is there goes on what is left.
+        None => (1..max_files).rev().find(there).unwrap_or(0),
+    };
+    log::numbered(path, next)
+}
+
 /// A line as it was printed; the end of a line that was not printed yet is left out.
 fn parse(driver: LogDriver, line: &[u8]) -> Option<Entry<'_>> {
     match driver {
@@ -240,6 +257,22 @@ fn parse(driver: LogDriver, line: &[u8]) -> Option<Entry<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_file_is_found_however_often_it_was_turned() {
+        let directory = std::env::temp_dir().join(format!("ocictl-after-{}", std::process::id()));
+        std::fs::create_dir(&directory).expect("a directory");
+        let path = directory.join("ctr.log");
+        for number in 0..3 {
+            std::fs::write(log::numbered(&path, number), "").expect("written");
+        }
+        let inode = |number| std::fs::metadata(log::numbered(&path, number)).expect("there").ino();
+        for (held, next) in [(inode(1), 0), (inode(2), 1), (0, 2)] {
+            assert_eq!(after(&path, 3, held), log::numbered(&path, next));
+        }
+        assert_eq!(after(&path, 1, 0), path);
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
 
     #[test]
     fn both_formats_are_read() {

@@ -32,6 +32,14 @@ pub fn path(log: &Log, directory: &Path) -> PathBuf {
     }
 }
 
+/// The files of a log, the newest first: `ctr.log`, `ctr.log.1`, …
+pub fn numbered(path: &Path, number: u32) -> PathBuf {
+    match number {
+        0 => path.to_owned(),
+        number => PathBuf::from(format!("{}.{number}", path.display())),
+    }
+}
+
 impl Writer {
     /// Opens the log to write on at its end.
     ///
@@ -128,10 +136,7 @@ impl Writer {
 
     /// The next file: `ctr.log` becomes `ctr.log.1`, and so on; the oldest goes.
     fn turn(&mut self) -> Result<()> {
-        let numbered = |number: u32| match number {
-            0 => self.path.clone(),
-            number => PathBuf::from(format!("{}.{number}", self.path.display())),
-        };
+        let numbered = |number| numbered(&self.path, number);
         // Somebody may have removed one.
         let there = |result: std::io::Result<()>| match result {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
