@@ -55,8 +55,51 @@ fn the_root_of_a_running_container_is_copied_without_what_the_kernel_makes_up() 
         assert_eq!(code, 1, "{source}");
         assert!(said.contains("it is in a file system that the kernel makes up"), "{source}: {said}");
     }
+    for source in ["c:/dev", "c:/dev/."] {
+        for target in [&here("devices"), "-"] {
+            let (code, said) = bounded(&engine, &["cp", source, target]);
+            assert_eq!(code, 1, "{source} {target}");
+            assert!(said.contains("/dev") && said.contains("it holds the container's devices"), "{said}");
+        }
+    }
+    assert!(fs::symlink_metadata(here("devices")).is_err());
+    assert_eq!(bounded(&engine, &["cp", "c:/dev/null", &here("null")]).0, 0);
     assert_eq!(bounded(&engine, &["cp", "c:/proc/1/status", &here("status")]).0, 0);
     assert!(fs::read_to_string(here("status")).expect("copied").contains("sleep"));
+    engine.ok(&["rm", "-f", "c"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn attributes_are_copied_however_many_they_are() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let engine = Engine::new("cp-attributes");
+    engine.ok(&["run", "-d", "--name", "c", "--tmpfs", "/one", "--tmpfs", "/two", IMAGE, "sleep", "1000"]);
+    engine.ok(&["exec", "c", "touch", "/one/file"]);
+    let root = format!("/proc/{}/root", engine.ask("c", "{{.State.Pid}}"));
+    // CAP_NET_RAW, permitted and effective (capabilities(7), revision 2).
+    let mut capability = [0u8; 20];
+    (capability[0], capability[3], capability[5]) = (1, 2, 0x20);
+    let names: Vec<String> = (0..80).map(|number| format!("user.{number:060}")).collect();
+    let file = format!("{root}/one/file");
+    let give = |name: &str, value: &[u8]| setxattr(&file, name, value, XattrFlags::empty());
+    if give("user.overlay.x", b"a mark") == Err(rustix::io::Errno::NOTSUP) {
+        return println!("skipped: this kernel's tmpfs keeps no attributes");
+    }
+    give("security.capability", &capability).expect("given");
+    names.iter().for_each(|name| give(name, b"value").expect("given"));
+    engine.ok(&["cp", "c:/one/file", "c:/two/file"]);
+    let tar = engine.output(&["cp", "c:/one/file", "-"]).stdout;
+    let copy = format!("{root}/two/file");
+    let mut value = [0u8; 64];
+    for name in ["security.capability"].into_iter().chain(names.iter().map(String::as_str)) {
+        let length = getxattr(&copy, name, &mut value).expect("copied");
+        assert_eq!(length, if name.starts_with("user.") { 5 } else { 20 }, "{name}");
+        let record = format!("SCHILY.xattr.{name}=");
+        assert!(tar.windows(record.len()).any(|part| part == record.as_bytes()), "{name}");
+    }
+    // An overlay's own marks are none of the file's.
+    assert_eq!(getxattr(&copy, "user.overlay.x", &mut value), Err(rustix::io::Errno::NODATA));
     engine.ok(&["rm", "-f", "c"]);
     engine.assert_clean();
 }

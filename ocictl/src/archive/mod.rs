@@ -4,6 +4,7 @@
 //! Nothing here resolves a path of an archive on the host: [`tree`] works out in memory what the archive means (symlinks,
 //! hard links, replaced entries, whiteouts), and only what came out is written.
 
+pub mod attributes;
 pub mod compression;
 pub mod erofs;
 pub mod tar;

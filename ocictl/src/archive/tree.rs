@@ -4,6 +4,7 @@
 //! share a node, a later entry replaces an earlier one, and whiteouts become what overlayfs understands (a character device
 //! 0:0; an opaque mark on a directory). What is written to disk afterwards is this tree, whose names are single components.
 
+use super::attributes::may_travel;
 use super::tar::{Entry, Kind, Sparse, shown};
 use crate::error::{Context, Error, Result};
 use std::collections::BTreeMap;
@@ -233,7 +234,7 @@ impl Tree {
         node.xattrs = entry
             .xattrs
             .iter()
-            .filter(|(name, _)| may_bring(name))
+            .filter(|(name, _)| may_travel(name))
             .map(|(name, value)| (name.clone().into(), value.clone().into()))
             .collect();
     }
@@ -391,13 +392,6 @@ enum Walk {
     Found(Id),
     /// The last directory that is there, and the names below it that are not.
     Missing(Id, Vec<Box<[u8]>>),
-}
-
-/// Attributes that a layer may bring: file capabilities and those of users. Labels of security modules belong to the host, and
-/// overlayfs takes its own for orders (`trusted.overlay.*`, `user.overlay.*`).
-fn may_bring(name: &[u8]) -> bool {
-    name == b"security.capability"
-        || (name.starts_with(b"user.") && name.len() > 5 && !name.starts_with(b"user.overlay."))
 }
 
 fn split(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {

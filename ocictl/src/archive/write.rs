@@ -4,6 +4,7 @@
 //! The format is POSIX.1-1988 ustar; what does not fit goes into a pax header in front (long names, large numbers, extended
 //! attributes), which every reader of layers knows.
 
+use super::attributes;
 use super::without::Without;
 use crate::error::{Context, Error, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags};
@@ -17,8 +18,6 @@ use std::os::unix::ffi::OsStrExt;
 const BLOCK: usize = 512;
 /// Deeper than this is no honest tree.
 const MAX_DEPTH: usize = 1000;
-/// What an attribute of a layer may be.
-const MAX_ATTRIBUTE: usize = 64 << 10;
 
 /// What a directory is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,7 +158,7 @@ impl<W: Write> Writer<'_, W> {
             FileType::Directory => {
                 let inner = open(folder, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
                 let path = [path, b"/"].concat();
-                self.header(&Header { attributes: attributes(&inner)?, ..header(&path, b'5', &stat) })?;
+                self.header(&Header { attributes: attributes::read(&inner)?, ..header(&path, b'5', &stat) })?;
                 if self.form == Form::Layer && is_opaque(&inner) {
                     self.empty_file(&[&path, &b".wh..wh..opq"[..]].concat())?;
                 }
@@ -178,7 +177,11 @@ impl<W: Write> Writer<'_, W> {
                 }
                 let file = open(folder, name, OFlags::RDONLY | OFlags::NONBLOCK)?;
                 let size = u64::try_from(stat.st_size).unwrap_or(0);
-                self.header(&Header { size, attributes: attributes(&file)?, ..header(path, b'0', &stat) })?;
+                self.header(&Header {
+                    size,
+                    attributes: attributes::read(&file)?,
+                    ..header(path, b'0', &stat)
+                })?;
                 self.content(File::from(file), size)
             }
             FileType::Symlink => {
@@ -335,25 +338,6 @@ fn open(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> rustix::io::Result<Own
         flags | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC,
         Mode::empty(),
     )
-}
-
-/// What of a file's attributes belongs to it wherever it is: not an overlay's own marks, not the host's labels.
-fn attributes(file: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut names = vec![0u8; MAX_ATTRIBUTE];
-    let Ok(length) = rustix::fs::flistxattr(file, &mut names) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for name in names[..length].split(|byte| *byte == 0) {
-        let belongs = *name == b"security.capability"[..]
-            || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
-        if belongs {
-            let mut value = vec![0u8; MAX_ATTRIBUTE];
-            let size = rustix::fs::fgetxattr(file, OsStr::from_bytes(name), &mut value)?;
-            value.truncate(size);
-            found.push((name.to_vec(), value));
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 fn shown(path: &[u8]) -> String {

@@ -2,9 +2,10 @@
 //! that is written over stays until the new one is whole.
 
 use super::ids::Ids;
-use crate::archive::without::Without;
+use crate::archive::{attributes, without::Without};
 use crate::error::{Context, Error, Result};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use crate::store::disk;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -161,7 +162,7 @@ fn regular(
     stat: &rustix::fs::Stat,
     owner: Owner<'_>,
 ) -> Result<()> {
-    let aside = format!(".ocictl-{}", crate::time::now());
+    let aside = format!(".ocictl-{}", disk::random());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let target = rustix::fs::openat(to, &aside, flags, Mode::RUSR | Mode::WUSR)?;
     let mut writer = File::from(target.try_clone()?);
@@ -257,33 +258,8 @@ fn attributes(from: &OwnedFd, to: BorrowedFd<'_>, stat: &rustix::fs::Stat, owner
     rustix::fs::fchown(to, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     // After the owner, since changing that takes set-id bits away.
     rustix::fs::fchmod(to, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    xattrs(from, to)?;
+    attributes::write(to, &attributes::read(from)?)?;
     Ok(rustix::fs::futimens(to, &times(stat))?)
-}
-
-fn xattrs(from: &OwnedFd, to: BorrowedFd<'_>) -> Result<()> {
-    let mut names = [0u8; 4096];
-    let length = match rustix::fs::flistxattr(from, &mut names) {
-        Ok(length) => length,
-        Err(Errno::NOTSUP | Errno::RANGE) => return Ok(()),
-        Err(errno) => return Err(errno.into()),
-    };
-    for name in names[..length]
-        .split(|byte| *byte == 0)
-        .filter(|name| name.starts_with(b"user.") || *name == b"security.capability")
-    {
-        let name = OsStr::from_bytes(name);
-        let mut value = vec![0u8; 65536];
-        let size = rustix::fs::fgetxattr(from, name, &mut value)?;
-        match rustix::fs::fsetxattr(to, name, &value[..size], XattrFlags::empty()) {
-            // Where the target's file system keeps none, the file is still the file.
-            Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
-            Err(errno) => {
-                return Err(Error::from(errno).context(format!("attribute {}", name.to_string_lossy())));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn times(stat: &rustix::fs::Stat) -> Timestamps {

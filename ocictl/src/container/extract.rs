@@ -5,11 +5,12 @@
 
 use super::ids::Ids;
 use super::root::Root;
+use crate::archive::attributes;
 use crate::archive::compression::Decoder;
 use crate::archive::tar::{self, Entry, Kind};
 use crate::error::{Context, Error, Result};
 use crate::rootless;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, makedev};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, makedev};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -200,22 +201,7 @@ fn attributes(file: &OwnedFd, entry: &Entry) -> Result<()> {
     rustix::fs::fchown(file, Some(uid), Some(gid))?;
     // After the owner, since changing that takes set-id bits away.
     rustix::fs::fchmod(file, Mode::from_raw_mode(u32::from(entry.mode)))?;
-    for (name, value) in &entry.xattrs {
-        if !(name.starts_with(b"user.") || name == b"security.capability")
-            || name.starts_with(b"user.overlay.")
-        {
-            continue;
-        }
-        match rustix::fs::fsetxattr(file, OsStr::from_bytes(name), value, XattrFlags::empty()) {
-            // Where the file system keeps none, the file is still the file.
-            Ok(()) | Err(Errno::NOTSUP | Errno::PERM) => {}
-            Err(errno) => {
-                return Err(
-                    Error::from(errno).context(format!("attribute {}", String::from_utf8_lossy(name)))
-                );
-            }
-        }
-    }
+    attributes::write(file, &entry.xattrs)?;
     Ok(rustix::fs::futimens(file.as_fd(), &times(entry))?)
 }
 

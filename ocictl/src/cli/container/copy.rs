@@ -283,7 +283,7 @@ impl Side<'_> {
         })
     }
 
-    /// Refuses a directory of a container that the kernel makes up: much of it has no end, or is different when it is read again.
+    /// Refuses a directory of a container that the kernel makes up: much of it has no end, or is different when it is read again; and its devices.
     fn refuse_kernel(&self, path: &str) -> Result<()> {
         let Side::Root(..) = self else { return Ok(()) };
         match self.open(path, OFlags::PATH | OFlags::DIRECTORY) {
@@ -292,6 +292,11 @@ impl Side<'_> {
             )
             .context(path)
             .hint("single files can be; `ocictl exec` sees all of it")),
+            Ok(directory) if self.without()?.holds(&directory) => {
+                Err(Error::new("it holds the container's devices, which cannot be copied as a whole")
+                    .context(path)
+                    .hint("what is in it can be, by its name"))
+            }
             _ => Ok(()),
         }
     }
