@@ -38,6 +38,14 @@ pub fn text_of(from: impl Read, limit: u64) -> Result<String> {
 fn whole(from: impl Read, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(limit + 1).read_to_end(&mut bytes)?;
+    at_most(bytes, limit)
+}
+
+/// What was read, one byte further than it may be long.
+///
+/// # Errors
+/// It is longer.
+pub fn at_most(bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>> {
     match bytes.len() as u64 > limit {
         true => Err(Error::new(format!("it is larger than {limit} bytes"))),
         false => Ok(bytes),

@@ -12,6 +12,7 @@ pub use crate::sys::process::start_time;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -230,14 +231,9 @@ pub fn write_state(directory: &Path, state: &State) -> Result<()> {
 /// # Errors
 /// Names the file.
 pub fn write_loose(directory: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let aside = directory.join(format!(".{name}.{}", disk::random()));
-    let written = disk::create(&aside).and_then(|mut file| {
-        std::io::Write::write_all(&mut file, bytes)?;
-        Ok(std::fs::rename(&aside, directory.join(name))?)
-    });
-    written
-        .inspect_err(|_| drop(std::fs::remove_file(&aside)))
-        .context(|| format!("write {}", directory.join(name).display()))
+    let path = directory.join(name);
+    disk::replace(&path, disk::create, |mut file| Ok(file.write_all(bytes)?))
+        .context(|| format!("write {}", path.display()))
 }
 
 /// Reads a container's record; nothing if there is none, or a power failure has emptied that of one which was to go with its end.

@@ -45,7 +45,7 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
     if now.lives() {
         return Err(Error::new(format!("it is {} by now", now.name())).context(container.place()));
     }
-    erase(containers, container, volumes || container.record.options.remove)
+    containers.erase(container, volumes || container.record.options.remove)
 }
 
 /// Removes a container that does not run; its volumes stay. `false` if it runs by now, if somebody is about to start it or at work on it
@@ -68,16 +68,8 @@ pub fn remove_unneeded(containers: &Containers<'_>, container: &Container) -> Re
     if container.now()?.1.lives() {
         return Ok(false);
     }
-    erase(containers, container, container.record.options.remove)?;
+    containers.erase(container, container.record.options.remove)?;
     Ok(true)
-}
-
-/// Takes a container that does not run off the disk.
-///
-/// # Errors
-/// Fails if something cannot be removed.
-pub fn erase(containers: &Containers<'_>, container: &Container, volumes: bool) -> Result<()> {
-    containers.erase(container, volumes)
 }
 
 /// Removes the volumes of a container that nobody has named and no other container has.

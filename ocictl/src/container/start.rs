@@ -11,7 +11,7 @@ use super::root::Root;
 use super::rootfs::mount_root;
 use super::sources::{Shared, locks, shared, sources, text};
 use super::spec::{self, Facts, users};
-use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, remove, shifted};
+use super::{Containers, MAX_ACCOUNTS, bundle, calling, facts, shifted};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::store::disk;
@@ -66,7 +66,7 @@ pub fn start_held(
     super::status::forget(containers, container, false)?;
     let started = begin(containers, paths, container, client);
     if started.is_err() && container.record.options.remove {
-        remove::erase(containers, container, true)?;
+        containers.erase(container, true)?;
     }
     started
 }

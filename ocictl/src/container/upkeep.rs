@@ -110,7 +110,7 @@ fn repair_one(containers: &Containers<'_>, container: &Container) -> Result<usiz
     if is_left_over {
         status::forget(containers, container, false).context(|| container.place())?;
         if container.record.options.remove {
-            super::remove::erase(containers, container, true)?;
+            containers.erase(container, true)?;
             return Ok(1);
         }
     }

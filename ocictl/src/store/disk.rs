@@ -1,6 +1,7 @@
 //! Writing aside and renaming, so that a file is there as a whole or not at all, also after the power failed.
 
 use crate::error::{Context, Error, Result};
+use crate::given;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
@@ -132,11 +133,7 @@ fn regular(file: OwnedFd) -> Result<File> {
 }
 
 fn read_whole(file: File, limit: u64) -> Result<Vec<u8>> {
-    let bytes = read_at_once(file, limit + 1)?;
-    match bytes.len() as u64 > limit {
-        true => Err(Error::new(format!("it is larger than {limit} bytes"))),
-        false => Ok(bytes),
-    }
+    given::at_most(read_at_once(file, limit + 1)?, limit)
 }
 
 /// What most of our files take is read by one call: listing many containers is reading many small files.
@@ -168,7 +165,8 @@ pub fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// The name that [`write_whole`] would have given a file in the end: `NAME` of `.NAME.` and sixteen hex digits.
+/// How the name begins that [`replace`] would have given a file in the end, all of it up to 50 characters: `NAME` of `.NAME.` and sixteen
+/// hex digits.
 pub fn half_written(name: &str) -> Option<&str> {
     let (name, random) = name.strip_prefix('.')?.rsplit_once('.')?;
     let is_random =

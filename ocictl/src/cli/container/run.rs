@@ -9,7 +9,7 @@ use crate::container::attach::{self, Attachment, Outcome};
 use crate::container::create::Request;
 use crate::container::record::{Container, Status};
 use crate::container::spec::resources;
-use crate::container::{Containers, create as creation, facts, remove, start as starting, wire};
+use crate::container::{Containers, create as creation, facts, start as starting, wire};
 use crate::error::{Context, Error, Result};
 use crate::image::Image;
 use crate::image::obtain::Policy;
@@ -87,7 +87,7 @@ fn make(store: &Store, containers: &Containers<'_>, matches: &ArgMatches) -> Res
     match cidfile.map(|file| file.write(&container.record.id)).transpose() {
         Ok(_) => Ok((container, guard)),
         Err(error) => {
-            remove::erase(containers, &container, true)?;
+            containers.erase(&container, true)?;
             Err(error)
         }
     }

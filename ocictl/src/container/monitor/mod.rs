@@ -258,7 +258,7 @@ impl Monitor {
     fn erase(&self) -> Result<()> {
         if self.container.record.options.remove {
             let store = Store::open(&self.containers_paths)?;
-            super::remove::erase(&Containers::open(&store)?, &self.container, true)?;
+            Containers::open(&store)?.erase(&self.container, true)?;
         }
         Ok(())
     }
