@@ -46,7 +46,7 @@ fn what_cannot_be_read_is_told_by_its_file_and_hides_no_other() {
         ("link", false, "state.json: too many levels of symbolic links", |state, outside| {
             symlink(outside.join("state.json"), state).expect("a link");
         }),
-        ("directory", false, "state.json: is a directory", |state, _| {
+        ("directory", false, "state.json: it is no regular file", |state, _| {
             fs::create_dir(state).expect("a directory")
         }),
         ("empty", true, "state.json: it holds no state", |state, _| fs::write(state, "").expect("written")),
