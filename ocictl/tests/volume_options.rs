@@ -7,7 +7,7 @@ mod user;
 use engine::{Engine, IMAGE, support};
 use serde_json::json;
 use std::fs;
-use user::as_user;
+use user::{as_user, as_user_after};
 
 #[test]
 fn memory_is_shared_by_those_who_run_and_goes_with_the_last() {
@@ -75,11 +75,55 @@ fn fresh_memory_has_what_the_image_has_there() {
     assert_eq!(look("mem:/data"), "of the image\ninner\nmore");
     assert_eq!(look("mem:/data"), "of the image\ninner\nmore");
     assert_eq!(look("mem:/data:nocopy"), "more");
+    engine.ok(&["volume", "create", "-o", "type=tmpfs", "-o", "o=nocopy,size=1m", "bare"]);
+    assert_eq!(look("bare:/data"), "more");
+    engine.ok(&["volume", "rm", "bare"]);
     let part = "type=volume,source=mem,target=/p,volume-subpath=inner";
     engine.ok(&["run", "-d", "--name", "c", "-v", "mem:/data", IMAGE, "sleep", "1000"]);
     assert_eq!(engine.ok(&["run", "--rm", "--mount", part, IMAGE, "cat", "/p/file"]), "of the image");
     engine.ok(&["rm", "-f", "c"]);
     engine.ok(&["volume", "rm", "mem"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn memory_at_two_places_of_one_container_is_the_same() {
+    let engine = Engine::new("volume-twice");
+    engine.ok(&["volume", "create", "-o", "type=tmpfs", "mem"]);
+    let mounts = ["-v", "mem:/one", "-v", "mem:/data"];
+    let script = "echo hello > /one/x; cat /data/x; ls /data";
+    let words = [&["run", "--rm"], &mounts[..], &[IMAGE, "sh", "-c", script]].concat();
+    assert_eq!(engine.ok(&words), "hello\nx");
+    // After a restart, too, and for another container.
+    let long = [&["run", "-d", "--name", "c"], &mounts[..], &[IMAGE, "sleep", "1000"]].concat();
+    engine.ok(&long);
+    engine.ok(&["restart", "-t", "0", "c"]);
+    assert_eq!(engine.ok(&["exec", "c", "sh", "-c", script]), "hello\nx");
+    assert_eq!(engine.ok(&["run", "--rm", "-v", "mem:/m", IMAGE, "cat", "/m/x"]), "hello");
+    engine.ok(&["rm", "-f", "c"]);
+    engine.ok(&["volume", "rm", "mem"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn what_is_mounted_below_a_directory_comes_with_rbind() {
+    let engine = Engine::new("volume-rbind");
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: to mount something needs root");
+    }
+    let folder = engine.scratch.join("folder").to_str().expect("text").to_owned();
+    fs::create_dir_all(format!("{folder}/below")).expect("a directory");
+    for (words, seen) in [("o=bind", ""), ("o=rbind", "inner"), ("o=rbind,ro", "inner")] {
+        let device = format!("device={folder}");
+        engine.ok(&["volume", "create", "--opt", "type=none", "--opt", &device, "--opt", words, "v"]);
+        let script = "mount -t tmpfs none \"$1/below\"; touch \"$1/below/inner\"; shift; exec \"$@\"";
+        let wrapper = ["unshare", "-m", "sh", "-ec", script, "sh", &folder];
+        let run = ["run", "--rm", "-v", "v:/v", IMAGE, "ls", "/v/below"];
+        let output = support::below(&wrapper, &engine.command(), &run).output().expect("unshare starts");
+        assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), seen, "{words}");
+        engine.ok(&["volume", "rm", "v"]);
+    }
     engine.assert_clean();
 }
 
@@ -111,6 +155,10 @@ fn what_cannot_be_mounted_is_told() {
         (&["--opt", "rubbish"], "--opt: \"rubbish\" is no KEY=VALUE"),
         (&["--opt", "type=tmpfs", "--opt", "type=ext4"], "--opt: type is there twice"),
         (&["--opt", "type=ext4"], "--opt: device: ext4 needs one"),
+        (
+            &["--opt", "device=/d", "--opt", "o=bind,sync"],
+            "--opt: o: a directory that is bound has no option \"sync\"",
+        ),
     ] {
         let (code, _, said) = engine.run(&[&["volume", "create"], options, &["v"]].concat());
         assert_eq!((code, said.lines().count()), (125, 1), "{said}");
@@ -136,7 +184,36 @@ fn what_cannot_be_mounted_is_told() {
 
 #[test]
 fn an_ordinary_user_has_memory_too() {
-    let engine = Engine::empty("volume-user");
+    let engine = for_a_user("volume-user");
+    let script = "ocictl load -q -i image.tar > /dev/null; ocictl volume create -o type=tmpfs -o o=size=1m mem > /dev/null
+        ocictl run -d --name one -v mem:/m busybox sh -c 'echo hello > /m/x; sleep 1000' > /dev/null; sleep 1
+        ocictl run --rm -v mem:/m busybox cat /m/x; ocictl rm -f one; ocictl run --rm -v mem:/m busybox ls -A /m
+        ocictl volume rm mem; ocictl rmi -a -f > /dev/null; ls run/containers; ocictl system check";
+    let Some(printed) = as_user(&engine.scratch, true, script) else { return };
+    assert!(printed.starts_with("hello\none\nmem\n") && printed.contains("all whole"), "{printed}");
+}
+
+/// What the host's mount forbids is locked for him.
+#[test]
+fn an_ordinary_user_binds_read_only_what_is_on_a_careful_mount() {
+    let engine = for_a_user("volume-user-ro");
+    let prepare = r#"
+        mkdir "$2/careful"; mount -t tmpfs -o nosuid,nodev,noexec,noatime none "$2/careful"; echo mine > "$2/careful/file"
+        chown -R 4711:4711 "$2/careful"
+    "#;
+    let script = r#"ocictl load -q -i image.tar > /dev/null
+        ocictl volume create -o device="$2/careful" -o o=bind,ro v > /dev/null
+        ocictl run --rm -v v:/v busybox sh -c 'cat /v/file; touch /v/new 2> /dev/null || echo refused; grep " /v " /proc/mounts'
+        ocictl volume rm v; ocictl rmi -a -f > /dev/null"#;
+    let Some(printed) = as_user_after(&engine.scratch, true, prepare, script) else { return };
+    let lines: Vec<&str> = printed.lines().collect();
+    assert!(lines.len() == 4 && lines[..2] == ["mine", "refused"] && lines[3] == "v", "{printed}");
+    assert!(lines[2].contains(" ro,nosuid,nodev,noexec,noatime"), "{printed}");
+}
+
+/// An image that an ordinary user can load.
+fn for_a_user(name: &str) -> Engine {
+    let engine = Engine::empty(name);
     if rustix::process::geteuid().is_root() {
         engine.tree();
         support::run("chown", &["-R", "0:0", engine.scratch.join("image-root").to_str().expect("text")]);
@@ -145,10 +222,27 @@ fn an_ordinary_user_has_memory_too() {
             fs::remove_dir_all(engine.scratch.join(folder)).expect("removed");
         }
     }
-    let script = "ocictl load -q -i image.tar > /dev/null; ocictl volume create -o type=tmpfs -o o=size=1m mem > /dev/null
-        ocictl run -d --name one -v mem:/m busybox sh -c 'echo hello > /m/x; sleep 1000' > /dev/null; sleep 1
-        ocictl run --rm -v mem:/m busybox cat /m/x; ocictl rm -f one; ocictl run --rm -v mem:/m busybox ls -A /m
-        ocictl volume rm mem; ocictl rmi -a -f > /dev/null; ls run/containers; ocictl system check";
-    let Some(printed) = as_user(&engine.scratch, true, script) else { return };
-    assert!(printed.starts_with("hello\none\nmem\n") && printed.contains("all whole"), "{printed}");
+    engine
+}
+
+#[test]
+fn a_prune_waits_for_no_volume_that_it_leaves_and_tells_what_hinders_it() {
+    let engine = Engine::empty("volume-prune");
+    engine.ok(&["volume", "create", "named"]);
+    let lock = engine.scratch.join("root/volumes/named/lock");
+    assert!(lock.parent().is_some_and(std::path::Path::is_dir), "{}", lock.display());
+    let held = fs::File::create(&lock).expect("the lock");
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockExclusive).expect("held");
+    let wrapper = ["timeout", "-s", "KILL", "30"];
+    let prune = ["volume", "prune", "-f"];
+    let output = support::below(&wrapper, &engine.command(), &prune).output().expect("timeout starts");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
+    drop(held);
+    fs::remove_file(&lock).expect("removed");
+    fs::create_dir(&lock).expect("a directory in its place");
+    let (code, printed, said) = engine.run(&["volume", "prune", "-a", "-f"]);
+    assert!(code != 0 && printed.is_empty() && said.contains("named/lock"), "{code}: {printed}{said}");
+    fs::remove_dir(&lock).expect("removed");
+    assert_eq!(engine.ok(&["volume", "prune", "-a", "-f"]), "named");
+    engine.assert_clean();
 }

@@ -279,9 +279,16 @@ pub(super) fn prune_unused(
         let wanted = (all || volume.record.anonymous)
             && filters.allow_labels(&volume.record.labels)
             && filters.is_before("until", volume.record.created);
+        if !wanted {
+            continue;
+        }
         // Whoever is about to fill it has its lock, and is on record before.
-        let Ok(_guard) = volume.lock() else { continue };
-        if wanted && removal::users(&containers, &volume.name)?.is_empty() {
+        let _guard = match volume.lock() {
+            // Somebody else has removed it.
+            Err(error) if error.errno() == Some(libc::ENOENT) => continue,
+            guard => guard?,
+        };
+        if removal::users(&containers, &volume.name)?.is_empty() {
             bytes += disk::bytes_on_disk(&volume.data());
             volumes.remove(&volume)?;
             tell(&volume.name)?;

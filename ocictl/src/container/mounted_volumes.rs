@@ -11,10 +11,11 @@ use super::root::in_mounts_of;
 use super::{Containers, remove};
 use crate::error::{Context, Error, Result};
 use crate::store::disk;
+use crate::store::mount::change_bind;
 use crate::volume::Volume;
 use rustix::fs::CWD;
 use rustix::mount::{
-    MountFlags, MoveMountFlags, OpenTreeFlags, mount_bind, mount_remount, move_mount, open_tree,
+    MountFlags, MoveMountFlags, OpenTreeFlags, mount_bind, mount_bind_recursive, move_mount, open_tree,
 };
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -26,16 +27,20 @@ use std::path::{Path, PathBuf};
 pub struct Meant {
     what: What,
     flags: MountFlags,
-    /// The same, in words.
+    /// Flags that are taken away.
+    taken: MountFlags,
+    /// Both, in words.
     words: Vec<String>,
     /// What the file system itself is told.
     data: String,
+    /// Whether fresh memory is filled with what the image has there.
+    copy_up: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum What {
     Memory,
-    Directory(String),
+    Directory { path: String, recursive: bool },
     Device { kind: String, device: String },
 }
 
@@ -52,13 +57,16 @@ impl Meant {
             return Ok(None);
         }
         let of = |key: &str| options.get(key).map(String::as_str).unwrap_or_default();
-        let (mut flags, mut data, mut binds) = (MountFlags::empty(), Vec::new(), false);
+        let (mut flags, mut taken) = (MountFlags::empty(), MountFlags::empty());
+        let (mut data, mut binds, mut recursive, mut copy) = (Vec::new(), false, false, None);
         let mut words = Vec::new();
         for word in of("o").split(',').filter(|word| !word.is_empty()) {
             match (word, flag(word)) {
-                ("bind" | "rbind", _) => binds = true,
+                ("bind" | "rbind", _) => (binds, recursive) = (true, word == "rbind"),
+                ("copy" | "nocopy", _) => copy = Some(word == "copy"),
                 (word, Some((flag, on))) => {
                     flags.set(flag, on);
+                    taken.set(flag, !on);
                     words.extend((!flag.is_empty()).then(|| word.to_owned()));
                 }
                 (word, None) => data.push(word),
@@ -72,14 +80,15 @@ impl Meant {
         let what = match of("type") {
             "tmpfs" => What::Memory,
             "" | "none" | "bind" if binds || of("type") == "bind" => {
-                if let Some(word) = data.first() {
+                let sync = flags.contains(MountFlags::SYNCHRONOUS).then_some("sync");
+                if let Some(word) = data.first().copied().or(sync) {
                     return Err(Error::new(format!("o: a directory that is bound has no option \"{word}\"")));
                 }
                 let device = needs("a directory that is bound")?;
                 if !device.starts_with('/') {
                     return Err(Error::new(format!("device: \"{device}\" is not an absolute path")));
                 }
-                What::Directory(device)
+                What::Directory { path: device, recursive }
             }
             "" => {
                 return Err(Error::new(
@@ -88,7 +97,11 @@ impl Meant {
             }
             kind => What::Device { kind: kind.into(), device: needs(kind)? },
         };
-        Ok(Some(Self { what, flags, words, data: data.join(",") }))
+        if what != What::Memory && copy == Some(true) {
+            return Err(Error::new("o: copy: what the image has in its place fills memory alone"));
+        }
+        let copy_up = copy.unwrap_or(true);
+        Ok(Some(Self { what, flags, taken, words, data: data.join(","), copy_up }))
     }
 
     /// Mounts it.
@@ -99,12 +112,13 @@ impl Meant {
                 let place = || format!("mount tmpfs ({})", self.data);
                 rustix::mount::mount("tmpfs", target, "tmpfs", self.flags, data.as_c_str()).context(place)
             }
-            What::Directory(path) => {
-                mount_bind(path, target).context(|| format!("bind {path}"))?;
-                let change = MountFlags::BIND | self.flags;
+            What::Directory { path, recursive } => {
+                let bind = if *recursive { mount_bind_recursive } else { mount_bind };
+                let place = || format!("bind {path}");
+                bind(path, target).context(place)?;
                 match self.flags.is_empty() {
                     true => Ok(()),
-                    false => mount_remount(target, change, c"").context(|| format!("bind {path}")),
+                    false => change_bind(target, self.flags, self.taken).context(place),
                 }
             }
             What::Device { kind, device } => {
@@ -130,7 +144,7 @@ fn flag(word: &str) -> Option<(MountFlags, bool)> {
         "nodiratime" => (MountFlags::NODIRATIME, true),
         "relatime" => (MountFlags::RELATIME, true),
         "sync" => (MountFlags::SYNCHRONOUS, true),
-        "defaults" | "copy" | "nocopy" => (MountFlags::empty(), true),
+        "defaults" => (MountFlags::empty(), true),
         _ => return None,
     })
 }
@@ -144,9 +158,12 @@ pub struct Mounted {
     pub words: Vec<String>,
     /// Whether it is memory that no other container has.
     pub is_fresh: bool,
+    /// Whether it may be filled with what the image has there.
+    pub copy_up: bool,
 }
 
-/// Mounts a volume for a container that is being started, at a place of its own; nothing for a plain directory. Whoever calls this holds the volume's lock until the container's monitor is there.
+/// Mounts a volume for a container that is being started, at a place of its own; nothing for a plain directory. Whoever calls this holds the
+/// volume's lock until the container's monitor is there, and mounts the container's volumes in their order.
 ///
 /// # Errors
 /// Says what the kernel refused.
@@ -159,32 +176,50 @@ pub fn mount(
     let Some(meant) = Meant::read(&volume.record.options)? else { return Ok(None) };
     let target = place(container, index);
     disk::make_directory(&target)?;
+    let mounted = |is_fresh| Mounted {
+        path: target.clone(),
+        words: meant.words.clone(),
+        is_fresh,
+        copy_up: meant.copy_up,
+    };
     if meant.what == What::Memory {
+        if let Some(first) = first_place(container, &volume.name).filter(|first| *first < index) {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            attach(&open_tree(CWD, place(container, first), flags)?, &target)?;
+            return Ok(Some(mounted(false)));
+        }
         for other in remove::users(containers, &volume.name)? {
             if other.record.id != container.record.id
                 && let Some(tree) = of_other(&other, &volume.name)?
             {
-                let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-                move_mount(&tree, "", CWD, &target, flags).context(|| other.place())?;
-                return Ok(Some(Mounted { path: target, words: meant.words, is_fresh: false }));
+                attach(&tree, &target).context(|| other.place())?;
+                return Ok(Some(mounted(false)));
             }
         }
     }
     meant.mount(&target)?;
-    let is_fresh = meant.what == What::Memory;
-    Ok(Some(Mounted { path: target, words: meant.words, is_fresh }))
+    Ok(Some(mounted(meant.what == What::Memory)))
 }
 
 fn place(container: &Container, index: usize) -> PathBuf {
     container.run.join("mounts").join(index.to_string())
 }
 
+fn attach(tree: &OwnedFd, target: &Path) -> Result<()> {
+    Ok(move_mount(tree, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+/// Which of a container's mounts has a volume first.
+fn first_place(container: &Container, volume: &str) -> Option<usize> {
+    container.record.options.mounts.iter().position(
+        |mount| matches!(&mount.kind, MountKind::Volume(name) | MountKind::Anonymous(name) if name == volume),
+    )
+}
+
 /// The mount of a volume that another container has, if one looks after that.
 fn of_other(other: &Container, volume: &str) -> Result<Option<OwnedFd>> {
     let state = other.state()?;
-    let index = other.record.options.mounts.iter().position(
-        |mount| matches!(&mount.kind, MountKind::Volume(name) | MountKind::Anonymous(name) if name == volume),
-    );
+    let index = first_place(other, volume);
     let monitor = held(state.monitor, state.monitor_start, &state.boot)?;
     let (Some(index), Some(_held), true) = (index, monitor, other.is_monitored()) else { return Ok(None) };
     let path = place(other, index);
@@ -211,10 +246,19 @@ mod tests {
         assert_eq!(read(&[]).expect("none"), None);
         let tmpfs = read(&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=1m,nodev,ro,rw")]);
         let words = ["nodev", "ro", "rw"].map(String::from).to_vec();
-        let wanted = Meant { what: What::Memory, flags: MountFlags::NODEV, words, data: "size=1m".into() };
+        let wanted = Meant {
+            what: What::Memory,
+            flags: MountFlags::NODEV,
+            taken: MountFlags::RDONLY,
+            words,
+            data: "size=1m".into(),
+            copy_up: true,
+        };
         assert_eq!(tmpfs.expect("memory"), Some(wanted));
         let bound = read(&[("type", "none"), ("device", "/d"), ("o", "bind,ro")]).expect("a directory");
-        assert_eq!(bound.expect("one").what, What::Directory("/d".into()));
+        assert_eq!(bound.expect("one").what, What::Directory { path: "/d".into(), recursive: false });
+        let tree = read(&[("type", "none"), ("device", "/d"), ("o", "rbind,nocopy")]).expect("a directory");
+        assert_eq!(tree.expect("one").what, What::Directory { path: "/d".into(), recursive: true });
         let disk = read(&[("type", "ext4"), ("device", "/dev/x")]).expect("a device").expect("one");
         assert_eq!(disk.what, What::Device { kind: "ext4".into(), device: "/dev/x".into() });
         for (options, why) in [
@@ -224,6 +268,14 @@ mod tests {
             (
                 &[("type", "none"), ("o", "bind,size=1"), ("device", "/d")],
                 "o: a directory that is bound has no option \"size=1\"",
+            ),
+            (
+                &[("type", "none"), ("o", "bind,sync"), ("device", "/d")],
+                "o: a directory that is bound has no option \"sync\"",
+            ),
+            (
+                &[("type", "none"), ("o", "bind,copy"), ("device", "/d")],
+                "o: copy: what the image has in its place fills memory alone",
             ),
             (&[("type", "ext4")], "device: ext4 needs one"),
             (&[("device", "/d")], "type: it is missing; such are tmpfs, ext4, nfs, or none with o=bind"),

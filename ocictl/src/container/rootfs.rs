@@ -10,9 +10,9 @@ use super::record::Container;
 use crate::error::{Context, Error, Result};
 use crate::rootless::in_user_namespace;
 use crate::store::disk;
-use crate::store::mount::{Writable, mount_points, overlay};
-use rustix::fs::{Access, StatVfsMountFlags};
-use rustix::mount::{MountFlags, mount_bind, mount_remount};
+use crate::store::mount::{Writable, change_bind, mount_points, overlay};
+use rustix::fs::Access;
+use rustix::mount::{MountFlags, mount_bind};
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -218,19 +218,7 @@ fn file(from: &Path, to: &Path, bytes: Option<u64>) -> Result<()> {
         Some(_) => {
             disk::create(to)?;
             mount_bind(from, to)?;
-            // What the source's mount forbids is locked, and has to be said again.
-            let locked = rustix::fs::statvfs(to)?.f_flag;
-            let mut flags = MountFlags::BIND | MountFlags::RDONLY;
-            for (is, flag) in [
-                (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
-                (StatVfsMountFlags::NODEV, MountFlags::NODEV),
-                (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
-                (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
-                (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
-            ] {
-                flags.set(flag, locked.contains(is));
-            }
-            Ok(mount_remount(to, flags, c"")?)
+            change_bind(to, MountFlags::RDONLY, MountFlags::empty())
         }
         None => {
             disk::create(to)?;

@@ -98,7 +98,8 @@ impl Wanted<'_> {
         let mounted = mounted_volumes::mount(containers, container, &volume, index)?;
         // One that is shown with mapped ids has them as they are in the container.
         let is_mapped = mount.options.iter().any(|word| word == "idmap");
-        let from = (mount.copy_up && !(is_mapped && ids.is_some())).then_some(root);
+        let copy_up = mount.copy_up && mounted.as_ref().is_none_or(|mounted| mounted.copy_up);
+        let from = (copy_up && !(is_mapped && ids.is_some())).then_some(root);
         let owner = ids.filter(|_| !is_mapped).map_or((0, 0), Ids::root);
         match &mounted {
             Some(mounted) if mounted.is_fresh => fill_memory(&mounted.path, from, &mount.target, owner)?,

@@ -18,11 +18,12 @@ use crate::archive::{erofs, tree::Tree};
 use crate::digest::Digest;
 use crate::error::{Context, Error, Result};
 use crate::rootless::in_user_namespace;
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
+    open_tree, unmount,
 };
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -190,6 +191,25 @@ fn is_erofs(path: &Path) -> Result<bool> {
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => Err(Error::from(errno).context(format!("look at {}", path.display()))),
     }
+}
+
+/// Gives a bind mount these flags. What the source's mount forbids stays forbidden, unless it is among `taken`: without root it is locked, and
+/// has to be said again. Of times of access the kernel keeps what it is not told.
+///
+/// # Errors
+/// As mount(2).
+pub fn change_bind(target: &Path, flags: MountFlags, taken: MountFlags) -> Result<()> {
+    let there = rustix::fs::statvfs(target)?.f_flag;
+    let mut kept = MountFlags::empty();
+    for (is, flag) in [
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+    ] {
+        kept.set(flag, there.contains(is));
+    }
+    Ok(mount_remount(target, MountFlags::BIND | kept.difference(taken) | flags, c"")?)
 }
 
 /// Mounts an overlay of `lower` (bottom first) at `target`: writable if there is an upper directory, else read-only.
