@@ -36,6 +36,59 @@ fn an_image_is_found_by_name_id_and_digest() {
     assert!(scratch.ok(&["history", "busybox:test"]).contains("by hand"));
     let said = scratch.fails(&["image", "inspect", "nothere"]);
     assert!(said.starts_with("Error: image nothere: no such image\n  hint: "), "{said}");
+    let filtered = |id: &str| scratch.ok(&["images", "-q", "--filter", &format!("id={id}")]).lines().count();
+    let id = id.trim();
+    for (wanted, count) in [
+        (format!("sha256:{id}"), 1),
+        (format!("sha256:{}", &id[..6]), 1),
+        (id[..6].to_owned(), 1),
+        ("sha256:x".to_owned(), 0),
+    ] {
+        assert_eq!(filtered(&wanted), count, "{wanted}");
+    }
+}
+
+#[test]
+fn lists_are_sorted_in_every_form_and_tell_an_id_once() {
+    let scratch = loaded("sorted");
+    fs::write(scratch.join("other.tar"), docker_archive("other:m", &[tar(&[("x", b"y")])])).expect("written");
+    scratch.ok(&["load", "-q", "-i", scratch.join("other.tar").to_str().expect("text")]);
+    scratch.ok(&["tag", "busybox:test", "zzz:a"]);
+    let json = |words: &[&str]| -> Vec<String> {
+        let printed = scratch.ok(&[&["images", "--format", "json"], words].concat());
+        let list: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+        let list = list.as_array().expect("a list").clone();
+        list.iter().map(|image| image["Names"][0].as_str().expect("a name").to_owned()).collect()
+    };
+    let (busybox, other) = ("docker.io/library/busybox:test", "docker.io/library/other:m");
+    assert_eq!(json(&["--quiet"]).len(), 2);
+    assert_eq!(json(&["--sort", "tag"]), [other, busybox]);
+    assert_eq!(json(&["--sort", "repository"]), [busybox, other]);
+    assert_eq!(json(&["--sort", "size"]), [busybox, other]);
+    let tags = |key: &str| scratch.ok(&["images", "--sort", key, "--format", "{{.Tag}}"]).replace('\n', " ");
+    assert_eq!((tags("tag"), tags("repository")), ("a m test ".into(), "test m a ".into()));
+    // An image's names are not next to each other there.
+    assert_eq!(scratch.ok(&["images", "-q", "--sort", "tag"]).lines().count(), 2);
+    scratch.ok(&["rmi", "-a", "-f"]);
+    scratch.assert_empty();
+}
+
+#[test]
+fn what_is_no_archive_is_told_by_one_place() {
+    let scratch = Scratch::new("junk");
+    let whole = tar(&[("file", &[7; 2000])]);
+    for (bytes, wanted) in [
+        (&[b'j'; 100][..], "tar: header at byte 0: it is cut off after byte 0"),
+        (&whole[..1000], "the archive is cut off after byte 1000"),
+    ] {
+        let file = scratch.join("junk.tar");
+        fs::write(&file, bytes).expect("written");
+        let said = scratch.fails(&["load", "-i", file.to_str().expect("text")]);
+        assert!(said.contains(wanted), "{said}");
+        assert_eq!(said.replace("junk.tar: ", "").matches("tar: ").count(), 1, "{said}");
+        scratch.ok(&["system", "check", "--repair"]);
+    }
+    scratch.assert_empty();
 }
 
 #[test]
@@ -253,6 +306,7 @@ fn a_store_of_the_former_layout_is_read_and_then_raised() {
 #[test]
 fn a_large_layer_goes_at_once_and_keeps_nothing_busy() {
     if !rustix::process::geteuid().is_root() {
+        println!("skipped: mounts need root");
         return;
     }
     let mut scratch = Scratch::new("large");
@@ -262,14 +316,29 @@ fn a_large_layer_goes_at_once_and_keeps_nothing_busy() {
     let disk = scratch.join("root");
     fs::create_dir(&disk).expect("a directory");
     let disk = disk.to_str().expect("text");
-    for _ in 0..3 {
+    let load = || {
         run("mount", &["-t", "tmpfs", "large", disk]);
         scratch.ok(&["load", "-q", "-i", archive.to_str().expect("text")]);
+    };
+    for _ in 0..3 {
+        load();
         // Read to its end, as $(ocictl rmi …) is.
         assert!(scratch.ok(&["rmi", "large:1"]).contains("Deleted: "));
         scratch.assert_empty();
         run("umount", &[disk]);
     }
+    // strace waits for the end of all that it follows.
+    load();
+    let trace = traced(&scratch, &["-e", "trace=close_range,exit,exit_group"], &["rmi", "large:1"]);
+    let of = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let closes = trace.lines().find(|line| line.contains("close_range(")).map(of).expect(&trace);
+    let ends: Vec<String> =
+        trace.lines().filter(|line| line.ends_with("+++ exited with 0 +++")).map(of).collect();
+    assert!(ends.len() == 2 && ends.contains(&closes), "{trace}");
+    let first = trace.lines().find(|line| line.contains("exit_group(0)")).map(of).expect(&trace);
+    assert_ne!(first, closes, "another closes, and is not waited for: {trace}");
+    scratch.assert_empty();
+    run("umount", &[disk]);
 }
 
 #[test]
@@ -330,16 +399,9 @@ fn a_layout_is_read_below_its_directory_and_regular_files_only() {
         let scratch = Scratch::new("layout");
         let directory = layout(&scratch, &layer.replace("ROOT", scratch.path.to_str().expect("text")));
         prepare(&directory);
-        let mut command = std::process::Command::new("timeout");
-        let plain = scratch.command();
-        command
-            .arg("20")
-            .arg(plain.get_program())
-            .args(plain.get_args())
-            .args(["load", "-i"])
-            .arg(&directory);
-        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let output = command.output().expect("ocictl starts");
+        let words = ["load", "-i", directory.to_str().expect("text")];
+        let output =
+            support::below(&["timeout", "20"], &scratch.command(), &words).output().expect("timeout starts");
         if !output.status.success() {
             scratch.ok(&["system", "check", "--repair"]);
             scratch.assert_empty();
@@ -399,6 +461,7 @@ fn traced(scratch: &Scratch, options: &[&str], words: &[&str]) -> String {
 #[test]
 fn an_overlay_keeps_whole_files_whatever_the_kernels_defaults() {
     if !rustix::process::geteuid().is_root() {
+        println!("skipped: mounts need root");
         return;
     }
     let scratch = loaded("whole-files");
@@ -416,6 +479,7 @@ fn an_overlay_keeps_whole_files_whatever_the_kernels_defaults() {
 #[test]
 fn a_kernel_that_had_no_memory_once_is_asked_again() {
     if !rustix::process::geteuid().is_root() {
+        println!("skipped: file systems are only looked for by root");
         return;
     }
     let scratch = Scratch::new("no-memory");

@@ -391,6 +391,19 @@ fn a_credential_helper_is_told_and_asked_and_forgets() {
     assert_eq!(left["auths"], json!({}));
     fs::write(&auth, "{}").expect("written");
     assert_eq!(run(&["logout", "--all"]).1, "Removed login credentials for all registries\n");
+
+    // One that keeps nothing has stored nothing, in whichever words.
+    let lost = scratch.join("bin/docker-credential-lost");
+    let script = "#!/bin/sh\ncat > /dev/null; echo 'credentials not found in native keychain'; exit 1\n";
+    fs::write(&lost, script).expect("written");
+    support::run("chmod", &["755", lost.to_str().expect("text")]);
+    fs::write(&auth, json!({"credsStore": "lost"}).to_string()).expect("written");
+    let (worked, printed, said) =
+        run(&["login", "--tls-verify=false", "-u", "user", "-p", "secret", &server.host]);
+    assert!(
+        !worked && printed.is_empty() && said.contains("docker-credential-lost: store: "),
+        "{printed}{said}"
+    );
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn names_are_filtered_by_expressions_and_ids_by_their_front() {
     for (filters, wanted) in [
         (&["name=^a$"][..], "a"),
         (&["name=^/a$"], "a"),
+        (&["name=^[^w]"], "a ab"),
         (&["name=a"], "a ab"),
         (&["name=b"], "ab web-1 web-22"),
         (&["name=^web-[0-9]{2}$"], "web-22"),

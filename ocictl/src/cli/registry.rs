@@ -11,13 +11,13 @@ use crate::registry::Options;
 use crate::registry::credentials::Credentials;
 use std::path::PathBuf;
 
-/// Belongs to `image` as well, as the next two do.
+/// Belongs to `image` as well, and brings images from a registry.
 pub const PULL: Verb =
     verb!("pull", [], short["pull"], "Bring images from a registry", transfer::Pull, transfer::pull);
-/// Its way back.
+/// Belongs to `image` as well, and brings one of its images to a registry.
 pub const PUSH: Verb =
     verb!("push", [], short["push"], "Bring an image to a registry", transfer::Push, transfer::push);
-/// What there is to bring.
+/// Belongs to `image` as well, and tells what a registry has to pull.
 pub const SEARCH: Verb =
     verb!("search", [], short["search"], "Look for images in registries", search::Arguments, search::search);
 

@@ -257,7 +257,10 @@ pub fn store(path: &Path, registry: &str, user: &str, password: &str) -> Result<
     let mut file = read(path)?.unwrap_or_default();
     if let Some(helper) = helper(&file, registry) {
         let input = json!({"ServerURL": helper.server, "Username": user, "Secret": password}).to_string();
-        helper.run("store", &input)?;
+        helper.run("store", &input)?.ok_or_else(|| {
+            Error::new("store: it says that credentials were not found, and has kept none")
+                .context(helper.place())
+        })?;
         // What the file holds of it would count more.
         return if forget(&mut file, registry) { write(path, &file) } else { Ok(()) };
     }

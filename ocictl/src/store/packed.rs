@@ -1,7 +1,7 @@
-//! The form of a layer that is mounted: two files instead of ten thousand, and nothing twice.
+//! The form of a layer that is mounted: three files instead of ten thousand, and nothing twice.
 //!
 //! `data` holds the data of the files of its tar, in their order, each from a multiple of 512 bytes on; `index` is the EROFS image over
-//! it ([`crate::archive::erofs`]); from `data` and the skeleton ([`super::skeleton`]) the tar comes back. Where the
+//! it ([`crate::archive::erofs`]); from `data` and the third, `skeleton` ([`super::skeleton`]), the tar comes back. Where the
 //! headers of a tar stay between the data, every twentieth byte that is written is one of theirs.
 
 use super::disk;

@@ -103,7 +103,7 @@ impl<R: BufRead> Reader<R> {
         if self.finished {
             return Ok(None);
         }
-        self.skip_rest()?;
+        self.skip_rest(tar_cut_off)?;
         let mut records = Records::default();
         let mut long_name: Option<Vec<u8>> = None;
         let mut long_link: Option<Vec<u8>> = None;
@@ -263,7 +263,11 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// Fails if the archive is cut off, and as `take` does.
-    pub fn data(&mut self, mut take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub fn data(&mut self, take: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.pieces(take, tar_cut_off)
+    }
+
+    fn pieces(&mut self, mut take: impl FnMut(&[u8]) -> Result<()>, cut_off: fn(u64) -> Error) -> Result<()> {
         while self.remaining > 0 {
             let piece = self.source.fill_buf()?;
             if piece.is_empty() {
@@ -315,10 +319,10 @@ impl<R: BufRead> Reader<R> {
         &mut self.source
     }
 
-    fn skip_rest(&mut self) -> Result<()> {
-        self.data(|_| Ok(()))?;
+    fn skip_rest(&mut self, cut_off: fn(u64) -> Error) -> Result<()> {
+        self.pieces(|_| Ok(()), cut_off)?;
         self.remaining = std::mem::take(&mut self.padding);
-        self.data(|_| Ok(()))
+        self.pieces(|_| Ok(()), cut_off)
     }
 
     /// The next header; nothing at the end, which is two blocks of zeros or the end of the source.
@@ -365,11 +369,12 @@ impl<R: BufRead> Reader<R> {
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         self.remaining = size;
         self.padding = size.next_multiple_of(BLOCK as u64) - size;
-        self.data(|piece| {
+        let keep = |piece: &[u8]| {
             bytes.extend_from_slice(piece);
             Ok(())
-        })?;
-        self.skip_rest()?;
+        };
+        self.pieces(keep, cut_off)?;
+        self.skip_rest(cut_off)?;
         Ok(bytes)
     }
 
@@ -402,7 +407,9 @@ impl<R: BufRead> BufRead for Data<'_, R> {
         }
         let piece = self.reader.source.fill_buf()?;
         if piece.is_empty() {
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, cut_off(self.reader.position).to_string()));
+            // Who reads it may read a tar, too: this one is what is around that.
+            let said = format!("the archive is cut off after byte {}", self.reader.position);
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, said));
         }
         let length = piece.len().min(usize::try_from(self.reader.remaining).unwrap_or(usize::MAX));
         Ok(&piece[..length])
@@ -423,8 +430,13 @@ impl<R: BufRead> Read for Data<'_, R> {
     }
 }
 
+/// Where nothing around it says of what.
+fn tar_cut_off(position: u64) -> Error {
+    cut_off(position).context("tar")
+}
+
 fn cut_off(position: u64) -> Error {
-    Error::new(format!("tar: it is cut off after byte {position}"))
+    Error::new(format!("it is cut off after byte {position}"))
 }
 
 fn set_once(slot: &mut Option<Vec<u8>>, name: Vec<u8>) -> Result<()> {

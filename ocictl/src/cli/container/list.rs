@@ -133,8 +133,7 @@ fn matches(container: &Container, state: &State, status: Status, filters: &Filte
         report.map_or_else(|| wanted == "none", |report| report.status == wanted)
     };
     filters.match_text("id", &record.id)
-        // Docker's names begin with a slash, and `^/web$` is what its users write.
-        && (filters.match_text("name", &record.name) || filters.match_text("name", &format!("/{}", record.name)))
+        && filters.match_name("name", &record.name)
         && filters.allow_labels(&record.options.labels)
         && filters.allows("status", |word| word == status.name() || (word == "stopped" && status == Status::Exited))
         && filters.allow_number("exited", |code| status == Status::Exited && code == i64::from(state.exit_code))

@@ -8,6 +8,7 @@ use crate::oci::ImageConfig;
 use crate::store::images::{ImageRecord, NameRecord};
 use crate::time;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// What `image ls` takes.
 #[derive(Debug, clap::Args)]
@@ -49,7 +50,7 @@ const FILTERS: [Key; 8] = [
     ("before", Kind::Text),
     ("since", Kind::Text),
     ("until", Kind::Time),
-    ("id", Kind::Id),
+    ("id", Kind::Digest),
 ];
 
 /// Lists images, a line for each name.
@@ -63,40 +64,27 @@ pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
         quiet: arguments.quiet.then_some("ID"),
         no_heading: arguments.noheading,
     };
+    let found = images.list()?;
+    let mut entries = Vec::new();
+    for (image, names) in &found {
+        if selection.allows(&images, image, names)? {
+            entries.extend(entries_of(image, names, arguments.name.as_deref(), style.is_json()));
+        }
+    }
+    sort(&mut entries, &arguments.sort);
+    if arguments.quiet && !style.is_json() {
+        let mut seen = BTreeSet::new();
+        entries.retain(|entry| seen.insert(&entry.image.id));
+    }
     let pins = store.pins()?;
-    let mut rows = Vec::new();
-    for (image, names) in images.list()? {
-        let by_name = arguments.name.as_deref();
-        if !selection.allows(&images, &image, &names)? {
-            continue;
+    let show = |entry: &Entry<'_>| {
+        let users = pins.iter().filter(|pin| pin.image == entry.image.id).count();
+        match style.is_json() {
+            true => document(&images, entry.image, entry.names, users),
+            false => Ok(row(entry, users, arguments.no_trunc)),
         }
-        let users = pins.iter().filter(|pin| pin.image == image.id).count();
-        if style.is_json() {
-            if by_name.is_none_or(|pattern| names.iter().any(|name| matches_name(pattern, &name.name))) {
-                rows.push(document(&images, &image, &names, users)?);
-            }
-            continue;
-        }
-        let shown: Vec<Option<&NameRecord>> =
-            if names.is_empty() { vec![None] } else { names.iter().map(Some).collect() };
-        for name in shown {
-            let text = name.map_or("", |name| name.name.as_str());
-            if by_name.is_none_or(|pattern| matches_name(pattern, text)) {
-                rows.push(row(&image, name, &names, users, arguments.no_trunc));
-            }
-        }
-    }
-    let (id, repository) = if style.is_json() { ("Id", "Names") } else { ("ID", "Repository") };
-    match arguments.sort.as_str() {
-        "size" => rows.sort_by_key(|row| std::cmp::Reverse(row["VirtualSize"].as_u64())),
-        "id" => rows.sort_by_cached_key(|row| row[id].to_string()),
-        "repository" => rows.sort_by_cached_key(|row| row[repository].to_string()),
-        "tag" => rows.sort_by_cached_key(|row| row["Tag"].to_string()),
-        _ => {}
-    }
-    if arguments.quiet {
-        rows.dedup_by(|one, other| one["ID"] == other["ID"]);
-    }
+    };
+    let rows = entries.iter().map(show).collect::<Result<Vec<_>>>()?;
     let digest: &[(&str, &str)] = if arguments.digests { &[("DIGEST", "Digest")] } else { &[] };
     let columns = [
         &[("REPOSITORY", "Repository"), ("TAG", "Tag")][..],
@@ -106,6 +94,51 @@ pub fn list(invocation: &Invocation, arguments: Arguments) -> Result<u8> {
     .concat();
     output::print(&rows, &columns, &style)?;
     Ok(SUCCESS)
+}
+
+/// What is listed: an image under one of its names, or an image as a whole.
+struct Entry<'a> {
+    image: &'a ImageRecord,
+    names: &'a [NameRecord],
+    name: Option<&'a NameRecord>,
+}
+
+impl Entry<'_> {
+    fn repository_and_tag(&self) -> (&str, &str) {
+        self.name.and_then(|name| name.name.rsplit_once(':')).unwrap_or(("<none>", "<none>"))
+    }
+}
+
+/// One for each name that is meant, at most one where the image is shown `whole`.
+fn entries_of<'a>(
+    image: &'a ImageRecord,
+    names: &'a [NameRecord],
+    pattern: Option<&str>,
+    whole: bool,
+) -> Vec<Entry<'a>> {
+    let shown: Vec<Option<&NameRecord>> =
+        if names.is_empty() { vec![None] } else { names.iter().map(Some).collect() };
+    shown
+        .into_iter()
+        .filter(|name| {
+            pattern.is_none_or(|pattern| name.is_some_and(|name| matches_name(pattern, &name.name)))
+        })
+        .take(if whole { 1 } else { usize::MAX })
+        .map(|name| Entry { image, names, name })
+        .collect()
+}
+
+/// By a column; what is equal stays as it was, the newest first.
+fn sort(entries: &mut [Entry<'_>], key: &str) {
+    match key {
+        "size" => entries.sort_by_key(|entry| std::cmp::Reverse(entry.image.size)),
+        "id" => entries.sort_by(|one, other| one.image.id.cmp(&other.image.id)),
+        "repository" => {
+            entries.sort_by(|one, other| one.repository_and_tag().0.cmp(other.repository_and_tag().0))
+        }
+        "tag" => entries.sort_by(|one, other| one.repository_and_tag().1.cmp(other.repository_and_tag().1)),
+        _ => {}
+    }
 }
 
 /// An image in the JSON of `images`, as podman's is.
@@ -133,14 +166,9 @@ fn document(images: &Images, image: &ImageRecord, names: &[NameRecord], users: u
 }
 
 /// An image under one of its names, as templates see it, and tables.
-fn row(
-    image: &ImageRecord,
-    name: Option<&NameRecord>,
-    names: &[NameRecord],
-    users: usize,
-    whole: bool,
-) -> Value {
-    let (repository, tag) = name.and_then(|name| name.name.rsplit_once(':')).unwrap_or(("<none>", "<none>"));
+fn row(entry: &Entry<'_>, users: usize, whole: bool) -> Value {
+    let &Entry { image, names, name } = entry;
+    let (repository, tag) = entry.repository_and_tag();
     let digest = name
         .and_then(|name| name.manifest.as_ref())
         .or_else(|| image.manifests.last().map(|known| &known.digest));

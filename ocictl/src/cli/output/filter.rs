@@ -17,6 +17,8 @@ pub enum Kind {
     Pattern,
     /// The front of an ID, or an expression for one.
     Id,
+    /// As [`Kind::Id`], of what is known by a digest, which may be told in full: `sha256:` before it.
+    Digest,
     /// A pattern of file names: `*`, `?`, `[a-z]`.
     Glob,
     /// `KEY` or `KEY=VALUE`. `label` and `label!` are such.
@@ -90,7 +92,8 @@ impl Filters {
         !self.has(key) || self.texts(key).any(matches)
     }
 
-    /// Whether a key was not given, or one of its expressions matches a part of the text ([`Kind::Pattern`], [`Kind::Id`]).
+    /// Whether a key was not given, or one of its expressions matches a part of the text ([`Kind::Pattern`], [`Kind::Id`],
+    /// [`Kind::Digest`]).
     pub fn match_text(&self, key: &str, text: &str) -> bool {
         let whole = CString::new(text).unwrap_or_default();
         self.of(key).is_none_or(|list| {
@@ -105,6 +108,21 @@ impl Filters {
     pub fn allow_flag(&self, key: &str, found: bool) -> bool {
         self.of(key).is_none_or(|list| {
             list.iter().any(|wanted| matches!(wanted.meaning, Meaning::Flag(flag) if flag == found))
+        })
+    }
+
+    /// As [`Filters::match_text`], for a name that may be asked for as docker tells it, behind a slash: `^/web$`.
+    pub fn match_name(&self, key: &str, name: &str) -> bool {
+        let bare = CString::new(name).unwrap_or_default();
+        let slashed = CString::new(format!("/{name}")).unwrap_or_default();
+        self.of(key).is_none_or(|list| {
+            list.iter().any(|wanted| match &wanted.meaning {
+                Meaning::Pattern(expression) => {
+                    let begins = wanted.text.strip_prefix('^').unwrap_or(&wanted.text);
+                    expression.is_match(if begins.starts_with('/') { &slashed } else { &bare })
+                }
+                _ => name == wanted.text,
+            })
         })
     }
 
@@ -141,6 +159,10 @@ fn read(word: &str, known: &[Key]) -> Result<(&'static str, Wanted)> {
     let Some((key, kind)) = known.iter().find(|(key, _)| *key == typed) else {
         return Err(Error::new(format!("\"{typed}\" is none of the keys {}", keys())));
     };
+    let value = match kind {
+        Kind::Digest => value.strip_prefix("sha256:").unwrap_or(value),
+        _ => value,
+    };
     let bad = |wanted: &str| Error::new(format!("\"{value}\" is {wanted}"));
     let expression = || Regex::new(value).ok_or_else(|| bad("no regular expression, such as ^web[0-9]+$"));
     let meaning = match kind {
@@ -150,8 +172,8 @@ fn read(word: &str, known: &[Key]) -> Result<(&'static str, Wanted)> {
         }
         Kind::Label => Meaning::Text,
         Kind::Pattern => Meaning::Pattern(expression()?),
-        Kind::Id if value.bytes().all(|digit| digit.is_ascii_hexdigit()) => Meaning::Text,
-        Kind::Id => Meaning::Pattern(expression()?),
+        Kind::Id | Kind::Digest if value.bytes().all(|digit| digit.is_ascii_hexdigit()) => Meaning::Text,
+        Kind::Id | Kind::Digest => Meaning::Pattern(expression()?),
         Kind::Flag => Meaning::Flag(match value {
             "true" | "True" | "TRUE" | "t" | "T" | "1" => true,
             "false" | "False" | "FALSE" | "f" | "F" | "0" => false,
@@ -184,9 +206,10 @@ pub fn moment(text: &str) -> Result<u64> {
 mod tests {
     use super::*;
 
-    const KNOWN: [Key; 9] = [
+    const KNOWN: [Key; 10] = [
         ("name", Kind::Pattern),
         ("id", Kind::Id),
+        ("digest", Kind::Digest),
         ("label", Kind::Label),
         ("label!", Kind::Label),
         ("dangling", Kind::Flag),
@@ -212,7 +235,7 @@ mod tests {
             ("name=[", "\"[\" is no regular expression"),
             ("id=(", "\"(\" is no regular expression"),
             ("label==x", "\"=x\" is no label"),
-            ("colour=red", "\"colour\" is none of the keys name, id, label"),
+            ("colour=red", "\"colour\" is none of the keys name, id, digest, label"),
             ("status", "it is not KEY=VALUE; the keys are name, id"),
             ("", "it is not KEY=VALUE"),
         ] {
@@ -242,7 +265,36 @@ mod tests {
         {
             assert_eq!(filters(&[&format!("id={word}")]).match_text("id", "12ab3"), matches, "{word}");
         }
+        for (word, matches) in [
+            ("sha256:12ab3", true),
+            ("sha256:12", true),
+            ("12", true),
+            ("sha256:2ab", false),
+            ("sha256:^12", true),
+        ] {
+            let filter = filters(&[&format!("digest={word}")]);
+            assert_eq!(filter.match_text("digest", "12ab3"), matches, "{word}");
+        }
+        assert!(!filters(&["id=sha256:12"]).match_text("id", "12ab3"), "it is no digest");
         assert!(filters(&[]).match_text("name", "anything"));
+    }
+
+    #[test]
+    fn a_slash_stands_before_a_name_only_for_who_asks_for_it() {
+        for (word, matches) in [
+            ("^/web-1$", true),
+            ("/web", true),
+            ("^web", true),
+            ("web", true),
+            ("^[^w]", false),
+            ("^.web", false),
+            ("^/eb", false),
+            ("^/", true),
+        ] {
+            assert_eq!(filters(&[&format!("name={word}")]).match_name("name", "web-1"), matches, "{word}");
+        }
+        assert!(filters(&["name=^/x$", "name=^w"]).match_name("name", "web-1"));
+        assert!(filters(&[]).match_name("name", "anything"));
     }
 
     #[test]

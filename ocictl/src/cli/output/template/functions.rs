@@ -212,7 +212,7 @@ fn print_formatted(format: &str, values: &[Value]) -> Result<String> {
 
 /// One value; nothing if there is no such form of it.
 fn formatted(flags: &str, verb: &str, value: &Value) -> Option<String> {
-    let sizes = flags.trim_start_matches(['-', '+', '#', ' ', '0']);
+    let sizes = flags.trim_start_matches(['-', '0']);
     let flags = &flags[..flags.len() - sizes.len()];
     let (width, precision) = match sizes.split_once('.') {
         Some((width, precision)) => (width, Some(precision)),
@@ -220,7 +220,10 @@ fn formatted(flags: &str, verb: &str, value: &Value) -> Option<String> {
     };
     let size = |text: &str| match text {
         "" => Some(0),
-        text => text.parse::<usize>().ok().filter(|size| *size <= 1000),
+        text if text.bytes().all(|digit| digit.is_ascii_digit()) => {
+            text.parse::<usize>().ok().filter(|size| *size <= 1000)
+        }
+        _ => None,
     };
     let width = size(width)?;
     let precision = precision.map(size).map_or(Some(None), |size| size.map(Some))?;
@@ -239,7 +242,11 @@ fn formatted(flags: &str, verb: &str, value: &Value) -> Option<String> {
     };
     Some(match () {
         () if flags.contains('-') => format!("{text:<width$}"),
-        () if flags.contains('0') && value.is_number() => format!("{text:0>width$}"),
+        () if flags.contains('0') && value.is_number() => {
+            let (sign, digits) = text.split_at(usize::from(text.starts_with('-')));
+            let width = width.saturating_sub(sign.len());
+            format!("{sign}{digits:0>width$}")
+        }
         () => format!("{text:>width$}"),
     })
 }

@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn templates_print_what_gos_would() {
         let value = json!({
-            "ID": "abc", "Names": ["x", "y"], "Size": 12, "Labels": {"b": "2", "a": "1"}, "Empty": [], "Nothing": null,
+            "ID": "abc", "Names": ["x", "y"], "Size": 12, "Low": -12, "Labels": {"b": "2", "a": "1"}, "Empty": [], "Nothing": null,
             "State": {"Running": true, "Pid": 7}, "Env": ["A=1", "B=2"], "Cmd": null, "Volumes": null, "Id": "whole",
             "Mounts": [{"Type": "bind", "Destination": "/a"}, {"Type": "volume", "Destination": "/b"}],
             "Ports": {"80/tcp": [{"HostPort": "8080"}]}, "store": {"graphRoot": "/r"},
@@ -423,6 +423,11 @@ mod tests {
                 "{{slice .ID 1 2}} {{slice .ID 1}} {{printf \"%.2s|%5d|%05d|%-4s|\" .ID .Size .Size .ID}}",
                 "b bc ab|   12|00012|abc |",
             ),
+            (
+                "{{printf \"%05d|%5d|%-5d|%-05d|%02d|%07.1f\" .Low .Low .Low .Low .Low .Low}}",
+                "-0012|  -12|-12  |-12  |-12|-0012.0",
+            ),
+            ("{{range .Env}}{{.}}{{range $.Empty}}{{else}}{{break}}{{end}}{{end}}", "A=1"),
             ("{{printf \"%x %X %.1f\" 255 255 1.25}} {{1.5}} {{'a'}}", "ff FF 1.2 1.5 97"),
             (
                 "{{print .ID \"x\" 1 2}} {{pad .ID 1 2}}|{{html \"<a>\"}} {{urlquery \"a b&\"}} {{js \"'\"}}",
@@ -446,6 +451,13 @@ mod tests {
             ("{{index .Nothing 0}}", "index: of nothing"),
             ("{{$x = 1}}", "$x is not set"),
             ("{{break}}", "{{break}} outside of range"),
+            ("{{range .List}}{{.}}{{else}}{{break}}{{end}}tail", "{{break}} outside of range"),
+            ("{{range .List}}{{else}}{{if .}}{{continue}}{{end}}{{end}}", "{{continue}} outside of range"),
+            ("{{printf \"%+d\" 1}}", "printf: %+d is not supported for 1"),
+            ("{{printf \"%+5d\" 1}}", "printf: %+5d is not supported for 1"),
+            ("{{printf \"%#x\" 1}}", "printf: %#x is not supported for 1"),
+            ("{{printf \"% d\" 1}}", "printf: % d is not supported for 1"),
+            ("{{printf \"%.+1f\" 1}}", "printf: %.+1f is not supported for 1"),
             ("{{slice .ID 1 9}}", "slice: "),
             ("{{.ID", "without }}"),
             ("{{foo .ID}}", "\"foo\" is no function"),

@@ -304,8 +304,10 @@ impl Reader {
                 ("range", _) => {
                     let (variables, list) = range_head(&action[1..])?;
                     self.loops += 1;
-                    let (body, otherwise) = self.body("range")?;
+                    let body = self.block();
+                    // What stands behind its else is no part of the loop.
                     self.loops -= 1;
+                    let (body, otherwise) = self.otherwise("range", body?)?;
                     nodes.push(Node::Range { variables, list, body, otherwise });
                 }
                 ("break", "") => nodes.push(self.leaves("break", Node::Break)?),
@@ -346,7 +348,13 @@ impl Reader {
 
     /// The body of a block, and what stands behind its `else`.
     fn body(&mut self, word: &str) -> Result<(Vec<Node>, Vec<Node>)> {
-        match self.block()? {
+        let body = self.block()?;
+        self.otherwise(word, body)
+    }
+
+    /// A body, and what stands behind its `else`, if it ended there.
+    fn otherwise(&mut self, word: &str, body: (Vec<Node>, Stop)) -> Result<(Vec<Node>, Vec<Node>)> {
+        match body {
             (body, Stop::End) => Ok((body, Vec::new())),
             (body, Stop::Else) => Ok((body, self.last(word)?)),
             _ => Err(unended(word)),
