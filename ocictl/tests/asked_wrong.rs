@@ -7,16 +7,23 @@ use engine::{Engine, IMAGE, support};
 use std::fs;
 use std::process::Command;
 
-/// It must fail with 125, or `code`, and one sentence that holds all of these words.
-fn refused(engine: &Engine, code: i32, words: &[&str], wanted: &[&str]) {
-    let command = engine.command();
-    let mut timed = Command::new("timeout");
+/// A command of ours that reads zeros without end, and must end within a minute.
+fn bounded(engine: &Engine, words: &[&str]) -> Command {
     // A reader without bounds would take all the memory that there is.
-    timed.args(["-s", "KILL", "60", "sh", "-c", "ulimit -v 1000000; exec \"$@\"", "sh"]);
-    timed.arg(command.get_program()).args(command.get_args()).args(words);
-    timed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let zero = fs::File::open("/dev/zero").expect("a device");
-    let output = timed.stdin(zero).output().expect("timeout starts");
+    let limit = "ulimit -v 1000000; exec \"$@\"";
+    let wrapper = ["timeout", "-s", "KILL", "60", "sh", "-c", limit, "sh"];
+    let mut command = support::below(&wrapper, &engine.command(), words);
+    command.stdin(fs::File::open("/dev/zero").expect("a device"));
+    command
+}
+
+/// It must fail with this code, and one sentence that holds all of these words.
+fn refused(engine: &Engine, code: i32, words: &[&str], wanted: &[&str]) {
+    refused_by(&mut bounded(engine, words), code, words, wanted);
+}
+
+fn refused_by(command: &mut Command, code: i32, words: &[&str], wanted: &[&str]) {
+    let output = command.output().expect("timeout starts");
     let said = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
     assert_eq!(output.status.code(), Some(code), "{words:?}: {said}");
     let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("Error: ")).collect();
@@ -46,22 +53,17 @@ fn files_that_are_named_are_read_no_further_than_they_may_be_long() {
         &["login", "-u", "me", "--password-stdin", "localhost:1"],
         &["--password-stdin: it is larger than 65536 bytes"],
     );
-    let registries = engine.command();
-    let mut configured = Command::new(registries.get_program());
-    configured.args(registries.get_args()).args(["pull", "x"]).env("CONTAINERS_REGISTRIES_CONF", "/dev/zero");
-    let said = String::from_utf8_lossy(&configured.output().expect("it ends").stderr).into_owned();
-    assert!(said.contains("/dev/zero: it is larger than"), "{said}");
+    let pull = ["pull", "x"];
+    let mut configured = bounded(&engine, &pull);
+    configured.env("CONTAINERS_REGISTRIES_CONF", "/dev/zero");
+    refused_by(&mut configured, 1, &pull, &["/dev/zero: it is larger than"]);
     engine.ok(&["run", "-d", "--name", "c", IMAGE, "sleep", "1000"]);
     refused(&engine, 125, &["exec", "--env-file", "/dev/zero", "c", "true"], &["--env-file", limit]);
     // A pipe is as good as a file.
-    let output = Command::new("sh")
-        .args(["-c", "echo A=b | \"$@\"", "sh"])
-        .arg(registries.get_program())
-        .args(registries.get_args())
-        .args(["exec", "--env-file", "/dev/stdin", "c", "env"])
-        .env("OCICTL_RUNTIME", engine::runtime())
-        .output()
-        .expect("sh starts");
+    let piped = ["sh", "-c", "echo A=b | \"$@\"", "sh"];
+    let exec = ["exec", "--env-file", "/dev/stdin", "c", "env"];
+    let output = support::below(&piped, &engine.command(), &exec).output().expect("sh starts");
+    assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&output.stdout).contains("A=b\n"));
     engine.ok(&["rm", "-f", "c"]);
     engine.assert_clean();

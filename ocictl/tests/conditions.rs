@@ -2,7 +2,7 @@
 
 mod engine;
 
-use engine::{Engine, IMAGE, eventually};
+use engine::{Engine, IMAGE};
 
 const SICK: &str = "test -e /tmp/well";
 
@@ -84,10 +84,13 @@ fn wait_waits_for_what_it_was_told() {
     engine.ok(&["pause", "c"]);
     assert_eq!(end(either), told("-1"));
     engine.ok(&["unpause", "c"]);
-    let (stopped, either) =
-        (wait(&["--condition", "stopped", "c"]), wait(&["--condition", "exited,paused", "c"]));
-    let never = wait(&["--condition", "unhealthy", "c"]);
-    eventually("they wait", || engine.ask("c", "{{.State.Status}}") == "running");
+    let conditions = ["stopped", "exited,paused", "unhealthy"];
+    let mut waiting = conditions.map(|condition| wait(&["--condition", condition, "c"]));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    for (child, condition) in waiting.iter_mut().zip(conditions) {
+        assert!(child.try_wait().expect("a child").is_none(), "{condition}");
+    }
+    let [stopped, either, never] = waiting;
     engine.ok(&["stop", "-t", "0", "c"]);
     assert_eq!(end(stopped), told("137"));
     assert_eq!(end(either), told("137"));

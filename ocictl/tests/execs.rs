@@ -2,9 +2,8 @@
 
 mod engine;
 
-use engine::{Engine, IMAGE};
+use engine::{Engine, IMAGE, support};
 use std::fs;
-use std::process::Command;
 
 #[test]
 fn descriptors_of_the_caller_are_passed_on() {
@@ -14,17 +13,9 @@ fn descriptors_of_the_caller_are_passed_on() {
         fs::write(engine.scratch.join(&format!("file-{number}")), format!("of {number}\n")).expect("written");
     }
     let run = |redirections: &str, words: &[&str]| {
-        let command = engine.command();
         let line = format!("cd {}; exec \"$@\" {redirections}", engine.scratch.path.display());
-        let output = Command::new("sh")
-            .args(["-c", &line, "sh"])
-            .arg(command.get_program())
-            .args(command.get_args())
-            .args(words)
-            .envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))))
-            .env_remove("XDG_RUNTIME_DIR")
-            .output()
-            .expect("sh starts");
+        let shell = ["sh", "-c", &line, "sh"];
+        let output = support::below(&shell, &engine.command(), words).output().expect("sh starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };

@@ -2,10 +2,10 @@
 
 mod engine;
 
-use engine::{Engine, IMAGE, eventually, runtime};
+use engine::{Engine, IMAGE, eventually, runtime, support};
 use serde_json::json;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 #[test]
 fn files_are_copied_within_a_container_and_between_two_that_do_not_run() {
@@ -36,13 +36,7 @@ fn files_are_copied_within_a_container_and_between_two_that_do_not_run() {
 /// Runs a command that must end.
 #[track_caller]
 fn within(engine: &Engine, words: &[&str]) {
-    let ocictl = engine.command();
-    let mut command = Command::new("timeout");
-    command.arg("60").arg(ocictl.get_program()).args(ocictl.get_args()).args(words);
-    command
-        .envs(ocictl.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .env_remove("XDG_RUNTIME_DIR");
-    let output = command.stdin(Stdio::null()).output().expect("it starts");
+    let output = support::below(&["timeout", "60"], &engine.command(), words).output().expect("it starts");
     assert!(
         output.status.success(),
         "{words:?}: {} {}",
@@ -59,16 +53,11 @@ fn an_archive_may_have_more_directories_than_there_are_descriptors() {
     for number in 0..300 {
         fs::create_dir_all(tree.join(format!("d{number}/below"))).expect("made");
     }
-    let ocictl = engine.command();
     let script =
         format!("tar -C {} -cf - . | (ulimit -n 64; exec \"$0\" \"$@\" cp - c:/srv)", tree.display());
     engine.ok(&["cp", tree.join("d0").to_str().expect("text"), "c:/srv"]);
-    let mut command = Command::new("bash");
-    command.args(["-o", "pipefail", "-c", &script]).arg(ocictl.get_program()).args(ocictl.get_args());
-    command
-        .envs(ocictl.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .env_remove("XDG_RUNTIME_DIR");
-    let output = command.output().expect("it starts");
+    let bash = ["bash", "-o", "pipefail", "-c", &script];
+    let output = support::below(&bash, &engine.command(), &[]).output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(engine.ok(&["start", "-a", "c"]), "");
     let listed = engine.scratch.join("listed");
