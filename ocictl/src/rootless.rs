@@ -46,6 +46,16 @@ pub fn map(kind: &str) -> Vec<(u32, u32, u32)> {
     map.lines().filter_map(row).collect()
 }
 
+/// The caller's user id, as it is outside of the namespace that we may have made.
+pub fn caller() -> u32 {
+    let own = rustix::process::geteuid().as_raw();
+    let rows = map("uid").into_iter();
+    rows.filter(|(first, _, count)| own >= *first && own - first < *count)
+        .map(|(first, outside, _)| outside.saturating_add(own - first))
+        .next()
+        .unwrap_or(own)
+}
+
 /// Whether an id is one of ours.
 pub fn is_mapped(kind: &str, id: u32) -> bool {
     map(kind).into_iter().any(|(first, _, count)| id >= first && id - first < count)

@@ -110,3 +110,17 @@ fn wait_waits_for_what_it_was_told() {
     engine.ok(&["rm", "-a"]);
     engine.assert_clean();
 }
+
+#[test]
+fn nobody_waits_for_health_that_nobody_asks_for() {
+    let engine = Engine::new("health-alone");
+    let health = ["--health-cmd", "true", "--health-interval", "1h"];
+    engine.ok(&[&["run", "-d", "--name", "c"], &health[..], &[IMAGE, "sleep", "1000"]].concat());
+    let monitor: i32 = engine.ask("c", "{{.State.ConmonPid}}").parse().expect("a pid");
+    let monitor = rustix::process::Pid::from_raw(monitor).expect("it is there");
+    rustix::process::kill_process(monitor, rustix::process::Signal::KILL).expect("killed");
+    let (code, _, said) = engine.run(&["wait", "--condition", "unhealthy", "c"]);
+    assert!(code == 125 && said.contains("nobody asks for its health any more"), "{code}: {said}");
+    engine.ok(&["rm", "-f", "c"]);
+    engine.assert_clean();
+}

@@ -44,10 +44,10 @@ fn what_cannot_be_read_is_told_by_its_file_and_hides_no_other() {
     type Break = fn(&std::path::Path, &std::path::Path);
     let cases: [(&str, bool, &str, Break); 7] = [
         ("link", false, "state.json: too many levels of symbolic links", |state, outside| {
-            symlink(outside.join("state.json"), state).expect("a link");
+            fs::remove_file(state).and_then(|()| symlink(outside.join("state.json"), state)).expect("a link");
         }),
         ("directory", false, "state.json: it is no regular file", |state, _| {
-            fs::create_dir(state).expect("a directory")
+            fs::remove_file(state).and_then(|()| fs::create_dir(state)).expect("a directory");
         }),
         ("empty", true, "state.json: it holds no state", |state, _| fs::write(state, "").expect("written")),
         ("garbage", true, "state.json: it holds no state", |state, _| {

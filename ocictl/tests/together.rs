@@ -220,7 +220,10 @@ fn exec_as_another_user_keeps_what_the_container_gives_everybody() {
     let script = "umask; id -G; grep -E 'Cap(Eff|Amb)' /proc/self/status";
     let own = engine.ok(&["exec", "c", "sh", "-c", script]);
     assert!(own.starts_with("0077\n0 4321\n") && own.contains("CapEff:\t0000000000001000"), "{own}");
-    assert_eq!(engine.ok(&["exec", "-u", "1001", "c", "sh", "-c", script]), own);
+    assert_eq!(engine.ok(&["exec", "-u", "1000", "c", "sh", "-c", script]), own);
+    // Capabilities were given to the container's user.
+    let others = engine.ok(&["exec", "-u", "1001", "c", "sh", "-c", script]);
+    assert_eq!(others, own.replace("0000000000001000", "0000000000000000"));
     engine.ok(&["rm", "-f", "c"]);
     engine.assert_clean();
 }
@@ -299,6 +302,81 @@ fn options_that_were_accepted_do_what_they_say() {
     let (code, _, said) =
         engine.run(&["run", "--mount", "type=volume,target=/data,tmpcopyup", IMAGE, "true"]);
     assert!(code == 125 && said.contains("tmpcopyup"), "{said}");
+    engine.ok(&["rm", "c"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn on_a_full_disk_it_is_known_what_runs_and_how_it_ended_and_rm_makes_room() {
+    let engine = Engine::empty("full");
+    let root = engine.scratch.join("root");
+    fs::create_dir(&root).expect("a directory");
+    engine::support::run("mount", &["-t", "tmpfs", "-o", "size=24m", "tmpfs", root.to_str().expect("text")]);
+    engine.load(IMAGE, &json!({ "Cmd": ["sh"], "Env": ["PATH=/bin"] }));
+    engine.ok(&[
+        "create",
+        "--name",
+        "before",
+        IMAGE,
+        "sh",
+        "-c",
+        "trap 'exit 5' TERM; while :; do sleep 0.1; done",
+    ]);
+    // The container fills the disk itself, and ends.
+    let (code, ..) = engine.run(&[
+        "run",
+        "--name",
+        "filler",
+        IMAGE,
+        "sh",
+        "-c",
+        "dd if=/dev/zero of=/big bs=4k 2>&0; exit 7",
+    ]);
+    assert_eq!((code, engine.ask("filler", "{{.State.Status}} {{.State.ExitCode}}")), (7, "exited 7".into()));
+    engine.ok(&["start", "before"]);
+    assert_eq!(engine.ask("before", "{{.State.Status}}"), "running");
+    assert_eq!(engine.ok(&["exec", "before", "echo", "in"]), "in");
+    engine.ok(&["stop", "before"]);
+    assert_eq!(engine.ask("before", "{{.State.Status}} {{.State.ExitCode}}"), "exited 5");
+    engine.ok(&["rm", "filler"]);
+    engine.ok(&["run", "--rm", IMAGE, "true"]);
+    engine.ok(&["rm", "before"]);
+}
+
+#[test]
+fn commands_for_one_container_come_one_after_the_other() {
+    let engine = Engine::new("in-turn");
+    engine.ok(&["run", "-d", "--name", "c", IMAGE, "sleep", "1000"]);
+    for _ in 0..6 {
+        let commands =
+            [&["restart", "-t", "0", "c"][..], &["restart", "-t", "0", "c"], &["kill", "c"], &["start", "c"]];
+        let children: Vec<_> = commands.into_iter().map(|words| (words, engine.spawn(words))).collect();
+        for (words, child) in children {
+            let output = child.wait_with_output().expect("it ends");
+            let said = String::from_utf8_lossy(&output.stderr);
+            // What one command finds may have been ended by another, and that is all that may be said.
+            let fair = output.status.success() || said.contains("it does not run");
+            assert!(fair, "{words:?}: {said}");
+        }
+    }
+    engine.ok(&["rm", "-f", "c"]);
+    engine.assert_clean();
+}
+
+#[test]
+fn a_mask_that_was_named_is_there_beside_privileged() {
+    let engine = Engine::new("mask");
+    let words =
+        ["run", "--rm", "--privileged", "--security-opt", "mask=/etc/passwd", IMAGE, "cat", "/etc/passwd"];
+    assert_eq!(engine.ok(&words), "");
+    engine.assert_clean();
+}
+
+#[test]
+fn an_empty_format_is_none() {
+    let engine = Engine::new("no-format");
+    engine.ok(&["create", "--name", "c", IMAGE]);
+    assert_eq!(engine.ok(&["ps", "-a", "--format", ""]), engine.ok(&["ps", "-a"]));
     engine.ok(&["rm", "c"]);
     engine.assert_clean();
 }

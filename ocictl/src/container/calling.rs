@@ -87,8 +87,13 @@ pub fn alone(container: &Container, so: &str) -> Error {
 pub fn outlast(container: &Container, patient: bool) -> Result<()> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(500);
+    let first = container.state()?;
     while container.is_monitored() {
         let state = container.state()?;
+        if (state.monitor, state.monitor_start) != (first.monitor, first.monitor_start) {
+            // Somebody has started it anew.
+            return Ok(());
+        }
         if patient && program::program(container)?.is_some() {
             return Ok(());
         }

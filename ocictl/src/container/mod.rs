@@ -321,10 +321,14 @@ impl<'a> Containers<'a> {
             })
         };
         // With the record there, whoever clears up after us knows the pins.
-        let done = write(&aside, "container.json", &bytes).and_then(|()| pinned()).and_then(|()| {
-            std::fs::rename(&aside, self.folder().join(&record.id))
-                .context(|| format!("container {}", record.name))
-        });
+        let state = || record::write_state(&aside, &State::default());
+        let done = write(&aside, "container.json", &bytes)
+            .and_then(|()| state())
+            .and_then(|()| pinned())
+            .and_then(|()| {
+                std::fs::rename(&aside, self.folder().join(&record.id))
+                    .context(|| format!("container {}", record.name))
+            });
         if let Err(error) = done {
             drop(guard);
             self.unclaim(&record.name, &record.id)?;

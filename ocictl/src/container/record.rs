@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 const MAX_RECORD: u64 = 16 << 20;
 /// How a program ended that nobody was there to see.
 pub const UNKNOWN_CODE: i32 = 255;
+/// A state is written with blanks up to this size, so that the next one has its place.
+const STATE_ROOM: usize = 2048;
 /// What became of a container.
 pub const STATE: &str = "state.json";
 
@@ -77,6 +79,11 @@ impl State {
     /// What stands for a state whose file the power failure has emptied: it ran, in a boot that is over.
     fn lost() -> Self {
         Self { phase: Phase::Running, boot: LOST.into(), ..Self::default() }
+    }
+
+    /// What is written once it was told that a state was lost: of a boot that is over, and no more.
+    pub fn told(self) -> Self {
+        if self.boot == LOST { Self { boot: "over".into(), ..self } } else { self }
     }
 }
 
@@ -222,8 +229,26 @@ impl Container {
 /// # Errors
 /// Fails if it cannot be written.
 pub fn write_state(directory: &Path, state: &State) -> Result<()> {
-    let bytes = serde_json::to_vec(state).map_err(|error| Error::new(error.to_string()))?;
-    write_loose(directory, STATE, &bytes)
+    let mut bytes = serde_json::to_vec(state).map_err(|error| Error::new(error.to_string()))?;
+    bytes.resize(bytes.len().max(STATE_ROOM), b' ');
+    match write_loose(directory, STATE, &bytes) {
+        Err(error) if matches!(error.errno(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+            overwrite(&directory.join(STATE), bytes).map_err(|_| error)
+        }
+        result => result,
+    }
+}
+
+/// Writes over what a file has room for. A full disk takes nothing new, but what runs, and how it ended, must be known on it, too.
+fn overwrite(path: &Path, mut bytes: Vec<u8>) -> std::io::Result<()> {
+    use std::os::unix::fs::{FileExt, OpenOptionsExt};
+    let file = std::fs::File::options().write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+    let room = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if bytes.len() > room {
+        return Err(Errno::NOSPC.into());
+    }
+    bytes.resize(room, b' ');
+    file.write_all_at(&bytes, 0)
 }
 
 /// As [`disk::write_whole`] without waiting for the disk.

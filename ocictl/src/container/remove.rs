@@ -2,7 +2,7 @@
 
 use super::options::MountKind;
 use super::record::{Container, Record, STATE, Status};
-use super::{Containers, status};
+use super::{Containers, calling, status};
 use crate::error::{Error, Result};
 use crate::store::disk;
 use crate::store::lock::Lock;
@@ -40,7 +40,8 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
             None => {}
         }
     }
-    status::settle(containers, container, force)?;
+    calling::outlast(container, !force)?;
+    status::forget(containers, container, force)?;
     let (_, now) = container.now()?;
     if now.lives() {
         return Err(Error::new(format!("it is {} by now", now.name())).context(container.place()));
@@ -64,7 +65,8 @@ pub fn remove_unneeded(containers: &Containers<'_>, container: &Container) -> Re
         Status::Created | Status::Exited => {}
         Status::Running | Status::Paused | Status::Restarting => return Ok(false),
     }
-    status::settle(containers, container, false)?;
+    calling::outlast(container, true)?;
+    status::forget(containers, container, false)?;
     if container.now()?.1.lives() {
         return Ok(false);
     }

@@ -75,10 +75,15 @@ pub fn end(container: &Container) -> Result<Option<i32>> {
 /// Fails if the monitor cannot be ended or the runtime fails.
 pub fn settle(containers: &Containers<'_>, container: &Container, wanted: bool) -> Result<()> {
     calling::outlast(container, !wanted)?;
+    // Whoever starts it meanwhile has the lock, and its bundle is his.
+    let _guard = match container.lock() {
+        Err(_) if containers.by_id(&container.record.id)?.is_none() => return Ok(()),
+        guard => guard?,
+    };
     forget(containers, container, wanted)
 }
 
-/// Where a monitor has died: what it left is taken away, and the state says so, and that somebody `stopped` it. Only for a container
+/// Where a monitor has died, and the caller holds the container's lock: what it left is taken away, and the state says so, and that somebody `stopped` it. Only for a container
 /// whose program has ended or will be ended by this.
 ///
 /// # Errors
@@ -101,7 +106,7 @@ pub fn forget(containers: &Containers<'_>, container: &Container, stopped: bool)
                 finished: time::now(),
                 error,
                 stopped: stopped || state.stopped,
-                ..state
+                ..state.told()
             };
             write_state(&container.directory, &after)?;
         }

@@ -85,11 +85,11 @@ pub fn repair(containers: &Containers<'_>) -> Result<Repaired> {
         count(containers.put_aside(&id).map(|()| 0));
     }
     count(containers.sweep());
-    let Readable { list, faults } = containers.readable(true)?;
-    for (container, ..) in list {
+    for (container, ..) in containers.readable(true)?.list {
         count(repair_one(containers, &container));
     }
-    faults.into_iter().for_each(|fault| count(Err(fault)));
+    // A state that was lost is written anew by now.
+    containers.readable(true)?.faults.into_iter().for_each(|fault| count(Err(fault)));
     for (runtime, id) in runtime_strays(containers)? {
         count(runtime.delete(&id).map(|()| 1).context(|| format!("container {id}")));
     }

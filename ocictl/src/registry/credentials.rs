@@ -6,6 +6,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::given;
+use crate::rootless;
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ fn files(authfile: Option<&Path>) -> Vec<PathBuf> {
 fn runtime_file() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
         Some(directory) => PathBuf::from(directory).join("containers/auth.json"),
-        None => PathBuf::from(format!("/run/containers/{}/auth.json", rustix::process::geteuid().as_raw())),
+        None => PathBuf::from(format!("/run/containers/{}/auth.json", rootless::caller())),
     }
 }
 

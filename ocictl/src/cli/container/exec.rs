@@ -181,7 +181,14 @@ fn process(container: &Container, arguments: &Arguments, words: Vec<String>) -> 
         let identity = users::identify(user, &options.groups, &text("/etc/passwd")?, &text("/etc/group")?)
             .and_then(|identity| facts::attainable(identity, options))
             .map_err(|error| error.exit_code(126))?;
+        let was = process["user"]["uid"].take();
         (process["user"], process["capabilities"]) = spec::rights(options, &identity);
+        if identity.uid != 0 && was != identity.uid {
+            // What was given to the container's user is no one else's.
+            for set in ["effective", "permitted", "inheritable", "ambient"] {
+                process["capabilities"][set] = json!([]);
+            }
+        }
         set_variable(&mut process, &[format!("HOME={}", identity.home)]);
     }
     if arguments.privileged {

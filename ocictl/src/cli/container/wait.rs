@@ -4,7 +4,7 @@ use super::super::{Invocation, SUCCESS, print_text};
 use super::limits::one;
 use crate::container::monitor::health_report;
 use crate::container::record::{Container, Phase, Status, is_stopped};
-use crate::container::{Containers, parse, status};
+use crate::container::{Containers, calling, parse, status};
 use crate::error::{Error, Result};
 use std::time::Duration;
 
@@ -140,6 +140,9 @@ fn until(
         code = if now == Status::Exited { state.exit_code } else { NO_CODE };
         if conditions.iter().any(is_met) {
             return Ok(code);
+        }
+        if asks_health && now.lives() && !container.is_monitored() {
+            return Err(calling::alone(container, "nobody asks for its health any more").exit_code(125));
         }
         if asks_health && now == Status::Exited {
             return Err(Error::new("it has ended, and its health is asked for no more")

@@ -39,7 +39,7 @@ impl Style<'_> {
 /// # Errors
 /// Fails if the template is malformed, or names what a row has not.
 pub fn print(rows: &[Value], columns: &[(&str, &str)], style: &Style) -> Result<()> {
-    let format = style.format.filter(|format| format.trim() != "table");
+    let format = style.format.filter(|format| !matches!(format.trim(), "" | "table"));
     let text = match (style.quiet, format) {
         (Some(key), None) => rows.iter().map(|row| format!("{}\n", template::plain(&row[key]))).collect(),
         _ if style.is_json() => format!("{}\n", json(&Value::Array(rows.to_vec()))?),

@@ -256,6 +256,8 @@ fn linux(options: &Options, facts: &Facts) -> Value {
         masked.extend(security.mask.iter().cloned());
         linux.insert("maskedPaths".into(), json!(masked));
         linux.insert("readonlyPaths".into(), json!(kept(&READ_ONLY, &security.unmask)));
+    } else if !security.mask.is_empty() {
+        linux.insert("maskedPaths".into(), json!(security.mask));
     }
     Value::Object(linux)
 }
