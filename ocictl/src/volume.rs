@@ -58,7 +58,7 @@ impl Volume {
     /// # Errors
     /// Fails if the volume is not there any more.
     pub fn lock(&self) -> Result<Lock> {
-        Lock::wait(&self.directory.join("lock"), false)
+        Lock::wait(&self.directory.join("lock"))
     }
 
     /// Puts a directory that was filled aside in the place of the content, which is empty, and notes that the volume is used.
@@ -106,7 +106,7 @@ impl Volumes {
 
     /// Held while something new is laid aside, and while that is swept.
     fn lock(&self) -> Result<Lock> {
-        Lock::wait(&self.folder.join(SWEEP_LOCK), false)
+        Lock::wait(&self.folder.join(SWEEP_LOCK))
     }
 
     /// A volume; nothing if there is none.
@@ -157,7 +157,7 @@ impl Volumes {
         let guard = {
             let _no_sweep_between = self.lock()?;
             disk::make_directory(&aside).context(place)?;
-            Lock::wait(&aside.join("lock"), false)
+            Lock::wait(&aside.join("lock"))
         };
         let made = guard.and_then(|_until_it_is_there| {
             disk::make_directory(&aside.join("_data"))?;

@@ -347,8 +347,18 @@ fn shown(path: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::tar::{Kind, Reader};
+    use crate::archive::tar::{Entry, Reader};
     use crate::store::disk;
+
+    /// The entries of a directory's archive; the directory goes.
+    fn written(folder: &std::path::Path) -> Vec<Entry> {
+        let mut bytes = Vec::new();
+        directory(&disk::open_directory(folder).expect("open"), Form::Root, AS_THEY_ARE, &mut bytes)
+            .expect("written");
+        disk::remove_tree(folder).expect("removed");
+        let mut reader = Reader::new(bytes.as_slice());
+        std::iter::from_fn(|| reader.next_entry().expect("well-formed")).collect()
+    }
 
     #[test]
     fn what_is_written_is_read_again() {
@@ -358,19 +368,12 @@ mod tests {
         std::fs::write(folder.join("d").join(&long).join("file"), "content").expect("a file");
         std::fs::hard_link(folder.join("d").join(&long).join("file"), folder.join("same")).expect("a link");
         std::os::unix::fs::symlink("d", folder.join("link")).expect("a symlink");
-        let mut bytes = Vec::new();
-        directory(&disk::open_directory(&folder).expect("open"), Form::Root, AS_THEY_ARE, &mut bytes)
-            .expect("written");
-        disk::remove_tree(&folder).expect("removed");
-        let mut reader = Reader::new(bytes.as_slice());
-        let mut found = Vec::new();
-        while let Some(entry) = reader.next_entry().expect("well-formed") {
-            found.push((entry.shown(), entry.kind == Kind::File, entry.size));
-        }
-        let names: Vec<&str> = found.iter().map(|(name, ..)| name.trim_end_matches('/')).collect();
+        let found = written(&folder);
+        let names: Vec<String> =
+            found.iter().map(|entry| entry.shown().trim_end_matches('/').to_owned()).collect();
         let inner = format!("d/{long}");
         assert_eq!(names, ["d", &inner, &format!("{inner}/file"), "link", "same"]);
-        assert_eq!(found[2].2, 7);
+        assert_eq!(found[2].size, 7);
     }
 
     #[test]
@@ -383,15 +386,7 @@ mod tests {
             let file = File::create(folder.join(name)).expect("a file");
             file.set_modified(time).expect("a file system that knows such times");
         }
-        let mut bytes = Vec::new();
-        directory(&disk::open_directory(&folder).expect("open"), Form::Root, AS_THEY_ARE, &mut bytes)
-            .expect("written");
-        disk::remove_tree(&folder).expect("removed");
-        let mut reader = Reader::new(bytes.as_slice());
-        let mut found = Vec::new();
-        while let Some(entry) = reader.next_entry().expect("well-formed") {
-            found.push(entry.mtime);
-        }
+        let found: Vec<i64> = written(&folder).iter().map(|entry| entry.mtime).collect();
         assert_eq!(found, [-5, 0, (1 << 33) + 7]);
     }
 

@@ -2,7 +2,7 @@
 //! without, like one that has died. Where its work is done in its place it is ended first, so that it can never take that up again.
 
 use super::program;
-use super::record::{Container, Phase, State, held, is_stopped};
+use super::record::{Container, Phase, State, held, is_stopped, lives};
 use super::wire::{self, CHUNK, kind};
 use crate::error::{Context, Error, Result};
 use rustix::event::{PollFd, PollFlags};
@@ -94,7 +94,7 @@ pub fn outlast(container: &Container, patient: bool) -> Result<()> {
             // Somebody has started it anew.
             return Ok(());
         }
-        if patient && program::program(container)?.is_some() {
+        if patient && state.phase == Phase::Running && lives(&state) {
             return Ok(());
         }
         let is_stopped = is_stopped(&state);

@@ -14,6 +14,7 @@
 //! A container appears and vanishes by one rename. Its root is mounted in a mount namespace that its monitor and its program hold, so
 //! no mount outlives them. What a killed process leaves in `container-aside` goes with the next command that makes or removes one.
 
+mod aside;
 pub mod attach;
 pub mod bundle;
 pub mod calling;
@@ -278,10 +279,10 @@ impl<'a> Containers<'a> {
     pub fn add(&self, mut record: Record, lasting: bool) -> Result<(Container, Lock)> {
         let aside = self.aside_folder().join(&record.id);
         let guard = {
-            let _no_sweep_between = Lock::wait(&self.aside_folder().join(".lock"), false)?;
+            let _no_sweep_between = Lock::wait(&self.aside_folder().join(".lock"))?;
             self.sweep_if_possible();
             disk::make_directory(&aside)?;
-            Lock::wait(&aside.join("lock"), false)?
+            Lock::wait(&aside.join("lock"))?
         };
         if let Some(image) = &record.image {
             let pin = Pin { owner: format!("container {}", &record.id[..12]), image: image.id.clone() };
@@ -418,6 +419,17 @@ impl<'a> Containers<'a> {
         self.unclaim(&old, &container.record.id)
     }
 
+    /// Takes a container's lock; nothing if the container is gone.
+    ///
+    /// # Errors
+    /// Fails if one that is there cannot be locked.
+    pub fn hold(&self, container: &Container) -> Result<Option<Lock>> {
+        match container.lock() {
+            Err(_) if self.by_id(&container.record.id)?.is_none() => Ok(None),
+            guard => guard.map(Some),
+        }
+    }
+
     /// Reads a record again, which others may have changed. The caller holds the container's lock.
     ///
     /// # Errors
@@ -460,97 +472,6 @@ impl<'a> Containers<'a> {
         if volumes {
             remove::unnamed_volumes(self, &container.record)?;
         }
-        disk::remove_tree(&aside)
-    }
-
-    /// Takes away what killed processes have left aside.
-    ///
-    /// # Errors
-    /// Fails if something cannot be removed.
-    pub fn sweep(&self) -> Result<usize> {
-        let _guard = Lock::wait(&self.aside_folder().join(".lock"), false)?;
-        let swept = self.sweep_aside()?;
-        // Names whose makers died before they had a container.
-        for name in disk::names(&self.names_folder())? {
-            let owner = std::fs::read_link(self.names_folder().join(&name)).unwrap_or_default();
-            let owner = owner.to_string_lossy();
-            if !self.is_there(&owner) {
-                self.unclaim(&name, &owner)?;
-            }
-        }
-        Ok(swept)
-    }
-
-    /// What cannot go, since something is mounted in it or it is immutable, must not keep others from working: `system check` tells
-    /// of it.
-    fn sweep_if_possible(&self) {
-        let _told_by_check = self.sweep_aside();
-    }
-
-    /// Containers that are half made or half removed, and nobody alive is at it.
-    ///
-    /// # Errors
-    /// Fails if the directory cannot be read.
-    pub fn left_aside(&self) -> Result<Vec<String>> {
-        let _nobody_begins_meanwhile = Lock::wait(&self.aside_folder().join(".lock"), false)?;
-        self.aside_of_nobody()
-    }
-
-    /// Directories without a record: of containers that a power failure came over.
-    ///
-    /// # Errors
-    /// Fails if they cannot be listed.
-    pub fn without_record(&self) -> Result<Vec<String>> {
-        let mut ids = self.ids()?;
-        ids.retain(|id| {
-            let directory = self.folder().join(id);
-            matches!(read_record(&directory), Ok(None))
-                && !matches!(lock::is_held(&directory.join("monitor")), Ok(true))
-                && std::fs::symlink_metadata(directory).is_ok()
-        });
-        Ok(ids)
-    }
-
-    /// Puts one of [`Containers::without_record`] aside, from where [`Containers::sweep`] takes it away.
-    ///
-    /// # Errors
-    /// Fails if it cannot be moved.
-    pub fn put_aside(&self, id: &str) -> Result<()> {
-        std::fs::rename(self.folder().join(id), self.aside_folder().join(id))
-            .context(|| format!("container {id}"))
-    }
-
-    fn aside_of_nobody(&self) -> Result<Vec<String>> {
-        let mut ids = disk::names(&self.aside_folder())?;
-        ids.retain(|id| {
-            let lock = self.aside_folder().join(id).join("lock");
-            std::fs::symlink_metadata(&lock).is_err() || !matches!(lock::is_held(&lock), Ok(true))
-        });
-        Ok(ids)
-    }
-
-    fn sweep_aside(&self) -> Result<usize> {
-        let mut swept = 0;
-        let mut failed = None;
-        for id in self.aside_of_nobody()? {
-            match self.sweep_one(&id) {
-                Ok(()) => swept += 1,
-                Err(error) => failed = Some(error),
-            }
-        }
-        failed.map_or(Ok(swept), Err)
-    }
-
-    fn sweep_one(&self, id: &str) -> Result<()> {
-        let aside = self.aside_folder().join(id);
-        if let Some(record) = read_record(&aside)? {
-            self.unclaim(&record.name, id)?;
-            self.unpin(&record)?;
-            if std::fs::symlink_metadata(aside.join(VOLUMES_TOO)).is_ok() {
-                remove::unnamed_volumes(self, &record)?;
-            }
-        }
-        self.store.unpin(&pin_key(id))?;
         disk::remove_tree(&aside)
     }
 }

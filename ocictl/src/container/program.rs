@@ -2,10 +2,16 @@
 
 use super::record::{Container, Phase, held};
 use crate::error::{Context, Result};
+use crate::store::disk;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// A number and a newline.
+const MAX_PID: u64 = 64;
 
 /// A container's program, held so that its number can mean nobody else; nothing if it does not run.
 ///
@@ -17,6 +23,15 @@ pub fn program(container: &Container) -> Result<Option<OwnedFd>> {
         return Ok(None);
     }
     held(state.pid, state.pid_start, &state.boot).context(|| container.place())
+}
+
+/// The pid that a runtime has written into a file; nothing where there is none.
+///
+/// # Errors
+/// Names the file that cannot be read.
+pub fn written_pid(path: &Path) -> Result<Option<Pid>> {
+    let text = disk::read_small(path, MAX_PID)?.unwrap_or_default();
+    Ok(std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw))
 }
 
 /// Sends a signal to a held program; `false` if it has ended.

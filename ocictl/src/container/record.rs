@@ -211,7 +211,7 @@ impl Container {
     /// # Errors
     /// Fails if the container is not there any more.
     pub fn lock(&self) -> Result<Lock> {
-        let lock = Lock::wait(&self.directory.join("lock"), false);
+        let lock = Lock::wait(&self.directory.join("lock"));
         lock.map_err(|error| match error.errno() {
             Some(libc::ENOENT) => Error::new("no such container").context(self.record.name.clone()),
             _ => error,

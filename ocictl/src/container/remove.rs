@@ -2,7 +2,7 @@
 
 use super::options::MountKind;
 use super::record::{Container, Record, STATE, Status};
-use super::{Containers, calling, status};
+use super::{Containers, status};
 use crate::error::{Error, Result};
 use crate::store::disk;
 use crate::store::lock::Lock;
@@ -13,10 +13,7 @@ use crate::volume::Volumes;
 /// # Errors
 /// Says that it runs, or what cannot be removed.
 pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, volumes: bool) -> Result<()> {
-    let _guard = match container.lock() {
-        Err(_) if containers.by_id(&container.record.id)?.is_none() => return Ok(()),
-        guard => guard?,
-    };
+    let Some(_guard) = containers.hold(container)? else { return Ok(()) };
     let is_strange = force && container.state().is_err();
     if is_strange {
         // A link, or no file: it goes, and nobody looks where it leads. The runtime knows what runs.
@@ -40,8 +37,7 @@ pub fn remove(containers: &Containers<'_>, container: &Container, force: bool, v
             None => {}
         }
     }
-    calling::outlast(container, !force)?;
-    status::forget(containers, container, force)?;
+    status::settle_held(containers, container, force)?;
     let (_, now) = container.now()?;
     if now.lives() {
         return Err(Error::new(format!("it is {} by now", now.name())).context(container.place()));
@@ -65,8 +61,7 @@ pub fn remove_unneeded(containers: &Containers<'_>, container: &Container) -> Re
         Status::Created | Status::Exited => {}
         Status::Running | Status::Paused | Status::Restarting => return Ok(false),
     }
-    calling::outlast(container, true)?;
-    status::forget(containers, container, false)?;
+    status::settle_held(containers, container, false)?;
     if container.now()?.1.lives() {
         return Ok(false);
     }

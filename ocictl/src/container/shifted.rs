@@ -44,7 +44,7 @@ fn directory(store: &Store, layer: &Digest, ids: &Ids, key: &str) -> Result<Path
     if std::fs::symlink_metadata(&target).is_ok() {
         return Ok(target);
     }
-    let _one_at_a_time = Lock::wait(&home.join(".shifting"), false)?;
+    let _one_at_a_time = Lock::wait(&home.join(".shifting"))?;
     if std::fs::symlink_metadata(&target).is_ok() {
         return Ok(target);
     }

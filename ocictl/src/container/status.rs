@@ -76,15 +76,21 @@ pub fn end(container: &Container) -> Result<Option<i32>> {
 pub fn settle(containers: &Containers<'_>, container: &Container, wanted: bool) -> Result<()> {
     calling::outlast(container, !wanted)?;
     // Whoever starts it meanwhile has the lock, and its bundle is his.
-    let _guard = match container.lock() {
-        Err(_) if containers.by_id(&container.record.id)?.is_none() => return Ok(()),
-        guard => guard?,
-    };
+    let Some(_guard) = containers.hold(container)? else { return Ok(()) };
     forget(containers, container, wanted)
 }
 
-/// Where a monitor has died, and the caller holds the container's lock: what it left is taken away, and the state says so, and that somebody `stopped` it. Only for a container
-/// whose program has ended or will be ended by this.
+/// As [`settle`], where the caller holds the container's lock.
+///
+/// # Errors
+/// As [`settle`].
+pub fn settle_held(containers: &Containers<'_>, container: &Container, wanted: bool) -> Result<()> {
+    calling::outlast(container, !wanted)?;
+    forget(containers, container, wanted)
+}
+
+/// Where a monitor has died, and the caller holds the container's lock: what it left is taken away, and the state says so, and that
+/// somebody `stopped` it. Only for a container whose program has ended or will be ended by this.
 ///
 /// # Errors
 /// Fails if the runtime fails.

@@ -101,11 +101,7 @@ pub fn repair(containers: &Containers<'_>) -> Result<Repaired> {
 }
 
 fn repair_one(containers: &Containers<'_>, container: &Container) -> Result<usize> {
-    let _guard = match container.lock() {
-        // It was removed since the listing.
-        Err(_) if containers.by_id(&container.record.id)?.is_none() => return Ok(0),
-        guard => guard?,
-    };
+    let Some(_guard) = containers.hold(container)? else { return Ok(0) };
     let is_left_over = is_left_over(container)?;
     if is_left_over {
         status::forget(containers, container, false).context(|| container.place())?;

@@ -80,7 +80,7 @@ pub fn decide(
                 Some(size) => size,
                 None => wanted_size(containers, options, image)?,
             };
-            lock = Some(Lock::wait(&containers.store.root().join("ids.lock"), false)?);
+            lock = Some(Lock::wait(&containers.store.root().join("ids.lock"))?);
             let picked = pick(containers, count)?;
             let fix = |row: &[Range], fixed: &[Range]| {
                 let ranges = ids::around(row.first().map_or(0, |row| row.outside), count, fixed);

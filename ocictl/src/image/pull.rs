@@ -207,7 +207,7 @@ impl Images<'_> {
         // Another process may be bringing the same layer: then we wait for it, and need not.
         let locks = self.store.runroot()?.join("pulls");
         crate::store::disk::make_directory(&locks)?;
-        let _guard = Lock::wait(&locks.join(diff_id.hex()), false)?;
+        let _guard = Lock::wait(&locks.join(diff_id.hex()))?;
         if self.store.layer(diff_id)?.is_some() {
             return Ok(());
         }

@@ -32,7 +32,7 @@ impl Store {
         let _guard = self.lock()?;
         let directory = self.folder("ingest").join(disk::random());
         disk::make_directory(&directory)?;
-        let alive = Lock::wait(&directory.join(ALIVE), false)?;
+        let alive = Lock::wait(&directory.join(ALIVE))?;
         Ok(Ingest { directory, _alive: alive })
     }
 
@@ -41,7 +41,7 @@ impl Store {
     /// # Errors
     /// Fails if the lock's file cannot be opened.
     pub fn lock(&self) -> Result<Lock> {
-        Lock::wait(&self.root.join(super::LOCK), false)
+        Lock::wait(&self.root.join(super::LOCK))
     }
 
     /// Keeps blobs and layers from being collected as long as `ingest` lives; call it before asking whether they are there.

@@ -17,11 +17,10 @@ impl Lock {
     ///
     /// # Errors
     /// Names the file.
-    pub fn wait(path: &Path, shared: bool) -> Result<Self> {
+    pub fn wait(path: &Path) -> Result<Self> {
         let file = open(path)?;
-        let operation = if shared { FlockOperation::LockShared } else { FlockOperation::LockExclusive };
         loop {
-            match rustix::fs::flock(&file, operation) {
+            match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(Error::from(errno).context(format!("lock {}", path.display()))),
                 Ok(()) => return Ok(Self { _file: file }),

@@ -74,7 +74,7 @@ impl Store {
             return Ok(target);
         }
         disk::make_directory(&target)?;
-        let _guard = Lock::wait(&self.runroot()?.join("layers/lock"), false)?;
+        let _guard = Lock::wait(&self.runroot()?.join("layers/lock"))?;
         if !is_erofs(&target)? {
             let layer = self.layer_directory(diff_id);
             let mount = index_mount(&layer.join(INDEX), &layer.join(data))?;

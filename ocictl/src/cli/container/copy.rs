@@ -128,11 +128,12 @@ fn stream(containers: &Containers<'_>, arguments: &Copy) -> Result<u8> {
             true => side.end_of_link(plain)?,
             false => side.parent(plain)?,
         };
-        side.refuse_kernel(&path)?;
+        let without = side.without()?;
+        side.refuse_kernel(&path, without)?;
         let new = Path::new(plain).file_name().unwrap_or_else(|| ".".as_ref());
         let owners = |uid, gid| Owner::Translated(ids, None).of(uid, gid);
         let tree = Named { folder: &folder, name: name.as_os_str(), new: new.as_encoded_bytes() };
-        write::named(tree, side.without()?, &owners, out).context(|| path.clone())
+        write::named(tree, without, &owners, out).context(|| path.clone())
     })
     .context(|| container.place())?;
     Ok(SUCCESS)
@@ -154,10 +155,10 @@ fn transfer(source: &Side<'_>, target: &Side<'_>, owner: Owner<'_>, follow: bool
     let plain = from.trim_end_matches("/.").trim_end_matches('/');
     let is_directory =
         source.is_directory(&from, follow || content_only || from.ends_with('/')).context(|| from.clone())?;
-    if is_directory {
-        source.refuse_kernel(&from)?;
-    }
     let rules = Rules { owner, without: source.without()? };
+    if is_directory {
+        source.refuse_kernel(&from, rules.without)?;
+    }
     let target_is_directory = target.is_directory(&to, true).ok();
     if content_only || (is_directory && target_is_directory.is_none()) {
         let folder =
@@ -284,7 +285,7 @@ impl Side<'_> {
     }
 
     /// Refuses a directory of a container that the kernel makes up: much of it has no end, or is different when it is read again; and its devices.
-    fn refuse_kernel(&self, path: &str) -> Result<()> {
+    fn refuse_kernel(&self, path: &str, without: Without) -> Result<()> {
         let Side::Root(..) = self else { return Ok(()) };
         match self.open(path, OFlags::PATH | OFlags::DIRECTORY) {
             Ok(directory) if is_of_kernel(&directory) => Err(Error::new(
@@ -292,7 +293,7 @@ impl Side<'_> {
             )
             .context(path)
             .hint("single files can be; `ocictl exec` sees all of it")),
-            Ok(directory) if self.without()?.holds(&directory) => {
+            Ok(directory) if without.holds(&directory) => {
                 Err(Error::new("it holds the container's devices, which cannot be copied as a whole")
                     .context(path)
                     .hint("what is in it can be, by its name"))

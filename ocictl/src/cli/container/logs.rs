@@ -169,20 +169,14 @@ impl Printer {
                 }
             }
             if let Some(from) = &reader {
-                let current = std::fs::metadata(path).map(|metadata| metadata.ino()).ok();
-                let is_another = current.is_some()
-                    && current != from.get_ref().metadata().map(|metadata| metadata.ino()).ok();
-                if is_another && was_left {
-                    let held = from.get_ref().metadata()?.ino();
-                    reader = open(&after(path, container.record.options.log.max_files, held))
-                        .ok()
-                        .map(BufReader::new);
-                    was_left = false;
-                    continue;
-                }
-                if is_another {
+                let held = from.get_ref().metadata()?.ino();
+                if std::fs::metadata(path).is_ok_and(|current| current.ino() != held) {
                     // The next file has begun: what was added to this one meanwhile is read first.
-                    was_left = true;
+                    if was_left {
+                        let next = after(path, container.record.options.log.max_files, held);
+                        reader = open(&next).ok().map(BufReader::new);
+                    }
+                    was_left = !was_left;
                     continue;
                 }
             }

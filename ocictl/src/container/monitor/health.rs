@@ -2,6 +2,7 @@
 //! `health.json`, in docker's words. No timer of systemd, no daemon.
 
 use crate::container::options::{Health as Check, OnUnhealthy};
+use crate::container::program;
 use crate::container::record::{Container, write_loose};
 use crate::error::Result;
 use crate::runtime::Runtime;
@@ -274,8 +275,7 @@ fn pid_of(child: &Child) -> rustix::io::Result<Pid> {
 /// Ends the check's own process, not only the runtime that waits for it.
 fn kill_inside(run: &Path, child: &mut Child) {
     let inside = || {
-        let text = disk::read_small(&run.join(PID), 64).ok()??;
-        let pid = std::str::from_utf8(&text).ok()?.trim().parse().ok().and_then(Pid::from_raw)?;
+        let pid = program::written_pid(&run.join(PID)).ok()??;
         let held = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         // Its number may have become somebody else's before it was held.
         let is_its_own =

@@ -21,13 +21,13 @@ mod streams;
 use super::cgroup::Cgroup;
 use super::options::{OnUnhealthy, Restart};
 use super::record::{self, Container, Phase, State, write_state};
-use super::{Containers, bundle, status, wire};
+use super::{Containers, bundle, program, status, wire};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::rootless;
 use crate::runtime::{Launch, Runtime};
+use crate::store::Store;
 use crate::store::lock::Lock;
-use crate::store::{Store, disk};
 use crate::sys;
 use crate::time;
 use clients::{Clients, Input, Nowhere};
@@ -164,7 +164,7 @@ fn prepare(paths: &Paths, id: &str, first: OwnedFd) -> Result<Monitor> {
     let container = containers.by_id(id)?.ok_or_else(|| super::no_such(id))?;
     let place = container.place();
     let runtime = Runtime::choose(&container.record.options.runtime, containers.runroot())?;
-    let lock = Lock::wait(&container.directory.join("monitor"), false)?;
+    let lock = Lock::wait(&container.directory.join("monitor"))?;
     let listener = wire::listen(&container.run, "attach", SocketType::SEQPACKET)?;
     let log = log::Writer::open(&container.record.options.log, &container.directory).context(|| place)?;
     let mut clients = Clients::default();
@@ -315,9 +315,7 @@ impl Monitor {
 
     /// What is done between the start and the first wait: the pid is written down, and whoever asked is told.
     fn started(&mut self, streams: &mut Streams, run: &Path) -> Result<(Pid, OwnedFd)> {
-        let text = disk::read_small(&run.join("pid"), 64)?.unwrap_or_default();
-        let pid =
-            std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw);
+        let pid = program::written_pid(&run.join("pid"))?;
         let pid = pid.ok_or_else(|| Error::new("the runtime has written no pid").exit_code(125))?;
         let pidfd =
             pidfd_open(pid, PidfdFlags::empty()).context(|| format!("process {}", pid.as_raw_nonzero()))?;

@@ -6,7 +6,7 @@ use super::log::Writer;
 use super::streams::{self, Streams};
 use super::{Rest, STARTED, become_supervisor, code_of, is_socket, poll, refuse};
 use crate::container::options::{Log, LogDriver};
-use crate::container::{Containers, status};
+use crate::container::{Containers, program, status};
 use crate::error::{Context, Error, Result};
 use crate::paths::Paths;
 use crate::runtime::{exit_code, last_error};
@@ -92,9 +92,8 @@ fn begin(paths: &Paths, id: &str, name: &str) -> Result<Session> {
         let code = exit_code(&words);
         return Err(Error::new(words).exit_code(code));
     }
-    let text = disk::read_small(&pid_file, 64)?.unwrap_or_default();
-    let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-    let pid = pid.and_then(Pid::from_raw).ok_or_else(|| Error::new("the runtime has written no pid"))?;
+    let pid = program::written_pid(&pid_file)?;
+    let pid = pid.ok_or_else(|| Error::new("the runtime has written no pid"))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).context(|| "the program that was executed")?;
     streams.take_terminal()?;
     let nowhere = Writer::open(&Log { driver: LogDriver::None, ..Log::default() }, &folder)?;
