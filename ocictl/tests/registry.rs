@@ -234,13 +234,7 @@ fn two_platforms() -> (Server, [String; 2]) {
         let mut config = support::config(std::slice::from_ref(&layer));
         config["architecture"] = json!(architecture);
         let config = config.to_string().into_bytes();
-        let manifest = json!({
-            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(&config), "size": config.len()},
-            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of(&layer), "size": layer.len()}],
-        })
-        .to_string()
-        .into_bytes();
+        let manifest = registry::manifest_of(&config, &layer);
         manifests.push(json!({
             "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": Digest::of(&manifest), "size": manifest.len(),
             "platform": {"os": "linux", "architecture": architecture},

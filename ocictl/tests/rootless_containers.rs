@@ -4,26 +4,9 @@ mod engine;
 #[path = "support/user.rs"]
 mod user;
 
-use engine::{Engine, IMAGE, support};
-use serde_json::json;
+use engine::{Engine, support};
 use std::fs;
 use user::{as_user, as_user_after};
-
-/// A directory with the busybox image as an archive.
-fn with_image(name: &str) -> Engine {
-    let engine = Engine::empty(name);
-    if rustix::process::geteuid().is_root() {
-        engine.tree();
-        // A user without subordinate ids has no owners but himself to give.
-        support::run("chown", &["-R", "0:0", engine.scratch.join("image-root").to_str().expect("text")]);
-        engine.load(IMAGE, &json!({ "Cmd": ["sh"], "Env": ["PATH=/bin"] }));
-        // What root's kernel can do is no matter of his.
-        for folder in ["root", "run"] {
-            fs::remove_dir_all(engine.scratch.join(folder)).expect("removed");
-        }
-    }
-    engine
-}
 
 /// What the last line of each script says when nothing is left.
 const END: &str = "ocictl system check; ls $2/run/containers $2/root/containers $2/run/namespace | grep -v :";
@@ -39,7 +22,7 @@ fn check_end(printed: &str, wanted: &str) {
 #[test]
 fn every_verb_works_for_an_ordinary_user() {
     for ids in [true, false] {
-        let engine = with_image(if ids { "user-ids" } else { "user-alone" });
+        let engine = Engine::for_a_user(if ids { "user-ids" } else { "user-alone" });
         let script = r#"
             ocictl load -q -i image.tar > /dev/null
             ocictl run -d --name c busybox sleep 1000 > /dev/null
@@ -71,7 +54,7 @@ const LOOK_AT_DEVICE: &str = "head -c 4 /dev/other/nil | wc -c; test -c /dev/oth
 
 #[test]
 fn a_device_has_another_name_where_none_can_be_made() {
-    let engine = with_image("user-device");
+    let engine = Engine::for_a_user("user-device");
     let devices = "--device /dev/zero:/dev/other/nil --device /dev/null:/data/null:rw";
     let script = format!(
         "ocictl load -q -i image.tar > /dev/null; ocictl run --rm {devices} busybox sh -c '{LOOK_AT_DEVICE}'
@@ -83,12 +66,12 @@ fn a_device_has_another_name_where_none_can_be_made() {
 
 #[test]
 fn users_of_the_image_need_subordinate_ids() {
-    let engine = with_image("user-web");
+    let engine = Engine::for_a_user("user-web");
     let script = "ocictl load -q -i image.tar > /dev/null; ocictl run --rm -u web busybox sh -c 'id -u; id -G'
         ocictl run -d --name c busybox sleep 1000 > /dev/null; ocictl exec -u web c id -u; ocictl rm -f c; ocictl rmi -a -f > /dev/null;";
     let Some(printed) = as_user(&engine.scratch, true, &format!("{script}{END}")) else { return };
     check_end(&printed, "33\n34 4\n33\nc\n");
-    let engine = with_image("user-no-web");
+    let engine = Engine::for_a_user("user-no-web");
     let script =
         "ocictl load -q -i image.tar > /dev/null; ocictl run --rm -u web busybox id -u 2>&1 || echo code $?";
     let printed = as_user(&engine.scratch, false, script).expect("root");
@@ -120,7 +103,7 @@ fn the_hosts_root_below_a_throw_away_layer() {
 
 #[test]
 fn commands_of_one_user_meet_in_one_namespace() {
-    let engine = with_image("user-meet");
+    let engine = Engine::for_a_user("user-meet");
     // A monitor that was killed is no reason to lose its container; nor are other commands that begin and end meanwhile.
     let script = r#"
         ocictl load -q -i image.tar > /dev/null
@@ -137,7 +120,7 @@ fn commands_of_one_user_meet_in_one_namespace() {
 
 #[test]
 fn limits_need_a_delegated_cgroup() {
-    let engine = with_image("user-limits");
+    let engine = Engine::for_a_user("user-limits");
     let script = r#"
         ocictl load -q -i image.tar > /dev/null
         ocictl run --rm -m 64m --pids-limit 10 busybox echo ran 2>&1
@@ -179,7 +162,7 @@ impl Drop for Delegated {
 
 #[test]
 fn a_delegated_cgroup_is_used() {
-    let engine = with_image("user-delegated");
+    let engine = Engine::for_a_user("user-delegated");
     let name = format!("ocictl-test-{}", std::process::id());
     let prepare = format!(
         "mount -t cgroup2 cgroup2 /sys/fs/cgroup; c=/sys/fs/cgroup/{name}; mkdir $c $c/shell

@@ -5,7 +5,6 @@ mod engine;
 mod user;
 
 use engine::{Engine, IMAGE, support};
-use serde_json::json;
 use std::fs;
 use user::{as_user, as_user_after};
 
@@ -184,7 +183,7 @@ fn what_cannot_be_mounted_is_told() {
 
 #[test]
 fn an_ordinary_user_has_memory_too() {
-    let engine = for_a_user("volume-user");
+    let engine = Engine::for_a_user("volume-user");
     let script = "ocictl load -q -i image.tar > /dev/null; ocictl volume create -o type=tmpfs -o o=size=1m mem > /dev/null
         ocictl run -d --name one -v mem:/m busybox sh -c 'echo hello > /m/x; sleep 1000' > /dev/null; sleep 1
         ocictl run --rm -v mem:/m busybox cat /m/x; ocictl rm -f one; ocictl run --rm -v mem:/m busybox ls -A /m
@@ -196,7 +195,7 @@ fn an_ordinary_user_has_memory_too() {
 /// What the host's mount forbids is locked for him.
 #[test]
 fn an_ordinary_user_binds_read_only_what_is_on_a_careful_mount() {
-    let engine = for_a_user("volume-user-ro");
+    let engine = Engine::for_a_user("volume-user-ro");
     let prepare = r#"
         mkdir "$2/careful"; mount -t tmpfs -o nosuid,nodev,noexec,noatime none "$2/careful"; echo mine > "$2/careful/file"
         chown -R 4711:4711 "$2/careful"
@@ -209,20 +208,6 @@ fn an_ordinary_user_binds_read_only_what_is_on_a_careful_mount() {
     let lines: Vec<&str> = printed.lines().collect();
     assert!(lines.len() == 4 && lines[..2] == ["mine", "refused"] && lines[3] == "v", "{printed}");
     assert!(lines[2].contains(" ro,nosuid,nodev,noexec,noatime"), "{printed}");
-}
-
-/// An image that an ordinary user can load.
-fn for_a_user(name: &str) -> Engine {
-    let engine = Engine::empty(name);
-    if rustix::process::geteuid().is_root() {
-        engine.tree();
-        support::run("chown", &["-R", "0:0", engine.scratch.join("image-root").to_str().expect("text")]);
-        engine.load(IMAGE, &json!({ "Cmd": ["sh"], "Env": ["PATH=/bin"] }));
-        for folder in ["root", "run"] {
-            fs::remove_dir_all(engine.scratch.join(folder)).expect("removed");
-        }
-    }
-    engine
 }
 
 #[test]

@@ -37,6 +37,21 @@ impl Engine {
         Self { scratch: Scratch::new(name) }
     }
 
+    /// A directory with the busybox image as an archive, for an ordinary user to load.
+    pub fn for_a_user(name: &str) -> Self {
+        let engine = Self::empty(name);
+        if rustix::process::geteuid().is_root() {
+            // A user without subordinate ids has no owners but himself to give.
+            support::run("chown", &["-R", "0:0", engine.tree().to_str().expect("text")]);
+            engine.load(IMAGE, &json!({ "Cmd": ["sh"], "Env": ["PATH=/bin"] }));
+            // What root's kernel can do is no matter of his.
+            for folder in ["root", "run"] {
+                fs::remove_dir_all(engine.scratch.join(folder)).expect("removed");
+            }
+        }
+        engine
+    }
+
     /// The root of busybox that images are made of.
     pub fn tree(&self) -> PathBuf {
         let rootfs = self.scratch.join("image-root");

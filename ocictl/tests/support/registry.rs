@@ -289,17 +289,22 @@ fn serve(
     out.flush()
 }
 
+/// The manifest of an image of one layer.
+pub fn manifest_of(config: &[u8], layer: &[u8]) -> Vec<u8> {
+    json!({
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(config), "size": config.len()},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of(layer), "size": layer.len()}],
+    })
+    .to_string()
+    .into_bytes()
+}
+
 /// A registry with one image of one layer, `x:1`, that `change` makes worse.
 pub fn hostile(change: impl Fn(&Asked, &str, Answer) -> Answer + Send + Sync + 'static) -> Server {
     let layer = tar(&[("file", b"content")]);
     let config = config(std::slice::from_ref(&layer)).to_string().into_bytes();
-    let manifest = json!({
-        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": Digest::of(&config), "size": config.len()},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": Digest::of(&layer), "size": layer.len()}],
-    })
-    .to_string()
-    .into_bytes();
+    let manifest = manifest_of(&config, &layer);
     Server::start(move |asked, host| {
         let path = asked.path.as_str();
         let answer = if path.starts_with("/v2/x/manifests/") {
